@@ -1,0 +1,19 @@
+"""What every store speaks in."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pyarrow as pa
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+"""Ends of the names of pictures, in lower case."""
+
+LISTING = pa.schema([("name", pa.string()), ("size", pa.int64())])
+"""A listing: `name` is the key relative to the root, with forward slashes; `size` is in bytes."""
+
+
+class Fault(NamedTuple):
+    """Why a picture could not be read: `empty`, `too_large` or `unreadable`."""
+
+    reason: str
