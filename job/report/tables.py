@@ -1,0 +1,140 @@
+"""Result tables: confusion matrix, scores per category, timings, mistakes, and their CSV form.
+
+Pure functions on numpy arrays and Arrow tables.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyarrow import csv as arrow_csv
+
+TIMINGS_SCHEMA = pa.schema(
+    [
+        ("operation", pa.string()),
+        ("split", pa.string()),
+        ("seconds", pa.float64()),
+        ("tasks", pa.int64()),
+        ("partitions", pa.int64()),
+    ]
+)
+
+
+def confusion_matrix(true: NDArray[Any], predicted: NDArray[Any], labels: Sequence[str]) -> pa.Table:
+    """Count pictures per true and predicted category.
+
+    Parameters
+    ----------
+    true, predicted : ndarray of shape (n_pictures,), whole numbers of any dtype
+        Indices into `labels`.
+    labels
+        Names of the categories, in the order of their indices.
+
+    Returns
+    -------
+    Table of len(labels) rows (true) with the columns `cat` (string) and one int64 column per predicted category.
+
+    Raises
+    ------
+    ValueError
+        The arrays differ in length, or a value is no index into `labels`.
+
+    """
+    counts = _counts(true, predicted, len(labels))
+    columns = [pa.array(labels, pa.string()), *(pa.array(column) for column in counts.T)]
+    return pa.Table.from_arrays(columns, names=["cat", *labels])
+
+
+def categories_table(true: NDArray[Any], predicted: NDArray[Any], labels: Sequence[str]) -> pa.Table:
+    """Precision, recall, F1 and support of each category, in the order of `labels`.
+
+    Parameters as for `confusion_matrix`. A ratio of nothing to nothing (precision of a category never predicted,
+    recall of one without pictures) is null. F1 is 2 TP / (2 TP + FP + FN), so it is 0 for a category that has
+    pictures and was never predicted.
+
+    Returns
+    -------
+    Table with the columns `cat` (string), `precision`, `recall`, `f1` (float64 or null), `support` (int64, pictures).
+
+    """
+    counts = _counts(true, predicted, len(labels))
+    right = counts.diagonal()
+    support = counts.sum(axis=1)
+    claimed = counts.sum(axis=0)
+    return pa.table(
+        {
+            "cat": pa.array(labels, pa.string()),
+            "precision": _ratio(right, claimed),
+            "recall": _ratio(right, support),
+            "f1": _ratio(2 * right, support + claimed),
+            "support": pa.array(support),
+        }
+    )
+
+
+def timings_table(rows: Iterable[tuple[str, str, float, int | None, int | None]]) -> pa.Table:
+    """Rows of (operation, split, seconds, tasks, partitions) as a table; seconds to a tenth of a millisecond.
+
+    Tasks and partitions are null for work that Spark did not do.
+    """
+    records = [(operation, split, round(float(taken), 4), *rest) for operation, split, taken, *rest in rows]
+    return pa.Table.from_pylist([dict(zip(TIMINGS_SCHEMA.names, row, strict=True)) for row in records], TIMINGS_SCHEMA)
+
+
+def worst_mistakes(predictions: pa.Table, n: int) -> pa.Table:
+    """The `n` wrong predictions that were made with most confidence, most confident first.
+
+    `predictions` has the columns `ima, cat, label, prediction, predicted_cat, probability`, the last one being the
+    probability of the predicted category. Equal probabilities are ordered by `ima`, unknown ones come last.
+    """
+    wrong = predictions.filter(pc.not_equal(predictions["cat"], predictions["predicted_cat"]))
+    order = [("probability", "descending"), ("ima", "ascending")]
+    return wrong.take(pc.sort_indices(wrong, sort_keys=order, null_placement="at_end")).slice(0, n)
+
+
+def to_csv(table: pa.Table) -> bytes:
+    """`table` as CSV in UTF-8: a header, line feeds, quotes where needed.
+
+    Floats have the fewest digits that read back as the same number; null is an empty field, an empty text is `""`.
+    Where one text needs quotes all have them, as Arrow writes it.
+    """
+    sink = io.BytesIO()
+    # Arrow quotes every name in a header; names are written here as any other text is.
+    header = io.StringIO()
+    csv.writer(header, lineterminator="\n").writerow(table.column_names)
+    sink.write(header.getvalue().encode())
+    if table.num_rows:
+        style = "needed" if _has_text_to_quote(table) else "none"
+        arrow_csv.write_csv(table, sink, arrow_csv.WriteOptions(include_header=False, quoting_style=style))
+    return sink.getvalue()
+
+
+def _has_text_to_quote(table: pa.Table) -> bool:
+    texts = (column for column in table.columns if not pa.types.is_primitive(column.type))
+    return any(pc.any(pc.match_substring_regex(column, '[",\r\n]|^$')).as_py() for column in texts)
+
+
+def _counts(true: NDArray[Any], predicted: NDArray[Any], categories: int) -> NDArray[np.int64]:
+    """Pictures per (true, predicted): int64 of shape (categories, categories)."""
+    if true.shape != predicted.shape:
+        raise ValueError(f"{true.size} true labels and {predicted.size} predictions: each picture needs one of both.")
+    rows, columns = _indices(true, categories), _indices(predicted, categories)
+    flat = np.bincount(rows * categories + columns, minlength=categories * categories)
+    return flat.reshape(categories, categories).astype(np.int64)
+
+
+def _indices(values: NDArray[Any], categories: int) -> NDArray[np.int64]:
+    numbers = np.asarray(values, dtype=np.float64)
+    wrong = ~((numbers >= 0) & (numbers < categories) & (numbers == np.floor(numbers)))
+    if wrong.any():
+        raise ValueError(f"label {numbers[wrong][0]:g} is none of 0 to {categories - 1}.")
+    return numbers.astype(np.int64)
+
+
+def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> pa.Array:
+    return pa.array(part / np.where(whole == 0, 1, whole), mask=whole == 0)
