@@ -245,8 +245,10 @@ class Console:
         table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
         table.add_column("operation", no_wrap=True)
         table.add_column("split", no_wrap=True)
-        for heading in ("seconds", "tasks", "partitions", *(SERIES.get(name, name) for name in series)):
-            table.add_column(heading, justify="right", overflow="fold", max_width=11)
+        for heading in ("seconds", "tasks", "partitions"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for name in series:
+            table.add_column(SERIES.get(name, name).split(",")[0].replace(" nodes", ""), justify="right", no_wrap=True)
         for row in rows:
             numbers = [row.get("tasks"), row.get("partitions")]
             cells = ["" if value is None else text.number(value) for value in numbers]

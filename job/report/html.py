@@ -1,0 +1,269 @@
+"""The report of a run: one HTML page that needs no network, no script and no other file."""
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from job.report import figures, reference, tables, text
+
+# Beyond these the page stops being read; the whole is in the run's CSV files.
+REJECTED_SHOWN = 100
+MISTAKES_SHOWN = 20
+CONFUSIONS_SHOWN = 12
+MAP_POINTS = 2000
+LEGEND_NAMES = 24
+TABLE_ROWS_OPEN = 15
+
+
+class Figure(NamedTuple):
+    """A PNG picture and the sentence under it."""
+
+    caption: str
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The report's photographs; all of them may be missing.
+
+    keypoints: pictures with their keypoints drawn; words: (word's number, PNG patches) for some of the words;
+    mistakes: pictures the classifier got wrong, worst first.
+    """
+
+    keypoints: list[Figure] = field(default_factory=list)
+    words: list[tuple[int, list[bytes]]] = field(default_factory=list)
+    mistakes: list[Figure] = field(default_factory=list)
+
+
+def render(manifest: Mapping[str, Any], tables_by_name: Mapping[str, pa.Table], pictures: Pictures) -> str:
+    """The page, complete, for a run's manifest, result tables and pictures.
+
+    Tables by name, each of them optional: `timings`, `confusion_matrix`, `categories`, `predictions`,
+    `df_lab_features_train`, `df_lab_features_test`, `rejected`, `task_analysis`. A part whose input is missing is
+    left out of the page.
+    """
+    environment = Environment(
+        loader=PackageLoader("job", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        seconds=text.seconds,
+        size=text.size,
+        number=text.number,
+        percent=text.percent,
+        plain=text.plain,
+        clean=text.clean,
+        cell=text.cell,
+        png=_data_uri,
+    )
+    found = {name: table for name, table in tables_by_name.items() if table is not None}
+    return environment.get_template("report.html.j2").render(
+        manifest=manifest,
+        run_name=text.clean(str(manifest.get("run_name", ""))),
+        tiles=_tiles(manifest),
+        dataset=_dataset(manifest),
+        category_counts=_category_counts(manifest),
+        dimensions=manifest.get("dimensions", {}),
+        vocabulary=manifest.get("vocabulary", {}),
+        partitions=_flat(manifest.get("partitions", {})),
+        settings=_settings(manifest),
+        versions=_flat(manifest.get("versions", {})),
+        files=manifest.get("files", []),
+        pictures=pictures,
+        rows_open=TABLE_ROWS_OPEN,
+        **_classification(found),
+        **_map(found),
+        **_times(manifest, found),
+        **_rejected(found),
+    )
+
+
+def _tiles(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The numbers a reader looks for first: (name, value, note)."""
+    splits = manifest.get("dataset", {})
+    tiles = []
+    if manifest.get("accuracy") is not None:
+        tiles.append(("accuracy", text.percent(manifest["accuracy"]), "of the test pictures"))
+    if splits:
+        shown = [(name, int(split.get("images", 0))) for name, split in splits.items()]
+        note = ", ".join(f"{text.number(images)} {name}" for name, images in shown)
+        tiles.append(("pictures", text.number(sum(images for _, images in shown)), note))
+        descriptors = sum(int(split.get("descriptors") or 0) for split in splits.values())
+        weight = sum(float(split.get("descriptor_bytes") or 0) for split in splits.values())
+        tiles.append(("descriptors", text.number(descriptors), text.size(weight)))
+    if manifest.get("vocabulary", {}).get("words"):
+        components = _components(manifest)
+        note = f"reduced to {components} components" if components else "visual words"
+        tiles.append(("words", text.number(manifest["vocabulary"]["words"]), note))
+    total = manifest.get("seconds", {}).get("total")
+    if total is not None:
+        tiles.append(("total time", text.seconds(float(total)), "from the first operation to the last"))
+    return tiles
+
+
+def _components(manifest: Mapping[str, Any]) -> int | None:
+    components = manifest.get("settings", {}).get("components")
+    return int(components) if isinstance(components, int) else None
+
+
+def _dataset(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row a split, with the check that nothing was lost."""
+    rows = []
+    for name, split in manifest.get("dataset", {}).items():
+        counts = {
+            key: int(split.get(key) or 0)
+            for key in ("images", "described", "without_descriptors", "rejected", "descriptors", "descriptor_bytes")
+        }
+        whole = counts["described"] + counts["without_descriptors"] + counts["rejected"]
+        per_image = counts["descriptors"] / counts["described"] if counts["described"] else None
+        rows.append({"split": name, **counts, "per_image": per_image, "complete": whole == counts["images"]})
+    return rows
+
+
+def _category_counts(manifest: Mapping[str, Any]) -> list[tuple[str, list[int]]]:
+    """(category, pictures in each split), alphabetical."""
+    by_split = [split.get("categories", {}) for split in manifest.get("dataset", {}).values()]
+    names = sorted({name for counts in by_split for name in counts})
+    return [(name, [int(counts.get(name, 0)) for counts in by_split]) for name in names]
+
+
+def _settings(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (str(name), text.clean(text.plain(text.redact(str(name), value))))
+        for name, value in manifest.get("settings", {}).items()
+    ]
+
+
+def _flat(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(str(name), text.clean(text.plain(value))) for name, value in values.items()]
+
+
+def _classification(found: Mapping[str, pa.Table]) -> dict[str, Any]:
+    """Confusion matrix, scores per category, commonest confusions, worst mistakes."""
+    context: dict[str, Any] = {"confusion": Markup(""), "confusions": [], "categories": [], "mistakes": []}
+    context["wrong"] = None
+    if "confusion_matrix" in found:
+        matrix = found["confusion_matrix"]
+        labels = [text.clean(str(name)) for name in matrix.column(0).to_pylist()]
+        counts = np.array([column.to_numpy() for column in matrix.columns[1:]], dtype=np.int64).T
+        counts = counts.reshape(len(labels), len(labels))
+        context["confusion"] = figures.confusion_map(counts, labels)
+        context["confusions"] = _confusions(counts, labels)
+    if "categories" in found:
+        context["categories"] = found["categories"].to_pylist()
+    if "predictions" in found:
+        predictions = found["predictions"]
+        wrong = tables.worst_mistakes(predictions, predictions.num_rows)
+        context["wrong"] = (wrong.num_rows, predictions.num_rows)
+        context["mistakes"] = wrong.slice(0, MISTAKES_SHOWN).to_pylist()
+    return context
+
+
+def _confusions(counts: np.ndarray[Any, np.dtype[np.int64]], labels: Sequence[str]) -> list[dict[str, Any]]:
+    """The pairs most often confused, as counts and as shares of the true category."""
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS_SHOWN]
+    pairs = [divmod(int(place), len(labels)) for place in order]
+    return [
+        {
+            "true": labels[row],
+            "predicted": labels[column],
+            "count": int(wrong[row, column]),
+            "share": int(wrong[row, column]) / int(counts[row].sum()),
+        }
+        for row, column in pairs
+        if wrong[row, column]
+    ]
+
+
+def _map(found: Mapping[str, pa.Table]) -> dict[str, Any]:
+    """The PCA map and its legend; a sample that depends on the pictures' names only."""
+    context: dict[str, Any] = {"pca_map": Markup(""), "legend": [], "legend_open": True, "map_points": 0}
+    parts = [(split, found.get(f"df_lab_features_{split}")) for split in ("train", "test")]
+    points = [
+        (hashlib.blake2b(str(ima).encode(), digest_size=8).digest(), str(ima), str(cat), split, x, y)
+        for split, table in parts
+        if table is not None and {"ima", "cat", "0", "1"} <= set(table.column_names)
+        for ima, cat, x, y in zip(*(table.column(name).to_pylist() for name in ("ima", "cat", "0", "1")), strict=True)
+    ]
+    if not points:
+        return context
+    labels = sorted({point[2] for point in points})
+    kept = sorted(points)[:MAP_POINTS]
+    numbers = {label: number for number, label in enumerate(labels)}
+    context["pca_map"] = figures.scatter(
+        np.array([point[4] for point in kept], dtype=np.float64),
+        np.array([point[5] for point in kept], dtype=np.float64),
+        np.array([numbers[point[2]] for point in kept], dtype=np.int64),
+        np.array([point[3] == "test" for point in kept], dtype=np.bool_),
+        [text.clean(label) for label in labels],
+    )
+    context["legend"] = [(figures.category_key(number), text.clean(label)) for label, number in numbers.items()]
+    context["legend_open"] = len(labels) <= LEGEND_NAMES
+    context["map_points"] = (len(kept), len(points))
+    return context
+
+
+def _times(manifest: Mapping[str, Any], found: Mapping[str, pa.Table]) -> dict[str, Any]:
+    """Bars of this run, dots beside the reference, both as tables; the task analysis."""
+    context: dict[str, Any] = {"timings": [], "bars": Markup(""), "dots": Markup(""), "beside": [], "series": []}
+    context["analysis"] = found["task_analysis"].to_pylist() if "task_analysis" in found else []
+    context["same_work"] = _same_work(manifest)
+    context["reference_work"] = (reference.TRAIN_IMAGES, reference.TEST_IMAGES, reference.WORDS)
+    if "timings" not in found:
+        return context
+    timings = found["timings"].to_pylist()
+    taken: dict[str, dict[str, float]] = {}
+    for row in timings:
+        taken.setdefault(row["operation"], {})[row["split"]] = float(row["seconds"])
+    context["timings"] = timings
+    context["bars"] = figures.seconds_bars([item for item in taken.items() if item[0] != "total"])
+    names = ["this run", *reference.SERIES.values()]
+    beside = _beside(taken)
+    context["beside"] = beside
+    context["dots"] = figures.comparison_dots(beside, names)
+    context["series"] = [(figures.series_key(number), name) for number, name in enumerate(names)]
+    return context
+
+
+def _beside(taken: Mapping[str, Mapping[str, float]]) -> list[tuple[str, list[float | None]]]:
+    """(operation, [this run's seconds, each reference's]), train and test together."""
+    sums: dict[str, list[float | None]] = {}
+    for row in reference.EMR:
+        times = (row.emr_2_nodes_8_cores_s, row.emr_4_nodes_16_cores_s, row.laptop_2_threads_s)
+        mine = sum(taken[row.operation].values()) if row.operation in taken else None
+        earlier = sums.get(row.operation, [mine, 0.0, 0.0, 0.0])
+        sums[row.operation] = [mine, *(float(old or 0.0) + new for old, new in zip(earlier[1:], times, strict=True))]
+    return list(sums.items())
+
+
+def _same_work(manifest: Mapping[str, Any]) -> bool:
+    """Whether this run did the reference's amount of work, so that their seconds can be compared as they are."""
+    images = {name: split.get("images") for name, split in manifest.get("dataset", {}).items()}
+    same_images = images == {"train": reference.TRAIN_IMAGES, "test": reference.TEST_IMAGES}
+    return same_images and manifest.get("vocabulary", {}).get("words") == reference.WORDS
+
+
+def _rejected(found: Mapping[str, pa.Table]) -> dict[str, Any]:
+    table = found.get("rejected")
+    if table is None:
+        return {"rejected": [], "rejected_total": 0, "reasons": []}
+    reasons = Counter(table.column("reason").to_pylist())
+    shown = [(text.clean(row["path"]), row["reason"]) for row in table.slice(0, REJECTED_SHOWN).to_pylist()]
+    return {"rejected": shown, "rejected_total": table.num_rows, "reasons": sorted(reasons.items())}
+
+
+def _data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
