@@ -40,14 +40,15 @@ def draw_keypoints(colour: NDArray[np.uint8], keypoints: NDArray[np.float32], sc
     return _png(canvas)
 
 
-def patch(colour: NDArray[np.uint8], keypoint: NDArray[np.float32], pixels: int = 32) -> bytes:
-    """A square of 1.5 times the keypoint's diameter round it, as `pixels` x `pixels`.
+def patch(colour: NDArray[np.uint8], keypoint: NDArray[np.float32], pixels: int = 32, span: float = 1.5) -> bytes:
+    """A square of `span` times the keypoint's diameter round it, as `pixels` x `pixels`.
 
     Beyond the picture's edge its last row or column is repeated. `keypoint` is x, y and diameter, in pixels.
+    SIFT describes a window of 6 diameters (4 x 4 bins of 1.5 each), ORB one of a single diameter.
     """
     height, width = colour.shape[:2]
     x, y, diameter = (float(value) for value in keypoint)
-    half = max(round(0.75 * diameter), 2)
+    half = max(round(span * diameter / 2), 2)
     rows = np.clip(np.arange(round(y) - half, round(y) + half + 1), 0, height - 1)
     columns = np.clip(np.arange(round(x) - half, round(x) + half + 1), 0, width - 1)
     return _png(_resize(colour[np.ix_(rows, columns)], pixels, pixels))

@@ -208,7 +208,7 @@ class Console:
         from rich.text import Text
 
         grid = Table.grid(padding=(0, 2))
-        grid.add_column(style="dim", no_wrap=True)
+        grid.add_column(style="dim", no_wrap=True, overflow="crop")
         grid.add_column(overflow="fold")
         for key, value in facts.items():
             shown = text.number(value) if isinstance(value, int) and not isinstance(value, bool) else text.plain(value)
@@ -228,10 +228,10 @@ class Console:
             for name, column in zip(rows.column_names, rows.columns, strict=True)
         ]
         shown = _columns_that_fit([max(map(len, cells)) for cells in columns], out.width)
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
         for cells, column in zip(columns[:shown], rows.columns, strict=False):
             numeric = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
-            table.add_column(Text(cells[0]), justify="right" if numeric else "left", no_wrap=True)
+            table.add_column(Text(cells[0]), justify="right" if numeric else "left", no_wrap=True, overflow="crop")
         for record in zip(*(cells[1:] for cells in columns[:shown]), strict=True):
             table.add_row(*(Text(value) for value in record))
         out.print(table)
@@ -242,17 +242,22 @@ class Console:
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-        table.add_column("operation", no_wrap=True)
-        table.add_column("split", no_wrap=True)
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+        table.add_column("operation", no_wrap=True, overflow="crop")
+        table.add_column("split", no_wrap=True, overflow="crop")
         for heading in ("seconds", "tasks", "partitions"):
-            table.add_column(heading, justify="right", no_wrap=True)
+            table.add_column(heading, justify="right", no_wrap=True, overflow="crop")
         for name in series:
-            table.add_column(SERIES.get(name, name).split(",")[0].replace(" nodes", ""), justify="right", no_wrap=True)
+            table.add_column(
+                SERIES.get(name, name).split(",")[0].replace(" nodes", ""),
+                justify="right",
+                no_wrap=True,
+                overflow="crop",
+            )
         for row in rows:
             numbers = [row.get("tasks"), row.get("partitions")]
             cells = ["" if value is None else text.number(value) for value in numbers]
-            times = ["" if row.get(name) is None else f"{row[name]:.2f}" for name in ("seconds", *series)]
+            times = [_column_seconds(row.get(name)) for name in ("seconds", *series)]
             style = "bold" if row["operation"] == "total" else ""
             table.add_row(row["operation"], row["split"], times[0], *cells, *times[1:], style=style)
         out = self._open()
@@ -286,6 +291,13 @@ def _records(rows: pa.Table | None, columns: int) -> list[dict[str, str]]:
     names = rows.column_names[:columns]
     values = [[text.cell(value, width=80) for value in column.to_pylist()] for column in rows.columns[:columns]]
     return [dict(zip(names, record, strict=True)) for record in zip(*values, strict=True)]
+
+
+def _column_seconds(value: float | None) -> str:
+    """Seconds in at most seven characters, with one decimal point above the other."""
+    if value is None:
+        return ""
+    return f"{value:.2f}" if value < 1000 else f"{value:.0f}"
 
 
 def _columns_that_fit(widths: Sequence[int], available: int) -> int:

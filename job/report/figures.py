@@ -116,12 +116,12 @@ def confusion_map(counts: NDArray[np.int64], labels: Sequence[str]) -> Markup:
         return Markup("")
     side = next((side for most, side in ((4, 84), (8, 60), (14, 46), (30, 30)) if size <= most), 13)
     font = 13 if side >= 30 else 10
-    margin = min(220, 24 + round(max(map(len, labels)) * font * 0.58))
+    margin = max(130, min(220, 24 + round(max(map(len, labels)) * font * 0.58)))
     top = margin if side < 84 else 50
     width, height = margin + size * side + 20, top + size * side + 12
     totals = counts.sum(axis=1)
     parts = [
-        _text(4, top - 8, "true ↓  predicted →", "axis", "start") if side >= 30 else Markup(""),
+        _text(4, 16, "true ↓   predicted →", "axis", "start"),
         Markup('<rect class="paper" x="{}" y="{}" width="{}" height="{}"/>').format(
             margin, top, size * side, size * side
         ),

@@ -108,7 +108,7 @@ def _tiles(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         tiles.append(("words", text.number(manifest["vocabulary"]["words"]), note))
     total = manifest.get("seconds", {}).get("total")
     if total is not None:
-        tiles.append(("total time", text.seconds(float(total)), "from the first operation to the last"))
+        tiles.append(("total time", text.seconds(float(total)), "all operations"))
     return tiles
 
 

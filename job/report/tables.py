@@ -94,7 +94,7 @@ def worst_mistakes(predictions: pa.Table, n: int) -> pa.Table:
     """
     wrong = predictions.filter(pc.not_equal(predictions["cat"], predictions["predicted_cat"]))
     order = [("probability", "descending"), ("ima", "ascending")]
-    return wrong.take(pc.sort_indices(wrong, sort_keys=order, null_placement="at_end")).slice(0, n)
+    return wrong.take(pc.sort_indices(wrong, sort_keys=order)).slice(0, n)
 
 
 def to_csv(table: pa.Table) -> bytes:

@@ -1,0 +1,111 @@
+"""A run's manifest, tables and pictures, small and complete, with names that try to break a page."""
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from job.report import tables
+from job.report.html import Figure, Pictures
+
+EVIL = "<script>document.title='broken'</script>"
+LABELS = ["Lemon", EVIL, 'Pêche, "white"']
+
+
+@pytest.fixture
+def manifest():
+    split = {
+        "images": 7,
+        "described": 5,
+        "without_descriptors": 1,
+        "rejected": 1,
+        "descriptors": 240,
+        "descriptor_bytes": 30720,
+        "categories": dict.fromkeys(LABELS, 2),
+    }
+    return {
+        "schema_version": 1,
+        "run_name": "2026-01-02T03-04-05Z",
+        "settings": {
+            "data": "s3://key:hush@bucket/fruits",
+            "words": 50,
+            "components": 35,
+            "categories": None,
+            "conf": {"spark.hadoop.fs.s3a.secret.key": "hush"},
+        },
+        "versions": {"python": "3.11.9", "pyspark": "4.1.4"},
+        "dataset": {"train": split, "test": split},
+        "dimensions": {"bag_of_words": [5, 52], "features": [5, 36]},
+        "partitions": {"extract_descriptors": 4},
+        "seconds": {"total": 12.5},
+        "accuracy": 0.6,
+        "vocabulary": {"words": 50, "inertia": 1234567.0, "iterations": 12},
+        "files": [{"path": "timings.csv", "bytes": 812, "sha256": "ab" * 32}],
+    }
+
+
+@pytest.fixture
+def result_tables():
+    true = np.array([0, 0, 1, 2, 2])
+    predicted = np.array([0, 1, 1, 2, 1])
+    names = np.array(LABELS)
+    features = pa.table(
+        {
+            "ima": [f"Training/{cat}/{number}.jpg" for number, cat in enumerate(names[true])],
+            "cat": names[true],
+            "label": true,
+            "0": np.array([0.5, 1.5, -2.0, 3.0, 3.5]),
+            "1": np.array([1.0, 0.0, 2.0, -1.0, -1.5]),
+        }
+    )
+    analysis = {
+        "operation": "extract_descriptors",
+        "split": "train",
+        "tasks": 4,
+        "min_s": 0.1,
+        "median_s": 0.2,
+        "max_s": 0.9,
+        "skew": 4.5,
+        "busy": 0.4,
+        "limited_by": "One task took 4.5 times the median.",
+    }
+    return {
+        "timings": tables.timings_table(
+            [
+                ("start_spark", "all", 2.0, None, None),
+                ("extract_descriptors", "train", 3.25, 4, 4),
+                ("extract_descriptors", "test", 1.0, 4, 4),
+                ("total", "all", 12.5, None, None),
+            ]
+        ),
+        "confusion_matrix": tables.confusion_matrix(true, predicted, LABELS),
+        "categories": tables.categories_table(true, predicted, LABELS),
+        "predictions": pa.table(
+            {
+                "ima": features["ima"],
+                "cat": names[true],
+                "label": true.astype(float),
+                "prediction": predicted.astype(float),
+                "predicted_cat": names[predicted],
+                "probability": [0.9, 0.8, 0.7, 0.6, 0.95],
+            }
+        ),
+        "df_lab_features_train": features,
+        "df_lab_features_test": features,
+        "rejected": pa.table(
+            {"path": [f"Training/{EVIL}/{number}.jpg" for number in range(130)], "reason": ["truncated"] * 130}
+        ),
+        "task_analysis": pa.Table.from_pylist([analysis, analysis | {"tasks": None, "skew": None, "busy": None}]),
+    }
+
+
+@pytest.fixture
+def pictures():
+    done, png = cv2.imencode(".png", np.full((8, 8, 3), 200, np.uint8))
+    assert done
+    data = png.tobytes()
+    return Pictures(
+        keypoints=[Figure(f"{EVIL}: 9 keypoints", data)],
+        words=[(0, [data, data]), (7, [data])],
+        mistakes=[Figure("Lemon taken for Pêche", data)],
+    )

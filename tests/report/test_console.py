@@ -1,0 +1,206 @@
+import io
+import re
+import shlex
+import subprocess
+import sys
+
+import pyarrow as pa
+import pytest
+
+from job.report import tables
+from job.report.console import Console
+from job.report.reference import emr_table
+
+PREVIEW = pa.table(
+    {
+        "ima": [f"Training/Apple, red/{number}_100.jpg" for number in range(9)],
+        "cat": ["\x1b[31m[bold]red"] * 9,
+        "descriptors": [b"x" * 4100] * 9,
+        **{str(number): [0.25] * 9 for number in range(60)},
+    }
+)
+TIMINGS = tables.timings_table([("read_images", "train", 0.5, None, 4), ("fit_vocabulary", "train", 1.25, 8, 8)])
+WHOLE = tables.timings_table([("total", "all", 12345.678, None, None)])
+
+
+def tell_everything(console):
+    console.start("my run", {"words": 50, "out": None, "conf": {"fs.s3a.secret.key": "hush"}})
+    console.categories("train", {"Lemon": 492, "Apple [red]": 1000})
+    facts = {"object": "DataFrame[ima, cat]", "partitions": 12, "dimensions": "876 x 3"}
+    console.step("extract_descriptors", "train", facts, PREVIEW, 3.25)
+    console.timings(TIMINGS, emr_table())
+    console.warning("3 pictures had no descriptors.")
+    console.done("out/my run", 0.9512345678, 21.3)
+
+
+@pytest.fixture
+def log():
+    stream = io.StringIO()
+    tell_everything(Console(stream))
+    return stream.getvalue()
+
+
+@pytest.fixture
+def page(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = io.StringIO()
+    tell_everything(Console(stream, terminal=True))
+    return stream.getvalue()
+
+
+def plain(page):
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", page)
+
+
+def events(log):
+    return [dict(pair.split("=", 1) for pair in shlex.split(line)) for line in log.splitlines()]
+
+
+def test_without_a_terminal_each_line_is_one_event_that_a_program_can_read(log):
+    found = events(log)
+    assert [event["event"] for event in found] == [
+        *("start", "category", "category", "categories", "step"),
+        *["row"] * 5,
+        *["timing"] * 3,
+        *("warning", "done"),
+    ]
+    step = next(event for event in found if event["event"] == "step")
+    assert step == {
+        "event": "step",
+        "operation": "extract_descriptors",
+        "split": "train",
+        "object": "DataFrame[ima, cat]",
+        "partitions": "12",
+        "dimensions": "876 x 3",
+        "seconds": "3.25",
+    }
+    assert found[-1] == {"event": "done", "out": "out/my run", "accuracy": "0.951235", "seconds": "21.3"}
+    assert found[3] == {"event": "categories", "split": "train", "categories": "2", "images": "1492"}
+
+
+def test_without_a_terminal_no_escape_sequence_is_written(log):
+    assert "\x1b" not in log
+    assert all(line.isprintable() for line in log.splitlines())
+
+
+def test_a_preview_in_a_log_names_binary_by_its_size_and_stops_at_some_columns(log):
+    row = next(event for event in events(log) if event["event"] == "row")
+    assert row["descriptors"] == "<4.1 kB>"
+    assert "0" in row
+    assert "59" not in row
+
+
+def test_each_line_of_a_log_is_flushed_at_once():
+    class Stream(io.StringIO):
+        flushed = 0
+
+        def flush(self):
+            self.flushed += 1
+
+    stream = Stream()
+    console = Console(stream)
+    console.warning("one")
+    console.warning("two")
+    assert stream.flushed == 2
+
+
+def test_a_total_is_made_where_the_timings_have_none(log):
+    total = [event for event in events(log) if event["event"] == "timing"][-1]
+    assert total == {"event": "timing", "operation": "total", "split": "all", "seconds": "1.75"}
+
+
+def test_the_reference_stands_beside_the_same_operation(log):
+    timing = next(event for event in events(log) if event.get("operation") == "fit_vocabulary")
+    assert timing["emr_2_nodes_8_cores_s"] == "133.76"
+
+
+def test_on_a_terminal_no_line_is_wider_than_it(page):
+    shown = plain(page)
+    assert max(map(len, shown.splitlines())) <= 80
+    for words in (
+        "extract_descriptors · train · 3.25 s",
+        "876 x 3",
+        "<4.1 kB>",
+        "more columns",
+        "Apple [red]",
+        "1,492",
+    ):
+        assert words in shown
+    assert shown.count("<4.1 kB>") == 5
+    assert re.search(r"fit_vocabulary +train +1\.25 +8 +8 +133\.76 +83\.63 +962\.98", shown)
+
+
+def test_long_times_are_not_cut_off(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = io.StringIO()
+    Console(stream, terminal=True).timings(WHOLE, emr_table())
+    assert re.search(r"total +all +12346 +576\.00 +500\.00 +1532\b", plain(stream.getvalue()))
+
+
+def test_a_name_with_an_escape_sequence_does_not_colour_the_terminal(page):
+    assert "\x1b[31m[bold]red" not in page
+    assert "\\x1b[31m[bold]red" in page
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_no_secret_is_printed(terminal):
+    stream = io.StringIO()
+    tell_everything(Console(stream, terminal=terminal))
+    assert "hush" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_quiet_leaves_warnings_and_the_end(terminal):
+    stream = io.StringIO()
+    tell_everything(Console(stream, quiet=True, terminal=terminal))
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    assert "3 pictures had no descriptors." in lines[0]
+    assert "out/my run" in lines[1]
+
+
+def test_a_run_without_classifier_ends_without_accuracy():
+    stream = io.StringIO()
+    Console(stream).done("out", None, 2.0)
+    assert stream.getvalue() == "event=done out=out seconds=2.0\n"
+
+
+def test_an_error_is_one_line_on_the_error_stream():
+    out, err = io.StringIO(), io.StringIO()
+    Console(out, err).error("no folder `a\nb`: name one that exists.")
+    assert out.getvalue() == ""
+    assert err.getvalue() == "error: no folder `a\\nb`: name one that exists.\n"
+
+
+def test_progress_is_silent_without_a_terminal():
+    stream = io.StringIO()
+    with Console(stream).progress("extracting", 100) as progress:
+        progress.update(50)
+    assert stream.getvalue() == ""
+
+
+def test_progress_shows_how_far_it_is_on_a_terminal():
+    stream = io.StringIO()
+    with Console(stream, terminal=True).progress("[red] extracting", None) as progress:
+        progress.update(50, 100)
+    assert "[red] extracting" in stream.getvalue()
+    assert "50/100" in stream.getvalue()
+
+
+def test_a_stream_that_knows_only_ascii_gets_escapes_and_no_error():
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    for terminal in (False, True):
+        tell_everything(Console(stream, terminal=terminal))
+        Console(stream, terminal=terminal).categories("test", {"Pêche": 1})
+    stream.flush()
+    assert b"P\\xeache" in raw.getvalue()
+
+
+def test_a_log_needs_no_rich():
+    code = (
+        "import io, sys; from job.report.console import Console; "
+        "Console(io.StringIO()).warning('x'); print('rich' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "False"
