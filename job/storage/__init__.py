@@ -7,21 +7,24 @@ something about are raised as `job.errors.UserError`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 
-from job.errors import UserError
-from job.storage import local
-from job.storage.runfolder import RunFolder
+from job.storage.backend import backend
+from job.storage.config import Credentials, S3Config, s3_config
+from job.storage.runfolder import RunFolder, StoredFile
 from job.storage.types import IMAGE_SUFFIXES, LISTING, Fault
 from job.storage.uris import is_remote, join, normalise
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "LISTING",
+    "Credentials",
     "Fault",
     "RunFolder",
+    "S3Config",
+    "StoredFile",
+    "check",
     "exists",
     "is_remote",
     "join",
@@ -30,8 +33,18 @@ __all__ = [
     "normalise",
     "read_bytes",
     "read_many",
+    "s3_config",
     "write_bytes",
 ]
+
+
+def check(uri: str) -> None:
+    """Whether what is below `uri` can be listed: raises UserError within 15 s if not, in one sentence with the way out.
+
+    An S3 prefix without keys passes, as an empty folder does; a folder that is not there does not.
+    """
+    root = normalise(uri)
+    backend(root).check(root)
 
 
 def list_images(uri: str, prefix: str = "") -> pa.Table:
@@ -42,42 +55,46 @@ def list_images(uri: str, prefix: str = "") -> pa.Table:
 
     Raises UserError when the store or a folder can't be read.
     """
-    root, prefix = normalise(uri), prefix.strip("/")
-    table = local.list_images(root, prefix)
+    root = normalise(uri)
+    table = backend(root).list_images(root, prefix.strip("/"))
     return table.combine_chunks().sort_by("name")
 
 
 def list_folders(uri: str, prefix: str = "") -> list[str]:
     """Names of the folders directly below `uri/prefix`, sorted; none when it does not exist."""
-    root, prefix = normalise(uri), prefix.strip("/")
-    return local.list_folders(root, prefix)
+    root = normalise(uri)
+    return backend(root).list_folders(root, prefix.strip("/"))
 
 
 def exists(uri: str) -> bool:
     """Whether there is a file, an object or something below that address."""
-    return Path(normalise(uri)).exists()
+    root = normalise(uri)
+    return backend(root).exists(root)
 
 
 def read_many(root: str, names: Sequence[str], *, max_bytes: int, in_flight: int = 64) -> Iterator[bytes | Fault]:
     """The contents of `root/name` for each of `names`, in their order.
 
     A file of 0 bytes gives `Fault("empty")`, one of more than `max_bytes` `Fault("too_large")` without being read, and
-    one that has vanished or may not be read `Fault("unreadable")`. In S3 up to `in_flight` objects are on their way.
+    one that has vanished or may not be read `Fault("unreadable")`. In S3 up to `in_flight` objects are on their way
+    while the caller works on those that have arrived.
 
     Raises UserError when the store as a whole does not work (after retries), rather than a fault for each picture.
     """
-    return local.read_many(normalise(root), names, max_bytes)
+    root = normalise(root)
+    return backend(root).read_many(root, names, max_bytes, in_flight)
 
 
 def read_bytes(uri: str) -> bytes:
     """The content of one file. Raises UserError when it is not there or can't be read."""
-    path = normalise(uri)
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f"'{path}' can't be read: {error.strerror or error}.") from error
+    uri = normalise(uri)
+    return backend(uri).read_bytes(uri)
 
 
-def write_bytes(uri: str, data: bytes) -> None:
-    """Writes one file, all of it or nothing; folders are made as needed. Raises UserError when it can't be written."""
-    local.write_bytes(normalise(uri), data)
+def write_bytes(uri: str, data: bytes, *, public_read: bool = False) -> None:
+    """Writes one file, all of it or nothing; folders are made as needed. Raises UserError when it can't be written.
+
+    With `public_read` everybody may read an object in S3; a file of this machine keeps the user's usual rights.
+    """
+    uri = normalise(uri)
+    backend(uri).write_bytes(uri, data, public_read=public_read)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import hashlib
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +35,7 @@ def list_images(root: str, prefix: str) -> pa.Table:
     except FileNotFoundError:
         return LISTING.empty_table()
     except OSError as error:
-        raise _unreadable_folder(top, error) from error
+        raise failed(top, "read", error) from error
     start = f"{prefix}/" if prefix else ""
     folders = [entry for entry in entries if entry.is_dir() and not _leads_up(entry, top)]
     own = _Names()
@@ -53,11 +56,12 @@ def list_folders(root: str, prefix: str) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise _unreadable_folder(top, error) from error
+        raise failed(top, "read", error) from error
 
 
-def read_many(root: str, names: Sequence[str], max_bytes: int) -> Iterator[bytes | Fault]:
+def read_many(root: str, names: Sequence[str], max_bytes: int, in_flight: int) -> Iterator[bytes | Fault]:
     """See `job.storage.read_many`. One at a time: a thread would cost more than the read."""
+    del in_flight
     for name in names:
         yield read_one(f"{root}/{name}", max_bytes)
 
@@ -79,23 +83,124 @@ def read_one(path: str, max_bytes: int) -> bytes | Fault:
     except OSError as error:
         if error.errno in _ONE_FILE:
             return Fault("unreadable")
-        raise UserError(f"Reading '{path}' failed: {error.strerror or error}.") from error
+        raise failed(path, "read", error) from error
     return data or Fault("empty")
 
 
-def write_bytes(uri: str, data: bytes) -> None:
-    """Writes beside the target and renames, so that nobody sees half a file."""
-    path = Path(uri)
-    temporary = path.with_name(f".{path.name[:64]}.{secrets.token_hex(6)}.tmp")
+def check(path: str) -> None:
+    """Raises UserError if there is no folder or file at `path`, or it can't be read."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if Path(path).is_dir():
+            next(iter(os.scandir(path)), None)
+        else:
+            with Path(path).open("rb"):
+                pass
+    except FileNotFoundError as error:
+        raise UserError(f"'{path}' is not there: check the address.") from error
+    except OSError as error:
+        raise failed(path, "read", error) from error
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file or folder."""
+    return Path(path).exists()
+
+
+def read_bytes(path: str) -> bytes:
+    """The content of one file."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise failed(path, "read", error) from error
+
+
+def write_bytes(path: str, data: bytes, *, public_read: bool = False) -> None:
+    """Writes beside the target and renames, so that nobody sees half a file."""
+    del public_read  # the user's umask says who may read
+    target = Path(path)
+    temporary = target.with_name(f".{target.name[:64]}.{secrets.token_hex(6)}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         try:
             temporary.write_bytes(data)
-            temporary.replace(path)
+            temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"'{path}' can't be written: {error.strerror or error}.") from error
+        raise failed(path, "written", error) from error
+
+
+def create(path: str, data: bytes) -> bool:
+    """Writes a file that must not exist yet; False if it does. Of two at the same time, one succeeds."""
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with Path(path).open("xb") as file:
+            file.write(data)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise failed(path, "written", error) from error
+    return True
+
+
+def delete(path: str) -> None:
+    """Removes one file."""
+    try:
+        Path(path).unlink()
+    except OSError as error:
+        raise failed(path, "deleted", error) from error
+
+
+def delete_folder(path: str) -> None:
+    """Removes a folder and everything below it."""
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise failed(path, "deleted", error) from error
+
+
+def walk(path: str) -> Iterator[str]:
+    """Files below the folder, relative to it, with forward slashes."""
+    for file in Path(path).rglob("*"):
+        if file.is_file():
+            yield file.relative_to(path).as_posix()
+
+
+def digest(path: str) -> tuple[int, str]:
+    """(bytes, SHA-256) of one file."""
+    try:
+        with Path(path).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+            return file.tell(), found
+    except OSError as error:
+        raise failed(path, "read", error) from error
+
+
+def probe(path: str) -> None:
+    """Makes and removes a file in the folder, and the folders that it took; raises UserError if that does not work."""
+    folder = Path(path)
+    file = folder / f".probe-{secrets.token_hex(6)}"
+    made: list[Path] = []
+    try:
+        missing = [above for above in (folder, *folder.parents) if not above.exists()]
+        for above in reversed(missing):
+            above.mkdir(exist_ok=True)
+            made.append(above)
+        file.touch(exist_ok=False)
+        file.unlink()
+    except OSError as error:
+        raise failed(path, "written", error) from error
+    finally:
+        with contextlib.suppress(OSError):  # another run has put something there by now
+            for above in reversed(made):
+                above.rmdir()
+
+
+def failed(path: str, done: str, error: OSError) -> UserError:
+    """The error of one path as a sentence for the user."""
+    return UserError(f"'{path}' can't be {done}: {error.strerror or error}.")
 
 
 def _read_all(descriptor: int, size: int) -> bytes:
@@ -157,7 +262,7 @@ def _walk(folder: str, start: str) -> pa.Table:
                         continue
                     waiting.append((entry.path, f"{start}{entry.name}/"))
         except OSError as error:
-            raise _unreadable_folder(folder, error) from error
+            raise failed(folder, "read", error) from error
     return found.table()
 
 
@@ -166,7 +271,3 @@ def _leads_up(entry: os.DirEntry[str], folder: str) -> bool:
     if not entry.is_symlink():
         return False
     return (os.path.realpath(folder) + os.sep).startswith(os.path.realpath(entry.path) + os.sep)
-
-
-def _unreadable_folder(folder: str, error: OSError) -> UserError:
-    return UserError(f"The folder '{folder}' can't be read: {error.strerror or error}.")

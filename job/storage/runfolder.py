@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import secrets
-import shutil
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from job.errors import UsageError, UserError
-from job.storage import local
+from job.storage.backend import backend
 from job.storage.uris import join, normalise
 
 MANIFEST = "manifest.json"
@@ -47,6 +43,7 @@ class RunFolder:
         self.name = name
         self.root = join(self.out, name)
         self.public_read = public_read
+        self._store = backend(self.root)
         self._written: dict[str, StoredFile] = {}
 
     def uri(self, relative: str = "") -> str:
@@ -55,48 +52,48 @@ class RunFolder:
 
     def check_writable(self) -> None:
         """Raises UserError if the run could not write here or its name is taken. Leaves nothing behind."""
+        self._store.probe(self.root)
         self._refuse_if_taken()
-        _probe_local(self.root)
 
     def claim(self) -> None:
         """Takes the folder for this run. Raises UserError if it can't be written or is taken by another."""
         self._refuse_if_taken()
-        self._remove_leftovers()
-        if not self._create(CLAIM, json.dumps(_owner()).encode()):
+        self._store.delete_folder(self.root)  # what a dead attempt has left
+        if not self._store.create(self.uri(CLAIM), json.dumps(_owner()).encode()):
             raise self._taken()
 
     def write(self, relative: str, data: bytes) -> None:
         """Writes one file of the run, all of it or nothing."""
-        local.write_bytes(self.uri(relative), data)
+        self._store.write_bytes(self.uri(relative), data, public_read=self.public_read)
         self._written[relative] = StoredFile(relative, len(data), hashlib.sha256(data).hexdigest())
 
     def files(self) -> list[StoredFile]:
         """Everything in the folder, sorted by path; what others (Spark) have written there is read back and hashed."""
-        found = list(self._walk())
+        found = [path for path in self._store.walk(self.root) if path not in _NOT_RESULTS]
         unknown = [path for path in found if path not in self._written]
-        with ThreadPoolExecutor(8) as pool:
-            hashed = {file.path: file for file in pool.map(self._hash, unknown)}
-        return sorted(hashed.get(path) or self._written[path] for path in found)
+        with ThreadPoolExecutor(16) as pool:
+            digests = list(pool.map(lambda path: self._store.digest(self.uri(path)), unknown))
+        others = {path: StoredFile(path, *digest) for path, digest in zip(unknown, digests, strict=True)}
+        return sorted(others.get(path) or self._written[path] for path in found)
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
         """Writes `manifest.json`, with `files` added, and so makes the run whole. Nothing may be written after it."""
         content = {**manifest, "files": [file._asdict() for file in self.files()]}
         self.write(MANIFEST, (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
-        self._delete(CLAIM)
-
-    # ---- what differs between stores
+        self._store.delete(self.uri(CLAIM))
 
     def _refuse_if_taken(self) -> None:
-        if self._read(MANIFEST) is not None:
+        if self._store.exists(self.uri(MANIFEST)):
             raise UserError(
                 f"The run '{self.name}' is already in '{self.out}': choose another --run-name or another --out.", 2
             )
-        claim = self._read(CLAIM)
-        if claim is None:
-            if any(True for _ in self._walk()):
-                raise UserError(f"The folder '{self.root}' is not empty and no run of this program: choose another.", 2)
-        elif not _is_dead(claim):
-            raise self._taken()
+        if self._store.exists(self.uri(CLAIM)):
+            if not _is_dead(self._store.read_bytes(self.uri(CLAIM))):
+                raise self._taken()
+        elif next(iter(self._store.walk(self.root)), None) is not None:
+            raise UserError(
+                f"'{self.root}' is not empty and holds no run: choose another --run-name or another --out.", 2
+            )
 
     def _taken(self) -> UserError:
         return UserError(
@@ -104,46 +101,6 @@ class RunFolder:
             f"choose another --run-name, or remove '{self.root}'.",
             2,
         )
-
-    def _read(self, relative: str) -> bytes | None:
-        try:
-            return Path(self.uri(relative)).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise UserError(f"'{self.uri(relative)}' can't be read: {error.strerror or error}.") from error
-
-    def _create(self, relative: str, data: bytes) -> bool:
-        """Writes a file that must not exist yet; False if it does."""
-        path = Path(self.uri(relative))
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("xb") as file:
-                file.write(data)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            raise UserError(f"'{path}' can't be written: {error.strerror or error}.") from error
-        return True
-
-    def _delete(self, relative: str) -> None:
-        Path(self.uri(relative)).unlink()
-
-    def _remove_leftovers(self) -> None:
-        if Path(self.root).is_dir():
-            shutil.rmtree(self.root)
-
-    def _walk(self) -> Iterable[str]:
-        """Paths of the run's results, with forward slashes; Hadoop's hidden checksum files are none."""
-        for file in Path(self.root).rglob("*"):
-            path = file.relative_to(self.root).as_posix()
-            if path not in _NOT_RESULTS and file.is_file():
-                yield path
-
-    def _hash(self, relative: str) -> StoredFile:
-        with Path(self.uri(relative)).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return StoredFile(relative, file.tell(), digest)
 
 
 def _owner() -> dict[str, Any]:
@@ -168,25 +125,3 @@ def _is_dead(claim: bytes) -> bool:
     except OSError:
         return False
     return False
-
-
-def _probe_local(root: str) -> None:
-    """Makes and removes a file where the run would write, and the folders that it took."""
-    folder = Path(root)
-    probe = folder / f".probe-{secrets.token_hex(6)}"
-    made: list[Path] = []
-    try:
-        missing = [path for path in (folder, *folder.parents) if not path.exists()]
-        for path in reversed(missing):
-            path.mkdir(exist_ok=True)
-            made.append(path)
-        probe.touch(exist_ok=False)
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"The output folder '{folder}' can't be written: {error.strerror or error}; choose another --out."
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):  # another run has put something there by now
-            for path in reversed(made):
-                path.rmdir()

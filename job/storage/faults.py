@@ -1,0 +1,119 @@
+"""What a store's error means, in one sentence with the way out."""
+
+from __future__ import annotations
+
+import re
+
+from job.errors import UserError
+from job.storage.config import Credentials, S3Config
+from job.storage.uris import split_s3
+
+_CODE = re.compile(r"<Code>\s*(\w+)\s*</Code>")
+_STATUS = re.compile(r"status code: (\d{3})")
+
+# Codes that say something of the credentials as a whole, not of one object.
+_WRONG_CREDENTIALS = {
+    "InvalidAccessKeyId": "does not know the access key",
+    "SignatureDoesNotMatch": "does not accept the secret key",
+    "AuthorizationHeaderMalformed": "does not accept the signature (a wrong region in AWS_REGION?)",
+    "ExpiredToken": "says that the credentials have expired",
+    "ExpiredTokenException": "says that the credentials have expired",
+    "TokenRefreshRequired": "says that the credentials have expired",
+    "InvalidToken": "does not accept the session token",
+    "InvalidIdentityToken": "does not accept the web identity token",
+    "InvalidClientTokenId": "does not accept the session token",
+    "RequestTimeTooSkewed": "says that this machine's clock is wrong",
+    "AccountProblem": "says that there is a problem with the account",
+    "InvalidSecurity": "does not accept the credentials",
+}
+
+
+def s3_code(error: BaseException) -> str:
+    """The S3 error code (`NoSuchKey`, `AccessDenied`, ...) in an error of obstore or s3fs, else the status, or ''."""
+    for cause in _chain(error):
+        response = getattr(cause, "response", None)
+        if isinstance(response, dict) and (code := response.get("Error", {}).get("Code")):
+            return str(code)
+        text = str(cause)
+        if match := _CODE.search(text) or _STATUS.search(text):
+            return str(match.group(1))
+    return ""
+
+
+def is_one_object(error: BaseException) -> bool:
+    """Whether an error of a read is a property of that object: it has vanished, or may not be read."""
+    code = s3_code(error)
+    if isinstance(error, FileNotFoundError):
+        return code in {"NoSuchKey", "NoSuchVersion", "404"} or not code
+    return code in {"AccessDenied", "InvalidObjectState", "403", "KeyTooLongError", "KeyTooLong"}
+
+
+def is_interrupted(error: BaseException) -> bool:
+    """Whether the connection broke while an answer was read: no status, no S3 code."""
+    return not s3_code(error) and _is_connection(error) and not isinstance(error, FileNotFoundError | PermissionError)
+
+
+def explain(error: BaseException, uri: str, config: S3Config, verb: str) -> UserError:
+    """The error of `verb` (read, list, write) at `uri` as a sentence for the user. Shows no credentials."""
+    bucket, _ = split_s3(uri)
+    code = s3_code(error)
+    if code in _WRONG_CREDENTIALS:
+        return UserError(f"{config.place} {_WRONG_CREDENTIALS[code]}: check {_source(config)}.")
+    if code in {"NoSuchBucket", "InvalidBucketName"}:
+        return UserError(f"There is no bucket '{bucket}' at {_where(config)}: create it, or correct '{uri}'.")
+    if code in {"PermanentRedirect", "TemporaryRedirect", "301", "307", "IllegalLocationConstraintException"}:
+        return UserError(f"The bucket '{bucket}' is not in region '{config.region}': set AWS_REGION to the bucket's.")
+    if code in {"AccessDenied", "AllAccessDisabled", "403", "401", "AccessDeniedException"}:
+        return UserError(f"'{uri}' can't be {_done(verb)}: {_source(config)} has no right to (AccessDenied).")
+    if isinstance(error, FileNotFoundError) and code in {"NoSuchKey", "404", ""}:
+        return UserError(f"'{uri}' is not there: check the address.")
+    if code in {"404", "405", "400", "501"}:
+        return UserError(f"What answers at {_where(config)} is no S3 store (status {code}): check AWS_ENDPOINT_URL.")
+    if _credentials_missing(error):
+        return UserError(
+            f"No credentials for '{uri}': set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a role."
+        )
+    if not code and _is_connection(error):
+        hint = "check AWS_ENDPOINT_URL and that it is running" if config.endpoint else "check the network"
+        return UserError(f"{config.place} does not answer: {hint}.")
+    return UserError(f"'{uri}' can't be {_done(verb)}: {config.place.lower()} says {code or _first_line(error)}.")
+
+
+def _source(config: S3Config) -> str:
+    if config.credentials is Credentials.ENVIRONMENT:
+        return "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    if config.credentials is Credentials.PROFILE:
+        return f"the AWS profile '{config.profile or 'default'}'"
+    return str(config.credentials.value)
+
+
+def _where(config: S3Config) -> str:
+    return config.endpoint or f"Amazon S3 in {config.region}"
+
+
+def _done(verb: str) -> str:
+    return {"read": "read", "write": "written", "list": "listed", "delete": "deleted"}[verb]
+
+
+def _credentials_missing(error: BaseException) -> bool:
+    texts = " ".join(f"{type(cause).__name__} {cause}" for cause in _chain(error))
+    return any(sign in texts for sign in ("NoCredentialsError", "latest/api/token", "latest/meta-data"))
+
+
+def _is_connection(error: BaseException) -> bool:
+    texts = " ".join(f"{type(cause).__name__} {cause}" for cause in _chain(error))
+    signs = ("error sending request", "Connect", "connect", "Timeout", "timed out", "error decoding response body")
+    return any(sign in texts for sign in signs)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0][:200] or type(error).__name__
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in found:
+        found.append(current)
+        current = current.__cause__ or current.__context__
+    return found

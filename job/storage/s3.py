@@ -1,0 +1,213 @@
+"""Object stores: obstore for listings and for the many small reads, s3fs for the file-system work."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+import obstore
+import pyarrow as pa
+import pyarrow.compute as pc
+from obstore.exceptions import BaseError, InvalidPathError
+
+from job.errors import UserError
+from job.storage.clients import file_system, object_store
+from job.storage.config import s3_config
+from job.storage.faults import explain, is_interrupted, s3_code
+from job.storage.types import LISTING, Fault
+from job.storage.uris import split_s3
+
+T = TypeVar("T")
+
+_LISTING_THREADS = 16
+_LISTING_CHUNK = 10_000
+# With more folders than this, a listing per folder takes longer than one listing of their parents.
+_MOST_PREFIXES = 4_000
+_IS_IMAGE = r"(?i)\.(jpe?g|png)$"
+
+
+def check(uri: str) -> None:
+    """Lists one key below `uri`; raises UserError within 15 s if that does not work: a wrong key, no such bucket."""
+    bucket, key = split_s3(uri)
+    with explained(uri, "list"):
+        next(iter(obstore.list(object_store(bucket, hasty=True), key or None, chunk_size=1)), None)
+
+
+def list_images(uri: str, prefix: str) -> pa.Table:
+    """See `job.storage.list_images`. Two levels (`Training/`, its categories) are opened, then each is listed."""
+    bucket, key = split_s3(uri)
+    base = f"{key}/" if key else ""
+    with explained(uri, "list"), ThreadPoolExecutor(_LISTING_THREADS) as pool:
+        store = object_store(bucket)
+        tables: list[pa.Table] = []
+        level = [f"{base}{prefix}"]
+        for _ in range(2):
+            opened = list(pool.map(lambda folder: again(lambda: _open_folder(store, folder)), level))
+            below = [folder for folders, _ in opened for folder in folders]
+            if len(below) > _MOST_PREFIXES:
+                break
+            tables += [_pictures(objects, base) for _, objects in opened]
+            level = below
+        tables += pool.map(lambda folder: again(lambda: _list_all(store, folder, base)), level)
+    return pa.concat_tables([LISTING.empty_table(), *tables])
+
+
+def list_folders(uri: str, prefix: str) -> list[str]:
+    """Names of the folders directly below, sorted."""
+    bucket, key = split_s3(f"{uri}/{prefix}")
+    with explained(uri, "list"):
+        folders, _ = again(lambda: _open_folder(object_store(bucket), key))
+    return sorted(folder.rsplit("/", 1)[-1] for folder in folders)
+
+
+def read_many(uri: str, names: Sequence[str], max_bytes: int, in_flight: int) -> Iterator[bytes | Fault]:
+    """See `job.storage.read_many`."""
+    from job.storage import s3_read
+
+    return s3_read.read_many(uri, names, max_bytes, in_flight)
+
+
+def exists(uri: str) -> bool:
+    """Whether there is an object of that key, or one below it."""
+    with explained(uri, "read"):
+        return bool(file_system().exists(_path(uri)))
+
+
+def read_bytes(uri: str) -> bytes:
+    """The content of one object."""
+    with explained(uri, "read"):
+        return bytes(file_system().cat_file(_path(uri)))
+
+
+def write_bytes(uri: str, data: bytes, *, public_read: bool = False) -> None:
+    """One PUT, or a multipart upload: whole or absent either way."""
+    with explained(uri, "write"):
+        file_system().pipe_file(_path(uri), data, **_acl(public_read))
+
+
+def create(uri: str, data: bytes) -> bool:
+    """Writes an object that must not exist yet; False if it does. Of two at the same time, one succeeds."""
+    bucket, key = split_s3(uri)
+    with explained(uri, "write"):
+        try:
+            obstore.put(object_store(bucket), key, data, mode="create")
+        except FileExistsError:
+            return False
+        except BaseError as error:
+            if s3_code(error) in {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}:
+                return False
+            raise
+    return True
+
+
+def delete(uri: str) -> None:
+    """Removes one object."""
+    bucket, key = split_s3(uri)
+    with explained(uri, "delete"):
+        obstore.delete(object_store(bucket), key)
+
+
+def delete_folder(uri: str) -> None:
+    """Removes everything below `uri`."""
+    bucket, key = split_s3(uri)
+    with explained(uri, "delete"):
+        store = object_store(bucket)
+        for batch in obstore.list(store, key, chunk_size=1000):
+            obstore.delete(store, [meta["path"] for meta in batch])
+
+
+def walk(uri: str) -> Iterator[str]:
+    """Keys below `uri`, relative to it."""
+    bucket, key = split_s3(uri)
+    with explained(uri, "list"):
+        for batch in obstore.list(object_store(bucket), key, chunk_size=1000):
+            for meta in batch:
+                yield meta["path"][len(key) + 1 :]
+
+
+def digest(uri: str) -> tuple[int, str]:
+    """(bytes, SHA-256) of one object, read in pieces."""
+    bucket, key = split_s3(uri)
+
+    def read() -> tuple[int, str]:
+        found, size = hashlib.sha256(), 0
+        for piece in obstore.get(object_store(bucket), key).stream(min_chunk_size=1 << 20):
+            found.update(piece)
+            size += len(piece)
+        return size, found.hexdigest()
+
+    with explained(uri, "read"):
+        return again(read)
+
+
+def probe(uri: str) -> None:
+    """Writes and removes an object below `uri`; raises UserError within 15 s if that does not work."""
+    bucket, key = split_s3(f"{uri}/.probe-{secrets.token_hex(6)}")
+    with explained(uri, "write"):
+        store = object_store(bucket, hasty=True)
+        obstore.put(store, key, b"", use_multipart=False)
+        obstore.delete(store, key)
+
+
+def again(call: Callable[[], T], attempts: int = 5) -> T:
+    """`call()`, once more after a growing pause when the connection broke inside an answer.
+
+    obstore itself repeats what fails before the answer has begun, and most of what fails within one.
+    """
+    for attempt in range(1, attempts):
+        try:
+            return call()
+        except (BaseError, OSError) as error:
+            if not is_interrupted(error):
+                raise
+            time.sleep(0.1 * 2**attempt)
+    return call()
+
+
+@contextmanager
+def explained(uri: str, verb: str) -> Iterator[None]:
+    """Raises what a client raises as a UserError about `uri`."""
+    try:
+        yield
+    except InvalidPathError as error:
+        raise UserError(
+            f"Below '{uri}' is a key that can't be used, with a control character or an empty folder name: rename it "
+            f"({str(error).partition(chr(10) * 2)[0]!r})."
+        ) from error
+    except (UserError, RuntimeError):
+        raise
+    except Exception as error:
+        if isinstance(error, BaseError | OSError | asyncio.TimeoutError) or "botocore" in type(error).__module__:
+            raise explain(error, uri, s3_config(), verb) from error
+        raise
+
+
+def _path(uri: str) -> str:
+    return "/".join(split_s3(uri)).rstrip("/")
+
+
+def _acl(public_read: bool) -> dict[str, str]:
+    return {"ACL": "public-read"} if public_read else {}
+
+
+def _open_folder(store: obstore.store.S3Store, folder: str) -> tuple[list[str], pa.Table]:
+    found = obstore.list_with_delimiter(store, folder or None, return_arrow=True)
+    return list(found["common_prefixes"]), pa.table(found["objects"])
+
+
+def _list_all(store: obstore.store.S3Store, folder: str, base: str) -> pa.Table:
+    stream = obstore.list(store, folder or None, chunk_size=_LISTING_CHUNK, return_arrow=True)
+    tables = [_pictures(pa.Table.from_batches([pa.record_batch(batch)]), base) for batch in stream]
+    return pa.concat_tables([LISTING.empty_table(), *tables])
+
+
+def _pictures(objects: pa.Table, base: str) -> pa.Table:
+    objects = objects.filter(pc.match_substring_regex(objects["path"], _IS_IMAGE))
+    names = pc.utf8_slice_codeunits(objects["path"], len(base))
+    return pa.table([names, objects["size"].cast(pa.int64())], schema=LISTING)

@@ -1,0 +1,119 @@
+"""Many small objects: a window of requests on their way while the caller works on what has arrived.
+
+Measured on 4,000 pictures of 4.7 kB on a loopback server, 64 in flight, CPU in this process per object: threads around
+obstore's blocking `get` 0.27 ms (4,800 a second), asyncio around its `get_async` 0.38 ms (2,400), s3fs 1.9 ms (520).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from threading import Condition
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+from job.storage.clients import object_store
+from job.storage.config import s3_config
+from job.storage.faults import explain, is_one_object
+from job.storage.s3 import again
+from job.storage.types import Fault
+from job.storage.uris import join, split_s3
+
+# What may wait in memory, arrived but not yet taken: never reached with pictures of 5 kB, the bound with large ones.
+_BYTES_IN_FLIGHT = 64 << 20
+
+
+def read_many(root: str, names: Sequence[str], max_bytes: int, in_flight: int) -> Iterator[bytes | Fault]:
+    """See `job.storage.read_many`. Memory: `_BYTES_IN_FLIGHT`, or one object if that is larger."""
+    bucket, key = split_s3(root)
+    base = f"{key}/" if key else ""
+    store = object_store(bucket)
+    budget = _Budget(_BYTES_IN_FLIGHT)
+    numbered = enumerate(names)
+    pool = ThreadPoolExecutor(in_flight, thread_name_prefix="fruits-read")
+    window: deque[tuple[int, str, Future[bytes | Fault]]] = deque()
+
+    def fill(count: int) -> None:
+        for number, name in islice(numbered, count):
+            window.append((number, name, pool.submit(_read, store, base + name, max_bytes, budget, number)))
+
+    try:
+        fill(in_flight)
+        while window:
+            number, name, future = window.popleft()
+            budget.wait_for(number)
+            try:
+                content = future.result()
+            except (BaseError, OSError) as error:
+                raise explain(error, join(root, name), s3_config(), "read") from error
+            budget.release(content)
+            fill(1)
+            yield content
+    finally:
+        budget.stop()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _read(store: S3Store, key: str, max_bytes: int, budget: _Budget, number: int) -> bytes | Fault:
+    try:
+        return again(lambda: _get(store, key, max_bytes, budget, number))
+    except ValueError:  # a key that obstore can't name: a control character, an empty folder name
+        return Fault("unreadable")
+    except (BaseError, OSError) as error:
+        if is_one_object(error):
+            return Fault("unreadable")
+        raise
+
+
+def _get(store: S3Store, key: str, max_bytes: int, budget: _Budget, number: int) -> bytes | Fault:
+    answer = obstore.get(store, key)  # returns with the headers
+    size = answer.meta["size"]
+    if size == 0:
+        return Fault("empty")
+    if size > max_bytes:
+        return Fault("too_large")
+    budget.take(number, size)
+    try:
+        return bytes(answer.bytes())
+    except BaseException:
+        budget.give_back(size)
+        raise
+
+
+class _Budget:
+    """Bytes that may be in memory at once. The object that the caller waits for always gets through."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
+        self._wanted = -1
+        self._changed = Condition()
+
+    def take(self, number: int, size: int) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: number <= self._wanted or self._used + size <= self._limit)
+            self._used += size
+
+    def give_back(self, size: int) -> None:
+        with self._changed:
+            self._used -= size
+            self._changed.notify_all()
+
+    def release(self, content: bytes | Fault) -> None:
+        if not isinstance(content, Fault):
+            self.give_back(len(content))
+
+    def wait_for(self, number: int) -> None:
+        with self._changed:
+            self._wanted = number
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Lets every waiting thread go: nobody takes what they bring."""
+        with self._changed:
+            self._wanted = 1 << 62
+            self._changed.notify_all()
