@@ -82,6 +82,10 @@ class RunFolder:
         self.write(MANIFEST, (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
         self._store.delete(self.uri(CLAIM))
 
+    def discard(self) -> None:
+        """Removes all that this run has written: it failed. Other folders under `out` are left alone."""
+        self._store.delete_folder(self.root)
+
     def _refuse_if_taken(self) -> None:
         if self._store.exists(self.uri(MANIFEST)):
             raise UserError(

@@ -1,0 +1,100 @@
+"""Feed-forward networks with sigmoid hidden layers and a softmax output, trained by L-BFGS on the mean cross-entropy.
+
+Without hidden layers this is multinomial logistic regression.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Weights = tuple[NDArray[np.float64], ...]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Weights of a layer of shape (inputs + 1, outputs), the bias in the last row; features are first centred and
+    divided by `scale`."""
+
+    centre: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    weights: Weights
+
+    @property
+    def layers(self) -> list[int]:
+        return [len(self.weights[0]) - 1, *(matrix.shape[1] for matrix in self.weights)]
+
+
+def _forward(features: NDArray[np.float64], weights: Weights) -> list[NDArray[np.float64]]:
+    """Inputs of every layer, then the logits."""
+    activations = [features]
+    for depth, matrix in enumerate(weights):
+        sums = activations[-1] @ matrix[:-1] + matrix[-1]
+        activations.append(sums if depth == len(weights) - 1 else 0.5 + 0.5 * np.tanh(0.5 * sums))
+    return activations
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+
+
+def probabilities(features: NDArray[np.float64], network: Network) -> NDArray[np.float64]:
+    """Probabilities float64 (n, C) of each category; rows add up to 1."""
+    return _softmax(_forward((features - network.centre) / network.scale, network.weights)[-1])
+
+
+def _unpack(flat: NDArray[np.float64], layers: Sequence[int]) -> Weights:
+    matrices, start = [], 0
+    for inputs, outputs in zip(layers, layers[1:], strict=False):
+        size = (inputs + 1) * outputs
+        matrices.append(flat[start : start + size].reshape(inputs + 1, outputs))
+        start += size
+    return tuple(matrices)
+
+
+def loss_and_gradient(flat: NDArray[np.float64], layers: Sequence[int], features: NDArray[np.float64],
+                      labels: NDArray[np.integer], penalty: float) -> tuple[float, NDArray[np.float64]]:
+    """Mean cross-entropy plus penalty / 2 times the squared weights (biases apart), and its gradient by
+    back-propagation (Rumelhart, Hinton and Williams, 1986)."""
+    weights = _unpack(flat, layers)
+    *inputs, logits = _forward(features, weights)
+    chances = _softmax(logits)
+    rows = np.arange(len(labels))
+    loss = -float(np.log(np.maximum(chances[rows, labels], 1e-300)).mean())
+    error = chances
+    error[rows, labels] -= 1.0
+    error /= len(labels)
+    gradients: list[NDArray[np.float64]] = []
+    for depth in range(len(weights) - 1, -1, -1):
+        matrix, below = weights[depth], inputs[depth]
+        gradient = np.vstack([below.T @ error + penalty * matrix[:-1], error.sum(axis=0)])
+        gradients.append(gradient.ravel())
+        loss += 0.5 * penalty * float(np.square(matrix[:-1]).sum())
+        if depth:
+            error = (error @ matrix[:-1].T) * below * (1.0 - below)
+    return loss, np.concatenate(gradients[::-1])
+
+
+def train(features: NDArray[np.float64], labels: NDArray[np.integer], layers: Sequence[int], *, seed: int,
+          max_iterations: int = 200, tolerance: float = 1e-6, penalty: float = 0.0,
+          standardise: bool = False) -> Network:
+    """Train a network of the given layer sizes [d, hidden ..., C] on features (n, d) and labels (n,) in 0..C-1.
+
+    Weights start uniform in +-2.4 / inputs, as in Spark's MultilayerPerceptronClassifier, and are moved by L-BFGS
+    (Liu and Nocedal, 1989) until an iteration lowers the loss by less than `tolerance` of itself.
+    """
+    from scipy.optimize import minimize
+
+    centre, scale = np.zeros(features.shape[1]), np.ones(features.shape[1])
+    if standardise:
+        centre, deviation = features.mean(axis=0), features.std(axis=0)
+        scale = np.where(deviation > 0.0, deviation, 1.0)
+    random = np.random.default_rng(seed)
+    start = np.concatenate([random.uniform(-2.4 / inputs, 2.4 / inputs, (inputs + 1) * outputs)
+                            for inputs, outputs in zip(layers, layers[1:], strict=False)])
+    best = minimize(loss_and_gradient, start, args=(layers, (features - centre) / scale, labels, penalty), jac=True,
+                    method="L-BFGS-B", options={"maxiter": max_iterations, "ftol": tolerance, "gtol": 1e-9,
+                                                "maxcor": 10, "maxfun": 10 * max_iterations})
+    return Network(centre, scale, _unpack(best.x, layers))

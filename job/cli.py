@@ -1,0 +1,173 @@
+"""The command `fruits`: parse, call, print. It computes nothing itself."""
+
+import time
+
+_BEGUN = time.perf_counter()
+
+import argparse  # noqa: E402  (the clock starts before the imports, which are part of a run)
+import os  # noqa: E402
+import sys  # noqa: E402
+import traceback  # noqa: E402
+from collections.abc import Callable, Sequence  # noqa: E402
+from dataclasses import fields  # noqa: E402
+
+from job import __version__  # noqa: E402
+from job.errors import UsageError, UserError  # noqa: E402
+from job.settings import Settings, flag_name, resolve  # noqa: E402
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> "None":  # type: ignore[override]
+        raise UsageError(f"{message[:1].upper()}{message[1:]}: see `{self.prog} --help`.")
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = _Parser(prog="fruits", description="Image classification by visual words, on Spark, on Kubernetes.")
+    top.add_argument("--version", action="version", version=f"fruits {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    run = commands.add_parser("run", help="the whole pipeline, on a generated sample or on your pictures",
+                              description="Lists, describes, learns a vocabulary, counts words, reduces, classifies, "
+                              "evaluates and reports. Each setting can also be given as FRUITS_... in the environment "
+                              "(FRUITS_WORDS=50) or in a TOML file (words = 50).", allow_abbrev=False)
+    _add_settings(run)
+    run.set_defaults(function=_run)
+    sample = commands.add_parser("sample", help="write generated pictures of fruits", allow_abbrev=False,
+                                 description="Writes Training/<Category>/*.jpg and Test/<Category>/*.jpg of generated, "
+                                 "fruit-like pictures: the same ones for the same seed.")
+    sample.add_argument("folder", help="where to write them")
+    sample.add_argument("--categories", type=_count(1), default=3, metavar="N", help="categories (3)")
+    sample.add_argument("--train-images", type=_count(1), default=150, metavar="N", help="training pictures (150)")
+    sample.add_argument("--test-images", type=_count(1), default=60, metavar="N", help="test pictures (60)")
+    sample.add_argument("--seed", type=_count(0), default=123, metavar="N", help="seed (123)")
+    sample.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    sample.set_defaults(function=_sample)
+    return top
+
+
+def _count(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        value = int(text) if text.lstrip("-").isdigit() else least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"'{text}' must be a whole number of {least} or more")
+        return value
+
+    return parse
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--config", metavar="FILE", help="settings from a TOML file")
+    for spec in fields(Settings):
+        about, name = spec.metadata, flag_name(spec.name)
+        if spec.type in (bool, "bool"):
+            command.add_argument(name, action="store_const", const="true", help=about["help"])
+        elif about["repeat"]:
+            command.add_argument(name, action="append", metavar=about["metavar"], help=about["help"])
+        else:
+            metavar = about["metavar"] or "{" + ",".join(about["choices"]) + "}"
+            command.add_argument(name, metavar=metavar, help=about["help"])
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    settings = resolve(vars(arguments))
+    from job import spark
+
+    if settings.dry_run:
+        return _dry_run(settings)
+    # the JVM boots while this process imports what it needs and lists the pictures
+    jvm = None if spark.started_by_spark_submit() else spark.Jvm(spark.configuration(settings), debug=settings.debug)
+    try:
+        from job import pipeline
+        from job.report.console import Console
+
+        pipeline.Run(settings, Console(), _BEGUN).execute(_data(settings), jvm)
+    finally:
+        if jvm is not None:
+            jvm.stop()
+    return DONE
+
+
+def _dry_run(settings: Settings) -> int:
+    from job import pipeline
+    from job.report.console import Console
+
+    console = Console()
+    console.start(settings.run_name or "(the UTC time)", settings.public())
+    for row in pipeline.plan(settings, _data(settings), os.cpu_count() or 1):
+        console.step("plan", row.pop("split"), row)
+    stages = ["DescriptorExtractor", "VisualVocabulary", "PrincipalComponents", "CategoryIndexer",
+              *([] if settings.no_classify else ["CategoryClassifier"])]
+    console.step("plan", "all", {"stages": " > ".join(stages), "out": settings.out})
+    return DONE
+
+
+def _data(settings: Settings) -> str | None:
+    """The address given, or the generated sample, written where this machine keeps temporary files."""
+    if settings.data or settings.train:
+        return settings.data
+    import tempfile
+    from pathlib import Path
+
+    from job import spark
+    from job.imaging import sample
+
+    if spark.started_by_spark_submit() or not (settings.master or "local").startswith("local"):
+        raise UsageError("--data is missing: the generated sample is for this machine only, and a cluster's executors "
+                         "could not read it; give --data s3://bucket/prefix (`fruits sample` and `fruits upload` put "
+                         "one there).")
+    folder = Path(tempfile.gettempdir()) / f"fruits-sample-{__version__}-{os.getuid()}"
+    sample.write_sample(folder)
+    return str(folder)
+
+
+def _sample(arguments: argparse.Namespace) -> int:
+    from job.imaging import sample
+
+    written = sample.write_sample(arguments.folder, categories=arguments.categories,
+                                  train_images=arguments.train_images, test_images=arguments.test_images,
+                                  seed=arguments.seed)
+    print(f"{written} in {arguments.folder}")  # noqa: T201  (the command's answer)
+    return DONE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit code: 0 done, 1 the work failed, 2 wrong usage or settings."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    cause: Exception | None = None
+    debug = "--debug" in arguments or os.environ.get("FRUITS_DEBUG", "").lower() in ("1", "true", "yes", "on")
+    try:
+        parsed = parser().parse_args(arguments)
+        return int(parsed.function(parsed))
+    except UserError as error:
+        code, sentence, cause = error.exit_code, error.message, error
+    except KeyboardInterrupt:
+        code, sentence = INTERRUPTED, "Interrupted: nothing was left half-written."
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:  # noqa: BLE001  (whatever it is, a user gets one sentence)
+        code, sentence, cause = FAILED, _sentence(error), error
+    if debug and cause:
+        traceback.print_exception(cause)
+    print(f"fruits: {sentence}", file=sys.stderr)  # noqa: T201  (the command's answer)
+    return code
+
+
+def _sentence(error: Exception) -> str:
+    """One sentence for an error from below: the one that a worker raised for the user, or the last line."""
+    import re
+
+    text = str(error)
+    raised = re.findall(r"^job\.errors\.(?:UserError|UsageError): (.+)$", text, re.MULTILINE)
+    if raised:
+        return str(raised[-1])
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = next((line for line in reversed(lines) if re.match(r"^[\w.]+(Error|Exception)\b", line)),
+                lines[0] if lines else type(error).__name__)
+    return f"The work failed: {said[:300]} (--debug shows where)."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

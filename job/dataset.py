@@ -1,0 +1,163 @@
+"""An address becomes a table of images, and that table a Spark frame whose partitions follow cores and bytes."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from job import storage
+from job.errors import UserError
+from job.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+FOLDERS = {"train": "Training", "test": "Test"}
+
+# A task of 2 MB is about 400 pictures of 100 x 100, 1.6 s of SIFT: long against a task's start, short against a run.
+_TASK_BYTES = 2 << 20
+_MOST_TASKS = 10_000
+# What a picture costs besides its bytes, so that very small ones are not all put into one task.
+_PICTURE_BYTES = 1 << 10
+
+
+@dataclass(frozen=True)
+class Images:
+    """The pictures of one split.
+
+    `table` has a row a picture, sorted by name: `ima` string, relative to `root`; `cat` string, its folder; `size`
+    int64, bytes.
+    """
+
+    split: str
+    root: str
+    table: pa.Table
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def categories(self) -> dict[str, int]:
+        """Pictures per category, alphabetical."""
+        counts = pc.value_counts(self.table["cat"])
+        pairs = ((item["values"].as_py(), item["counts"].as_py()) for item in counts)
+        return dict(sorted(pairs))
+
+    def digest(self) -> str:
+        """SHA-256 over names and sizes: the same pictures, the same digest."""
+        state = hashlib.sha256()
+        for name, size in zip(self.table["ima"], self.table["size"], strict=True):
+            state.update(f"{name.as_py()}\0{size.as_py()}\n".encode())
+        return state.hexdigest()
+
+
+def listing(settings: Settings, data: str | None, split: str) -> Images:
+    """All pictures of a split in the categories asked for. `data` is the address with Training/ and Test/, used where
+    the settings name no address for the split itself.
+
+    Raises UserError when an address does not exist, holds no pictures, or lacks a category that was named.
+    """
+    own = {"train": settings.train, "test": settings.test}[split]
+    root, folder = (own, "") if own else (data, FOLDERS[split])
+    assert root is not None
+    return _list(split, storage.normalise(root), folder, settings.categories)
+
+
+def _list(split: str, root: str, folder: str, categories: Sequence[str]) -> Images:
+    where = storage.join(root, folder) if folder else root
+    if not storage.exists(root):
+        raise UserError(f"'{root}' does not exist: give --data a folder or s3:// address with Training/ and Test/.")
+    found = storage.list_folders(root, folder)
+    if folder and not found and not storage.exists(where):
+        raise UserError(f"'{root}' has no folder '{folder}/': pictures are expected as {folder}/<Category>/*.jpg "
+                        "(or use --train and --test).")
+    missing = [name for name in categories if name not in found]
+    if missing:
+        raise UserError(f"The category '{missing[0]}' is not in '{where}': it has "
+                        f"{', '.join(found[:10]) or 'no folders'}{' ...' if len(found) > 10 else ''}.")
+    parts = [storage.list_images(root, f"{folder}/{name}" if folder else name)
+             for name in sorted(categories)] if categories else [storage.list_images(root, folder)]
+    listing = pa.concat_tables(parts).sort_by("name")
+    if not listing.num_rows:
+        raise UserError(f"There are no pictures (.jpg, .jpeg, .png) in '{where}': check the address.")
+    below = listing["name"] if not folder else pc.utf8_slice_codeunits(listing["name"], len(folder) + 1)
+    if not pc.all(pc.match_substring(below, "/")).as_py():
+        stray = listing["name"].filter(pc.invert(pc.match_substring(below, "/")))[0].as_py()
+        raise UserError(f"The picture '{stray}' in '{root}' is in no category folder: move it to "
+                        f"{folder + '/' if folder else ''}<Category>/.")
+    category = pc.struct_field(pc.extract_regex(listing["name"], r"(?:^|/)(?P<cat>[^/]+)/[^/]+$"), "cat")
+    return Images(split, root, pa.table({"ima": listing["name"], "cat": category, "size": listing["size"]}))
+
+
+def check_categories(splits: dict[str, Images], settings: Settings) -> None:
+    """Raise UserError when a classifier could not be trained or tested on these categories."""
+    train, test = (list(splits[split].categories()) for split in ("train", "test"))
+    if len(train) < 2 and not settings.no_classify:
+        raise UserError(f"There is one category only, '{train[0]}': a classifier needs two or more "
+                        "(--no-classify stops after the features).")
+    unknown = [name for name in test if name not in set(train)]
+    if unknown:
+        raise UserError(f"The category '{unknown[0]}' has test pictures and no training pictures: add some, or name "
+                        "the categories to use with --categories.")
+
+
+def choose(images: Images, wanted: int | None) -> Images:
+    """`wanted` pictures spread evenly over the categories: in each those with the lowest hash of their names, so that
+    they are the same every time, and a smaller choice is part of a larger one. Categories too small for their share
+    give all they have."""
+    if wanted is None or wanted >= len(images):
+        return images
+    counts = images.categories()
+    shares = _even_shares(counts, wanted)
+    keep = np.zeros(len(images), bool)
+    names, cats = images.table["ima"].to_pylist(), images.table["cat"].to_pylist()
+    members: dict[str, list[int]] = {name: [] for name in counts}
+    for row, cat in enumerate(cats):
+        members[cat].append(row)
+    for cat, rows in members.items():
+        rows.sort(key=lambda row: hashlib.blake2b(names[row].encode(), digest_size=8).digest())
+        keep[rows[: shares[cat]]] = True
+    return Images(images.split, images.root, images.table.filter(pa.array(keep)))
+
+
+def _even_shares(counts: dict[str, int], wanted: int) -> dict[str, int]:
+    shares = dict.fromkeys(counts, 0)
+    while wanted and (open_ := [name for name in counts if shares[name] < counts[name]]):
+        each, rest = divmod(wanted, len(open_))
+        for place, name in enumerate(open_):
+            more = min(each + (place < rest), counts[name] - shares[name])
+            shares[name] += more
+            wanted -= more
+    return shares
+
+
+def partitions(pictures: int, size: int, cores: int, least: int = 1) -> int:
+    """How many tasks read and describe so many pictures of so many bytes in all: one a core for a small set, one for
+    every 2 MB of a large one, rounded up to whole rounds of the cores, at most 10,000."""
+    wanted = max(cores, least, -(-(size + pictures * _PICTURE_BYTES) // _TASK_BYTES))
+    rounds = -(-wanted // cores)
+    return max(1, min(pictures, max(least, min(_MOST_TASKS, rounds * cores))))
+
+
+def shards(images: Images, count: int, seed: int) -> list[pa.RecordBatch]:
+    """The pictures in `count` parts of about the same bytes, mixed, so that each part has some of every category."""
+    order = np.random.default_rng(seed).permutation(len(images))
+    mixed = images.table.take(pa.array(order)).combine_chunks()
+    cost = np.cumsum(mixed["size"].to_numpy() + _PICTURE_BYTES)
+    ends = np.searchsorted(cost, cost[-1] * np.arange(1, count) / count, side="right")
+    bounds = np.concatenate([[0], np.maximum.accumulate(np.clip(ends, 1, len(images))), [len(images)]])
+    parts = [mixed.slice(start, end - start) for start, end in zip(bounds, bounds[1:], strict=False) if end > start]
+    return [batch for part in parts for batch in part.to_batches()]
+
+
+def frame(spark: "SparkSession", images: Images, cores: int, settings: Settings) -> "DataFrame":
+    """Spark frame `root, ima, cat` with a partition for each shard: addresses only, the pictures are read where they
+    are described."""
+    from pyspark.sql import functions as F
+
+    count = partitions(len(images), int(pc.sum(images.table["size"]).as_py()), cores, settings.min_partitions)
+    table = pa.Table.from_batches(shards(images, count, settings.seed)).select(["ima", "cat"])
+    return spark.createDataFrame(table).select(F.lit(images.root).alias("root"), "ima", "cat")

@@ -1,0 +1,342 @@
+"""The order of the operations, each one timed: list, extract, vocabulary, words, components, classifier, results."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from job import cache, dataset, results, storage
+from job import spark as spark_session
+from job.errors import UserError
+from job.report.console import Console
+from job.settings import Settings
+from job.tasks import TaskFigures, figures
+
+if TYPE_CHECKING:
+    from pyspark.ml import PipelineModel
+    from pyspark.sql import DataFrame, SparkSession
+
+SPLITS = ("train", "test")
+# Tables of more cells are written by Spark as Parquet, and not gathered in the driver for CSV.
+MOST_CELLS = 20_000_000
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of one operation on one split, and what Spark's tasks did in it."""
+
+    operation: str
+    split: str
+    seconds: float
+    tasks: TaskFigures = field(default_factory=TaskFigures)
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """The described pictures of a split: `frame` has `ima, cat, descriptors, keypoints, reason`; the rest is counts."""
+
+    frame: "DataFrame"
+    images: int
+    described: int
+    descriptors: int
+    rejected: pa.Table
+    partitions: int
+
+    @property
+    def without_descriptors(self) -> int:
+        return int(sum(reason == "no_descriptors" for reason in self.rejected["reason"].to_pylist()))
+
+
+class Clock:
+    """The one clock: operations in the order in which they ended."""
+
+    def __init__(self, begun: float) -> None:
+        self.begun = begun
+        self.timings: list[Timing] = []
+
+    @contextmanager
+    def operation(self, name: str, split: str, spark: "SparkSession | None" = None) -> Iterator[None]:
+        group = f"{name} {split}"
+        if spark is not None:
+            spark.sparkContext.setJobGroup(group, group)
+        start = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - start
+        self.timings.append(Timing(name, split, seconds, figures(spark, group) if spark else TaskFigures()))
+
+    def finish(self) -> None:
+        self.timings.append(Timing("total", "all", time.perf_counter() - self.begun))
+
+    @property
+    def last(self) -> Timing:
+        return self.timings[-1]
+
+
+def default_run_name() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S-%fZ")
+
+
+class Run:
+    """One run of the pipeline. `execute` does it all; what is fitted and counted on the way stays as attributes."""
+
+    def __init__(self, settings: Settings, console: Console, begun: float) -> None:
+        self.settings = settings
+        self.console = console
+        self.clock = Clock(begun)
+        self.name = settings.run_name or default_run_name()
+        self.folder = storage.RunFolder(settings.out, self.name, public_read=settings.public_read)
+        self.images: dict[str, dataset.Images] = {}
+        self.extracted: dict[str, Extracted] = {}
+        self.bags: dict[str, DataFrame] = {}
+        self.bag_rows: dict[str, tuple[pa.Table, NDArray[np.int32]] | None] = {}
+        self.features: dict[str, tuple[pa.Table, NDArray[np.float64]] | None] = {}
+        self.tables: dict[str, pa.Table] = {}
+        self.stages: list[Any] = []
+        self.cores = 0
+        self.accuracy: float | None = None
+        self.versions: dict[str, Any] = {}
+
+    def execute(self, data: str | None, jvm: "spark_session.Jvm | None") -> str:
+        """Runs everything; the address of the whole run folder. Raises UserError, and leaves nothing half-written."""
+        self.console.start(self.name, self.settings.public())
+        if self.settings.public_read:
+            self.console.warning("Everybody will be able to read the results (--public-read).")
+        self.list_images(data)
+        self.folder.claim()
+        try:
+            with self.clock.operation("start_spark", "all"):
+                manager = spark_session.session(self.settings, jvm)
+                spark = manager.__enter__()
+            try:
+                self._work(spark)
+            finally:
+                manager.__exit__(None, None, None)
+        except BaseException:
+            self.folder.discard()
+            raise
+        return self.folder.uri()
+
+    def _work(self, spark: "SparkSession") -> None:
+        self.cores = spark_session.total_cores(spark)
+        self.versions = spark_session.versions(spark)
+        self.console.step("start_spark", "all", {"spark": self.versions["pyspark"], "cores": self.cores,
+                                                 "application": spark.sparkContext.applicationId},
+                          seconds=self.clock.last.seconds)
+        self.extract(spark, "train")
+        self.learn_vocabulary(spark)
+        self.count_words(spark, "train")
+        self.reduce(spark, "train")
+        if not self.settings.no_classify:
+            self.classify(spark)
+        self.extract(spark, "test")
+        self.count_words(spark, "test")
+        self.reduce(spark, "test")
+        if not self.settings.no_classify:
+            self.evaluate(spark)
+        with self.clock.operation("export", "all", spark):
+            results.write(self, spark)
+        self.clock.finish()
+        results.finish(self)
+        self.console.timings(self.tables["timings"], results.reference_beside(self))
+        self.console.done(self.folder.uri(), self.accuracy, self.clock.last.seconds)
+
+    # ---- the operations
+
+    def list_images(self, data: str | None) -> None:
+        for split in SPLITS:
+            with self.clock.operation("read_images", split):
+                self.images[split] = dataset.listing(self.settings, data, split)
+        dataset.check_categories(self.images, self.settings)
+        wanted = {"train": self.settings.train_images, "test": self.settings.test_images}
+        for split in SPLITS:
+            self.images[split] = dataset.choose(self.images[split], wanted[split])
+            images = self.images[split]
+            self.console.step("read_images", split, {"root": images.root, "pictures": len(images),
+                                                     "categories": len(images.categories())},
+                              preview=images.table.slice(0, 5), seconds=self.seconds("read_images", split))
+            self.console.categories(split, images.categories())
+
+    def extract(self, spark: "SparkSession", split: str) -> None:
+        images = self.images[split]
+        with self.clock.operation("extract_descriptors", split, spark):
+            frame = cache.descriptors(spark, images, self.cores, self.settings)
+            rejected, described, descriptors = summary(frame)
+        done = Extracted(frame, len(images), described, descriptors, rejected, self.clock.last.tasks.partitions)
+        self.extracted[split] = done
+        self._check_extracted(split, done)
+        self.console.step("extract_descriptors", split, {
+            "descriptor": self.settings.descriptor, "partitions": done.partitions, "pictures": done.images,
+            "described": described, "without_descriptors": done.without_descriptors,
+            "rejected": rejected.num_rows - done.without_descriptors, "descriptors": descriptors,
+        }, preview=frame.select("ima", "cat", "keypoints", "descriptors").limit(5).toArrow(),
+            seconds=self.clock.last.seconds)
+
+    def _check_extracted(self, split: str, done: Extracted) -> None:
+        if done.images != done.described + done.rejected.num_rows:
+            raise UserError(f"Of {done.images} {split} pictures {done.described + done.rejected.num_rows} came back "
+                            "from extraction: the result would be wrong; please report this.")
+        bad = done.rejected.num_rows - done.without_descriptors
+        if bad > self.settings.max_bad_fraction * done.images:
+            first = done.rejected.to_pylist()[0]
+            raise UserError(f"{bad} of {done.images} {split} pictures are unusable, more than --max-bad-fraction "
+                            f"{self.settings.max_bad_fraction}; the first is '{first['path']}' ({first['reason']}).")
+        if not done.described:
+            raise UserError(f"None of the {done.images} {split} pictures has a descriptor: look at them, or try another "
+                            "--descriptor.")
+        if split == "train" and done.descriptors < self.settings.words:
+            raise UserError(f"--words {self.settings.words} is more than the {done.descriptors} descriptors of the "
+                            "training pictures: lower --words or add pictures.")
+
+    def learn_vocabulary(self, spark: "SparkSession") -> None:
+        from job.stages import DescriptorExtractor, VisualVocabulary
+
+        own, train = self.settings, self.extracted["train"]
+        sample = {"all": -1, "default": 0}.get(str(own.vocabulary_sample), own.vocabulary_sample)
+        with self.clock.operation("fit_vocabulary", "train", spark):
+            try:
+                model = VisualVocabulary(
+                    k=own.words, descriptor=own.descriptor, sampleSize=int(sample), seed=own.seed,
+                    tolerance=0.0 if own.preset == "reference" else 1e-4, total=train.descriptors,
+                ).fit(described(train.frame))
+            except ValueError as error:
+                raise UserError(f"--words {own.words} is too many: {error}; lower --words or add pictures.") from error
+        self.stages = [DescriptorExtractor(descriptor=own.descriptor), model]
+        found = model.vocabulary
+        assert found is not None
+        self.console.step("fit_vocabulary", "train", {
+            "words": own.words, "trained_on": found.descriptors, "iterations": found.iterations,
+            "inertia": round(found.inertia, 1)},
+            preview=pa.table({str(d): found.words[:5, d] for d in range(found.words.shape[1])}),
+            seconds=self.clock.last.seconds)
+
+    def count_words(self, spark: "SparkSession", split: str) -> None:
+        frame, model = self.extracted[split].frame, self.stages[1]
+        small = self.extracted[split].described * self.settings.words <= MOST_CELLS
+        with self.clock.operation("assign_words", split, spark):
+            bags = model.transform(described(frame)).select("ima", "cat", "bag").persist()
+            rows = (bags if small else bags.select("ima")).toArrow()
+        self.bags[split] = bags
+        seconds = self.clock.last.seconds
+        self.console.step("assign_words", split, {"partitions": self.clock.last.tasks.partitions,
+                                                  "descriptors": self.extracted[split].descriptors}, seconds=seconds)
+        with self.clock.operation("bag_of_words", split):
+            self.bag_rows[split] = results.matrix_rows(rows, "bag", self.settings.words) if small else None
+        self.console.step("bag_of_words", split, {"rows": self.extracted[split].described,
+                                                  "columns": 2 + self.settings.words},
+                          preview=results.preview(self.bag_rows[split]), seconds=self.clock.last.seconds)
+
+    def reduce(self, spark: "SparkSession", split: str) -> None:
+        from job.stages import CategoryIndexer, PrincipalComponents
+
+        own = self.settings
+        small = self.extracted[split].described * own.components <= MOST_CELLS
+        with self.clock.operation("reduce_dimensions", split, spark):
+            if split == "train":
+                self.stages += [PrincipalComponents(k=own.components).fit(self.bags["train"]),
+                                CategoryIndexer(categories=list(self.images["train"].categories()))]
+            features = self.stages[3].transform(self.stages[2].transform(self.bags[split]))
+            rows = features.select("ima", "cat", "label", "features").toArrow() if small else None
+            self.features[split] = results.matrix_rows(rows, "features", own.components) if rows is not None else None
+        self.console.step("reduce_dimensions", split, {"rows": self.extracted[split].described,
+                                                       "components": own.components},
+                          preview=results.preview(self.features[split]), seconds=self.clock.last.seconds)
+
+    def classify(self, spark: "SparkSession") -> None:
+        from job.stages import CategoryClassifier
+
+        own = self.settings
+        with self.clock.operation("fit_classifier", "train", spark):
+            estimator = CategoryClassifier(kind=own.classifier, seed=own.seed,
+                                           categories=list(self.images["train"].categories()))
+            known = self.features["train"]
+            if known is not None:
+                model = estimator.fit_arrays(known[1], known[0]["label"].to_numpy().astype(np.int64))
+            else:
+                model = estimator.fit(self.stages[3].transform(self.stages[2].transform(self.bags["train"])))
+        self.stages.append(model)
+        self.console.step("fit_classifier", "train", {"classifier": own.classifier, "layers": model.network.layers},
+                          seconds=self.clock.last.seconds)
+
+    def evaluate(self, spark: "SparkSession") -> None:
+        from job.report import tables
+
+        with self.clock.operation("evaluate", "test", spark):
+            frame = self.bags["test"]
+            for stage in self.stages[2:]:
+                frame = stage.transform(frame)
+            found = frame.select("ima", "cat", "label", "prediction", "predicted_cat", "probability").toArrow()
+            found = found.sort_by("ima")
+            labels, predicted = (found[name].to_numpy().astype(np.int64) for name in ("label", "prediction"))
+            names = list(self.images["train"].categories())
+            self.accuracy = float((labels == predicted).mean())
+            self.tables |= {"predictions": found,
+                            "confusion_matrix": tables.confusion_matrix(labels, predicted, names),
+                            "categories": tables.categories_table(labels, predicted, names)}
+        self.console.step("evaluate", "test", {"pictures": found.num_rows, "accuracy": round(self.accuracy, 4)},
+                          preview=self.tables["categories"].slice(0, 5), seconds=self.clock.last.seconds)
+
+    # ---- what others ask of a run
+
+    def seconds(self, operation: str, split: str) -> float:
+        return next(t.seconds for t in self.clock.timings if (t.operation, t.split) == (operation, split))
+
+    def model(self) -> "PipelineModel":
+        from pyspark.ml import PipelineModel
+
+        return PipelineModel(stages=self.stages)
+
+
+def described(frame: "DataFrame") -> "DataFrame":
+    """The pictures that have descriptors."""
+    from pyspark.sql import functions as F
+
+    return frame.where(F.col("reason").isNull())
+
+
+def summary(frame: "DataFrame") -> tuple[pa.Table, int, int]:
+    """Extracts, and counts: the table `path, reason` of pictures not described, sorted; pictures and descriptors."""
+    import pyarrow.compute as pc
+
+    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        described = descriptors = 0
+        for batch in batches:
+            good = pc.is_null(batch["reason"])
+            described += pc.sum(good).as_py() or 0
+            descriptors += pc.sum(batch["keypoints"]).as_py() or 0
+            bad = batch.filter(pc.invert(good))
+            if bad.num_rows:
+                nothing = pa.array([0] * bad.num_rows, pa.int64())
+                yield pa.RecordBatch.from_arrays([bad["ima"], bad["reason"], nothing, nothing],
+                                                 ["path", "reason", "described", "descriptors"])
+        yield pa.RecordBatch.from_arrays([pa.array([None], pa.string()), pa.array([None], pa.string()),
+                                          pa.array([described], pa.int64()), pa.array([descriptors], pa.int64())],
+                                         ["path", "reason", "described", "descriptors"])
+
+    schema = "path string, reason string, described bigint, descriptors bigint"
+    found = frame.select("ima", "reason", "keypoints").mapInArrow(work, schema).toArrow()
+    rejected = found.filter(pc.is_valid(found["path"])).select(["path", "reason"]).sort_by("path")
+    total = [int(pc.sum(found[name]).as_py() or 0) for name in ("described", "descriptors")]
+    return rejected, total[0], total[1]
+
+
+def plan(settings: Settings, data: str | None, cores: int) -> list[dict[str, Any]]:
+    """What a run would do, for `--dry-run`: pictures, bytes, partitions and stages of each split; no work is done."""
+    import pyarrow.compute as pc
+
+    images = {split: dataset.listing(settings, data, split) for split in SPLITS}
+    dataset.check_categories(images, settings)
+    rows = []
+    for split, wanted in (("train", settings.train_images), ("test", settings.test_images)):
+        chosen = dataset.choose(images[split], wanted)
+        size = int(pc.sum(chosen.table["size"]).as_py())
+        count = dataset.partitions(len(chosen), size, cores, settings.min_partitions)
+        rows.append({"split": split, "pictures": len(chosen), "categories": len(chosen.categories()), "bytes": size,
+                     "partitions": count, "pictures_per_task": math.ceil(len(chosen) / count)})
+    return rows

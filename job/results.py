@@ -1,0 +1,187 @@
+"""What a run leaves in its folder: tables, pictures for the report, the model, and last the manifest."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from job import storage
+from job import spark as spark_session
+from job.report import html, reference, tables
+from job.stages.base import rows_of
+from job.tasks import limited_by
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from job.pipeline import Run
+
+SCHEMA_VERSION = 1
+_PICTURES, _WORDS, _PATCHES, _MISTAKES = 12, 30, 8, 20
+
+
+def matrix_rows(rows: pa.Table, column: str, width: int) -> tuple[pa.Table, NDArray[Any]]:
+    """Rows sorted by picture: their other columns as a table, and the column of lists as a matrix (n, width)."""
+    ordered = rows.sort_by("ima")
+    return ordered.drop_columns([column]), rows_of(ordered[column], width)
+
+
+def wide(rows: tuple[pa.Table, NDArray[Any]]) -> pa.Table:
+    """Both in one table; the matrix' columns are named 0, 1, ..."""
+    table, matrix = rows
+    columns = np.ascontiguousarray(matrix.T)
+    return pa.Table.from_arrays([*table.columns, *(pa.array(column) for column in columns)],
+                                [*table.column_names, *map(str, range(len(columns)))])
+
+
+def preview(rows: tuple[pa.Table, NDArray[Any]] | None) -> pa.Table | None:
+    return None if rows is None else wide((rows[0].slice(0, 5), rows[1][:5]))
+
+
+def write(run: "Run", spark: "SparkSession") -> None:
+    """All files but the manifest, the timings and the report, which tell of this writing too."""
+    folder = run.folder
+    for split in run.extracted:
+        _write_rows(run, f"bag_of_words_{split}", run.bag_rows[split], run.bags[split])
+        features = run.stages[3].transform(run.stages[2].transform(run.bags[split])).select(
+            "ima", "cat", "label", "features")
+        _write_rows(run, f"df_lab_features_{split}", run.features[split], features)
+    run.tables["rejected"] = pa.concat_tables([part.rejected for part in run.extracted.values()])
+    for name in ("rejected", "predictions", "confusion_matrix", "categories"):
+        if name in run.tables:
+            folder.write(f"{name}.csv", tables.to_csv(run.tables[name]))
+    run.model().write().save(spark_session.uri(folder.uri("model")))
+    if run.settings.export_intermediate:
+        _write_intermediate(run)
+
+
+def _write_rows(run: "Run", name: str, rows: tuple[pa.Table, NDArray[Any]] | None, frame: "DataFrame") -> None:
+    if rows is None:
+        frame.write.parquet(spark_session.uri(run.folder.uri(name)))
+    else:
+        run.folder.write(f"{name}.csv", tables.to_csv(wide(rows)))
+
+
+def _write_intermediate(run: "Run") -> None:
+    """What the prototype's LOC_EXP wrote: images, descriptors, words of each picture (and the bags of words, which
+    every run writes), as Parquet tables with a row a picture."""
+    for split, part in run.extracted.items():
+        frames = {"images": part.frame.select("ima", "cat", "keypoints", "reason"),
+                  "descriptors": part.frame.select("ima", "cat", "keypoints", "descriptors"),
+                  "words": run.stages[1].nearest_words(part.frame).select("ima", "cat", "words")}
+        for name, frame in frames.items():
+            frame.write.parquet(spark_session.uri(run.folder.uri(f"intermediate/{name}_{split}")))
+
+
+def finish(run: "Run") -> None:
+    """Timings, report and manifest; after this the run is whole."""
+    timings = run.clock.timings
+    run.tables["timings"] = tables.timings_table(
+        (t.operation, t.split, t.seconds, t.tasks.tasks, t.tasks.partitions) for t in timings)
+    worked = [t for t in timings if t.operation not in ("start_spark", "total")]
+    run.tables["task_analysis"] = pa.Table.from_pylist([{
+        "operation": t.operation, "split": t.split, "tasks": t.tasks.tasks, "min_s": t.tasks.shortest,
+        "median_s": t.tasks.median, "max_s": t.tasks.longest, "skew": t.tasks.skew,
+        "busy": t.tasks.busy(t.seconds, run.cores), "limited_by": limited_by(t.tasks, t.seconds, run.cores),
+    } for t in worked])
+    for name in ("timings", "task_analysis"):
+        run.folder.write(f"{name}.csv", tables.to_csv(run.tables[name]))
+    content = manifest(run)
+    known = {f"df_lab_features_{split}": preview_all(rows) for split, rows in run.features.items() if rows}
+    run.folder.write("report.html", html.render(content, {**run.tables, **known}, pictures(run)).encode())
+    run.folder.finish(content)
+
+
+def preview_all(rows: tuple[pa.Table, NDArray[Any]]) -> pa.Table:
+    """The first two components, which the report's map shows."""
+    return wide((rows[0], rows[1][:, :2]))
+
+
+def manifest(run: "Run") -> dict[str, Any]:
+    """Everything about the run but its files, which the folder adds."""
+    from job.imaging import descriptors
+
+    found = run.stages[1].vocabulary
+    descriptor_bytes = descriptors.get(run.settings.descriptor).bytes
+    seconds: dict[str, Any] = {}
+    for t in run.clock.timings:
+        if t.split == "all" or t.operation in ("fit_vocabulary", "fit_classifier", "evaluate"):
+            seconds[t.operation] = round(t.seconds, 6)
+        else:
+            seconds.setdefault(t.operation, {})[t.split] = round(t.seconds, 6)
+    content: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION, "run_name": run.name, "settings": run.settings.public(),
+        "versions": run.versions, "cores": run.cores,
+        "dataset": {split: {
+            "root": run.images[split].root, "listing_sha256": run.images[split].digest(), "images": part.images,
+            "described": part.described, "without_descriptors": part.without_descriptors,
+            "rejected": part.rejected.num_rows - part.without_descriptors, "descriptors": part.descriptors,
+            "descriptor_bytes": part.descriptors * descriptor_bytes,
+            "categories": run.images[split].categories(),
+        } for split, part in run.extracted.items()},
+        "dimensions": {"bag_of_words": [run.extracted["train"].described, 2 + run.settings.words],
+                       "features": [run.extracted["train"].described, 1 + run.settings.components]},
+        "partitions": {t.operation: t.tasks.partitions for t in run.clock.timings if t.tasks.partitions},
+        "seconds": seconds,
+        "vocabulary": {"words": run.settings.words, "inertia": found.inertia, "iterations": found.iterations,
+                       "descriptors": found.descriptors},
+        "analysis": run.tables["task_analysis"].to_pylist(),
+    }
+    if run.accuracy is not None:
+        content["accuracy"] = run.accuracy
+    return content
+
+
+def reference_beside(run: "Run") -> pa.Table | None:
+    """The prototype's seconds, when this run did the same work."""
+    same = (run.settings.words == reference.WORDS and len(run.images["train"]) == reference.TRAIN_IMAGES
+            and len(run.images["test"]) == reference.TEST_IMAGES)
+    return reference.emr_table() if same else None
+
+
+def pictures(run: "Run") -> html.Pictures:
+    """Photographs for the report: some with keypoints, patches of the words, the worst mistakes."""
+    from job.imaging import descriptors, drawing, pixels
+    from job.words.assign import assign
+
+    spec, words = descriptors.get(run.settings.descriptor), run.stages[1].words
+    keypoints: list[html.Figure] = []
+    patches: dict[int, list[bytes]] = {}
+    for name, content in _some(run, "train"):
+        if isinstance(content, storage.Fault):
+            continue
+        try:
+            colour, grey = pixels.decode_colour(content), pixels.decode(content)
+        except pixels.Unusable:
+            continue
+        found = spec.keypoints(grey)
+        nearest = assign(spec.unpack(spec.describe(grey)), words)
+        if len(keypoints) < _PICTURES:
+            keypoints.append(html.Figure(f"{name}: {len(found)} keypoints", drawing.draw_keypoints(colour, found)))
+        for word, point in zip(nearest, found, strict=True):
+            if word < _WORDS and len(patches.setdefault(int(word), [])) < _PATCHES:
+                patches[int(word)].append(drawing.patch(colour, point))
+    mistakes = []
+    if "predictions" in run.tables:
+        worst = tables.worst_mistakes(run.tables["predictions"], _MISTAKES).to_pylist()
+        root, names = run.images["test"].root, [row["ima"] for row in worst]
+        for row, content in zip(worst, storage.read_many(root, names, max_bytes=pixels.MAX_BYTES), strict=True):
+            if not isinstance(content, storage.Fault):
+                caption = f"{row['cat']} taken for {row['predicted_cat']} ({row['probability']:.0%})"
+                mistakes.append(html.Figure(caption, drawing.thumbnail(pixels.decode_colour(content), 100)))
+    return html.Pictures(keypoints, sorted(patches.items()), mistakes)
+
+
+def _some(run: "Run", split: str) -> list[tuple[str, Any]]:
+    """A few pictures of a split, from all categories in turn: name and content."""
+    from job.imaging import pixels
+
+    images = run.images[split]
+    by_category: dict[str, list[str]] = {}
+    for name, cat in zip(images.table["ima"].to_pylist(), images.table["cat"].to_pylist(), strict=True):
+        if len(by_category.setdefault(cat, [])) < _PICTURES:
+            by_category[cat].append(name)
+    turns = [names[turn] for turn in range(_PICTURES) for names in by_category.values() if turn < len(names)]
+    names = turns[: 4 * _PICTURES]
+    return list(zip(names, storage.read_many(images.root, names, max_bytes=pixels.MAX_BYTES), strict=True))

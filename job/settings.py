@@ -1,0 +1,230 @@
+"""Every setting of a run, in one frozen model: where it comes from, what it may be, and why it is refused.
+
+A value is taken from the flag, else from the environment (`FRUITS_WORDS=50`), else from the file named by
+`--config` (TOML, `words = 50`), else from the preset, else from the default below.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from job.errors import UsageError
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    # the prototype's algorithm with its parameters, so that the two can be compared
+    "reference": {"descriptor": "sift", "words": 50, "vocabulary_sample": "all", "classifier": "mlp"},
+    "accurate": {"descriptor": "rootsift", "words": 500, "vocabulary_sample": "default", "classifier": "logistic"},
+    "fast": {"descriptor": "orb", "words": 100, "vocabulary_sample": "default", "classifier": "logistic"},
+}
+DESCRIPTOR_NAMES = ("sift", "rootsift", "orb", "surf")
+CLASSIFIER_NAMES = ("mlp", "logistic")
+PROTOCOL_NAMES = ("standard",)
+ENVIRONMENT_PREFIX = "FRUITS_"
+_SECRET = re.compile(r"secret|password|token|credential|access\.?key", re.IGNORECASE)
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def setting(default: Any, help_: str, parse: Callable[[str], Any] = str, *, metavar: str | None = None,
+            choices: tuple[str, ...] | None = None, repeat: bool = False) -> Any:
+    """One setting: its default, its line in the help, and how its text becomes a value."""
+    return field(default=default, metadata={"help": help_, "parse": parse, "metavar": metavar,
+                                            "choices": choices, "repeat": repeat})
+
+
+def _flag(text: str) -> bool:
+    values = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False,
+              "": False}
+    try:
+        return values[text.strip().lower()]
+    except KeyError:
+        raise ValueError("true or false") from None
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise ValueError(f"a whole number of {least} or more")
+        return value
+
+    return parse
+
+
+def _fraction(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise ValueError("a number from 0 to 1")
+    return value
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise ValueError("names separated by commas")
+    return names
+
+
+def _sample(text: str) -> int | str:
+    return text if text in ("all", "default") else _at_least(1)(text)
+
+
+def _location(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a folder or an s3:// address")
+    return text
+
+
+def _run_name(text: str) -> str:
+    if not _RUN_NAME.fullmatch(text):
+        raise ValueError("letters, digits, '.', '_' and '-', at most 128, starting with a letter or digit")
+    return text
+
+
+def _conf(text: str) -> tuple[str, ...]:
+    pairs = tuple(text.split("\n"))
+    if not all(re.fullmatch(r"[\w.-]+=.*", pair, re.DOTALL) for pair in pairs):
+        raise ValueError("KEY=VALUE")
+    return pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of `fruits run`. Build one with `resolve`, which validates; a bare constructor does not."""
+
+    data: str | None = setting(None, "folder or s3:// address with Training/ and Test/ (default: a generated sample)",
+                               _location, metavar="URI")
+    train: str | None = setting(None, "training pictures, one folder a category (with --test, instead of --data)",
+                                _location, metavar="URI")
+    test: str | None = setting(None, "test pictures, one folder a category", _location, metavar="URI")
+    out: str = setting("out", "where the run's folder is written", _location, metavar="URI")
+    categories: tuple[str, ...] = setting((), "only these categories", _names, metavar="A,B")
+    train_images: int | None = setting(None, "use N training pictures, spread evenly over the categories",
+                                       _at_least(1), metavar="N")
+    test_images: int | None = setting(None, "use N test pictures, spread evenly over the categories",
+                                      _at_least(1), metavar="N")
+    preset: str = setting("accurate", "reference: the prototype's algorithm; accurate: the best known; fast: the "
+                          "cheapest", choices=tuple(PRESETS))
+    descriptor: str = setting(None, "what describes a picture", choices=DESCRIPTOR_NAMES)
+    words: int = setting(None, "size K of the visual vocabulary", _at_least(2), metavar="K")
+    components: int = setting(None, "principal components kept (default: int(K - 0.3 K))", _at_least(1), metavar="N")
+    vocabulary_sample: int | str = setting(None, "descriptors that the vocabulary is trained on: a number, 'all', or "
+                                           "'default' (1000 a word)", _sample, metavar="N|all")
+    classifier: str = setting(None, "what learns the categories", choices=CLASSIFIER_NAMES)
+    protocol: str = setting("standard", "how training and test pictures are chosen", choices=PROTOCOL_NAMES)
+    no_classify: bool = setting(False, "stop after the features", _flag)
+    export_intermediate: bool = setting(False, "also write images, descriptors and words per image as tables", _flag)
+    min_partitions: int = setting(1, "at least this many partitions, where there are as many pictures",
+                                  _at_least(1), metavar="N")
+    seed: int = setting(123, "seed of every draw", _at_least(0), metavar="N")
+    max_bad_fraction: float = setting(0.5, "fail when more than this part of the pictures is unusable",
+                                      _fraction, metavar="F")
+    cache: str | None = setting(None, "keep descriptors here, for later runs", _location, metavar="URI")
+    event_log: str | None = setting(None, "write Spark's event log here, for the history server", _location,
+                                    metavar="URI")
+    run_name: str | None = setting(None, "name of the run's folder (default: the UTC time)", _run_name,
+                                   metavar="NAME")
+    public_read: bool = setting(False, "make the results on S3 readable by everybody", _flag)
+    master: str | None = setting(None, "Spark master (default: local[*], or the cluster that started the job)",
+                                 metavar="URL")
+    conf: tuple[str, ...] = setting((), "a Spark setting; may be repeated", _conf, metavar="KEY=VALUE", repeat=True)
+    dry_run: bool = setting(False, "print the settings and the plan, do no work", _flag)
+    debug: bool = setting(False, "show the traceback of an error", _flag)
+
+    def public(self) -> dict[str, Any]:
+        """All settings as JSON values, for the manifest and the console; values of secret Spark keys are hidden."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["conf"] = [hide_secret(pair) for pair in self.conf]
+        values["categories"] = list(self.categories)
+        return values
+
+    def spark_conf(self) -> dict[str, str]:
+        """`--conf` pairs as a dict; the last of a key wins."""
+        return dict(pair.split("=", 1) for pair in self.conf)
+
+
+def hide_secret(pair: str) -> str:
+    """`KEY=VALUE` with the value hidden where the key names a secret."""
+    key, _, _ = pair.partition("=")
+    return f"{key}=***" if _SECRET.search(key) else pair
+
+
+def flag_name(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def resolve(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from given flags (text or None each), the environment and the file that `config` names.
+
+    Raises
+    ------
+    UsageError
+        With one sentence that names where the value came from, the value, and what it may be.
+    """
+    environment = os.environ if environment is None else environment
+    known = {f.name: f for f in fields(Settings)}
+    config = flags.get("config") or environment.get(ENVIRONMENT_PREFIX + "CONFIG")
+    layers = [
+        {name: (flag_name(name), value) for name, value in flags.items() if name in known and value is not None},
+        {name: (ENVIRONMENT_PREFIX + name.upper(), environment[ENVIRONMENT_PREFIX + name.upper()])
+         for name in known if ENVIRONMENT_PREFIX + name.upper() in environment},
+        _from_file(config, known) if config else {},
+    ]
+    given = {name: layer[name] for layer in reversed(layers) for name in layer}
+    values = {name: _parse(known[name], source, raw) for name, (source, raw) in given.items()}
+    return _complete(values)
+
+
+def _from_file(path: str, known: Mapping[str, Field[Any]]) -> dict[str, tuple[str, Any]]:
+    try:
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"The settings file '{path}' can't be read ({error.strerror}): check the path.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"The settings file '{path}' is no valid TOML: {error}.") from None
+    named = {key.replace("-", "_"): value for key, value in content.items()}
+    for name in named:
+        if name not in known:
+            raise UsageError(f"The settings file '{path}' has an unknown key '{name}': "
+                             "see `fruits run --help` for the settings.")
+    return {name: (f"'{name}' in {path}", value) for name, value in named.items()}
+
+
+def _parse(spec: Field[Any], source: str, raw: Any) -> Any:
+    if isinstance(raw, list):
+        raw = ("\n" if spec.metadata["repeat"] else ",").join(str(item) for item in raw)
+    text = str(raw)
+    choices = spec.metadata["choices"]
+    if choices and text not in choices:
+        raise UsageError(f"{source} is '{text}': choose one of {', '.join(choices)}.")
+    try:
+        return spec.metadata["parse"](text)
+    except ValueError as error:
+        raise UsageError(f"{source} is '{text.replace(chr(10), ' ')}': it must be {error}.") from None
+
+
+def _complete(values: dict[str, Any]) -> Settings:
+    """Fill in what the preset decides, then check what concerns more than one setting."""
+    defaults = {f.name: f.default for f in fields(Settings) if f.default is not MISSING}
+    preset = PRESETS[values.get("preset", defaults["preset"])]
+    settings = {**defaults, **preset, **values}
+    if settings["components"] is None:
+        settings["components"] = max(1, int(settings["words"] - 0.3 * settings["words"]))
+    if settings["components"] > settings["words"]:
+        raise UsageError(f"--components {settings['components']} is more than --words {settings['words']}: "
+                         "there are at most as many components as words.")
+    if settings["data"] and (settings["train"] or settings["test"]):
+        raise UsageError("--data is given together with --train or --test: give either --data, or --train and --test.")
+    if bool(settings["train"]) != bool(settings["test"]):
+        missing = "--test" if settings["train"] else "--train"
+        raise UsageError(f"{missing} is missing: --train and --test go together.")
+    return Settings(**settings)

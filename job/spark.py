@@ -1,0 +1,301 @@
+"""The one place where Spark is configured and started: on a laptop, in a container, on a cluster.
+
+On a laptop the JVM is started here, directly: without `spark-submit`'s launcher (a JVM before the JVM) and with an
+archive of loaded classes (class data sharing, JEP 350), which is made at the end of the first run. On a cluster
+spark-submit has started the JVM already, and this process is its child.
+"""
+
+import atexit
+import hashlib
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from job.errors import UserError
+from job.settings import Settings
+from job.worker_daemon import THREAD_VARIABLES
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+NO_JAVA = ("No Java was found: install a Java 17 or 21 runtime (Debian and Ubuntu: `apt-get install "
+           "openjdk-17-jre-headless`; macOS: `brew install openjdk@17`) or set JAVA_HOME.")
+
+# What Spark's own launcher opens to itself (org.apache.spark.launcher.JavaModuleOptions).
+_OPENED = ("java.base/java.lang", "java.base/java.lang.invoke", "java.base/java.lang.reflect", "java.base/java.io",
+           "java.base/java.net", "java.base/java.nio", "java.base/java.util", "java.base/java.util.concurrent",
+           "java.base/java.util.concurrent.atomic", "java.base/jdk.internal.ref", "java.base/sun.nio.ch",
+           "java.base/sun.nio.cs", "java.base/sun.security.action", "java.base/sun.util.calendar",
+           "java.security.jgss/sun.security.krb5")
+_MODULE_OPTIONS = ("-XX:+IgnoreUnrecognizedVMOptions", "--add-modules=jdk.incubator.vector",
+                   *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPENED),
+                   "-Djdk.reflect.useDirectMethodHandle=false", "-Dio.netty.tryReflectionSetAccessible=true",
+                   "--enable-native-access=ALL-UNNAMED")
+_START_LIMIT = 120.0
+
+
+def started_by_spark_submit() -> bool:
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def spark_home() -> Path:
+    """Where Spark's jars are: SPARK_HOME, else the installed pyspark."""
+    if "SPARK_HOME" in os.environ:
+        return Path(os.environ["SPARK_HOME"])
+    spec = find_spec("pyspark")
+    if spec is None or spec.origin is None:
+        raise UserError("pyspark is not installed in this environment: install the package fruits-job again.")
+    return Path(spec.origin).parent
+
+
+def find_java() -> str:
+    """Path of the `java` command. Raises UserError when there is none."""
+    home = os.environ.get("JAVA_HOME")
+    candidates = [str(Path(home) / "bin" / "java")] if home else []
+    found = next((path for path in candidates if os.access(path, os.X_OK)), None) or shutil.which("java")
+    if not found:
+        raise UserError(NO_JAVA)
+    return found
+
+
+def configuration(settings: Settings) -> dict[str, str]:
+    """Spark's configuration for these settings; `--conf` beats what is set here."""
+    conf = {
+        "spark.app.name": f"fruits {settings.run_name or ''}".strip(),
+        "spark.python.daemon.module": "job.worker_daemon",
+        # the listing comes as one Arrow batch a partition, cut by `dataset`: never as a local relation
+        "spark.sql.execution.arrow.localRelationThreshold": "0",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
+        "spark.sql.execution.arrow.maxBytesPerBatch": str(8 << 20),
+        # no shuffle anywhere, so nothing for it to adapt
+        "spark.sql.adaptive.enabled": "false",
+        "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",
+        "spark.python.worker.faulthandler.enabled": "true",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.catalogImplementation": "in-memory",
+        **{f"spark.executorEnv.{name}": value for name, value in THREAD_VARIABLES.items()},
+    }
+    if not started_by_spark_submit():
+        conf["spark.master"] = settings.master or "local[*]"
+        if conf["spark.master"].startswith("local"):
+            conf |= {
+                "spark.driver.host": "127.0.0.1",
+                "spark.driver.bindAddress": "127.0.0.1",
+                "spark.ui.enabled": "false",
+                "spark.driver.memory": "1g",
+                "spark.sql.warehouse.dir": str(Path(tempfile.gettempdir()) / "fruits-warehouse"),
+            }
+    if settings.event_log:
+        conf |= {"spark.eventLog.enabled": "true", "spark.eventLog.dir": settings.event_log}
+    return {**conf, **settings.spark_conf()}
+
+
+class Jvm:
+    """A JVM that serves this process, started at once and awaited later; it dies with this process."""
+
+    def __init__(self, conf: Mapping[str, str], *, extra_jars: tuple[str, ...] = (), debug: bool = False) -> None:
+        java, home = find_java(), spark_home()
+        jars = sorted(str(path) for path in (home / "jars").glob("*.jar"))
+        if not jars:
+            raise UserError(f"There are no jars in '{home / 'jars'}': SPARK_HOME names no Spark; unset it or set it right.")
+        classpath = [*jars, *extra_jars]
+        self._folder = Path(tempfile.mkdtemp(prefix="fruits-"))
+        self._connection = self._folder / "connection"
+        self._archive = _ClassArchive(java, classpath)
+        log_level = "warn" if debug else "fatal"
+        self._command = [
+            java, *_MODULE_OPTIONS, *self._archive.options(), "-XX:-UsePerfData",
+            f"-Xmx{conf.get('spark.driver.memory', '1g')}", f"-Dfruits.log.level={log_level}",
+            f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}",
+            *(f"-D{key}={value}" for key, value in conf.items()),
+            *conf.get("spark.driver.extraJavaOptions", "").split(),
+            "org.apache.spark.api.python.PythonGatewayServer"]
+        environment = {**os.environ, **THREAD_VARIABLES, "CLASSPATH": os.pathsep.join(classpath),
+                       "SPARK_HOME": str(home), "_PYSPARK_DRIVER_CONN_INFO_PATH": str(self._connection),
+                       "PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable),
+                       "PYSPARK_DRIVER_PYTHON": sys.executable}
+        # a session of its own: Ctrl-C reaches this process alone, which then ends the JVM
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                         stderr=None if debug else subprocess.PIPE, env=environment,
+                                         start_new_session=True)
+        atexit.register(self.stop)
+
+    def connect(self) -> None:
+        """Wait until the JVM listens, then tell pyspark where. Raises UserError when it ends instead."""
+        limit = time.monotonic() + _START_LIMIT
+        while not self._connection.exists() or not self._connection.stat().st_size:
+            if self._process.poll() is not None or time.monotonic() > limit:
+                said = self._process.stderr.read().decode(errors="replace") if self._process.stderr else ""
+                reason = next((line for line in said.splitlines() if line.strip()), "it gave no reason")
+                self.stop()
+                raise UserError(f"Java could not start Spark: {reason.strip()[:300]}; check `java -version` (17 or 21) "
+                                "and the memory it asks for (--conf spark.driver.memory=1g).")
+            time.sleep(0.005)
+        content = self._connection.read_bytes()
+        port, length = struct.unpack(">ii", content[:8])
+        os.environ["PYSPARK_GATEWAY_PORT"] = str(port)
+        os.environ["PYSPARK_GATEWAY_SECRET"] = content[8 : 8 + length].decode()
+        if self._process.stderr is not None:
+            self._drain()
+
+    def _drain(self) -> None:
+        """Read what the JVM writes to its error stream and drop it, lest the pipe fill up."""
+        import threading
+
+        stream = self._process.stderr
+        assert stream is not None
+        threading.Thread(target=lambda: [None for _ in stream], daemon=True).start()
+
+    def stop(self) -> None:
+        """End the JVM; where it makes its class archive, wait for it."""
+        atexit.unregister(self.stop)
+        for name in ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET"):
+            os.environ.pop(name, None)
+        if self._process.stdin:
+            with suppress(OSError):
+                self._process.stdin.close()
+        self._archive.finish(self._process)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class _ClassArchive:
+    """Classes that the JVM loads from one mapped file instead of 300 jars: 3 of 7 seconds of a session's start.
+
+    Made by the first run, at its exit, in the user's cache folder; any other Java or jar gets an archive of its own.
+    """
+
+    def __init__(self, java: str, classpath: list[str]) -> None:
+        self._making: Path | None = None
+        self._path: Path | None = None
+        if os.environ.get("FRUITS_CLASS_ARCHIVE") == "off":
+            return
+        key = hashlib.sha256()
+        real = Path(java).resolve()
+        for path in [real, *map(Path, classpath)]:
+            status = path.stat()
+            key.update(f"{path}:{status.st_size}:{status.st_mtime_ns}\n".encode())
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fruits-job"
+        self._path = folder / f"classes-{key.hexdigest()[:16]}.jsa"
+        if not self._path.exists():
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                handle, name = tempfile.mkstemp(suffix=".jsa", dir=folder)
+                os.close(handle)
+                Path(name).unlink()
+                self._making = Path(name)
+            except OSError:
+                self._path = None
+
+    def options(self) -> list[str]:
+        if self._making:
+            return [f"-XX:ArchiveClassesAtExit={self._making}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+        return [f"-XX:SharedArchiveFile={self._path}", "-Xshare:auto", "-Xlog:cds=off"] if self._path else []
+
+    def finish(self, process: "subprocess.Popen[bytes]") -> None:
+        limit = 60.0 if self._making else 10.0
+        try:
+            code = process.wait(limit) if self._making or process.poll() is not None else 0
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = -1
+        if self._making and self._path:
+            if code == 0 and self._making.exists():
+                self._making.replace(self._path)
+            else:
+                self._making.unlink(missing_ok=True)
+
+
+@contextmanager
+def session(settings: Settings, jvm: Jvm | None) -> "Iterator[SparkSession]":
+    """A Spark session for these settings, stopped at the end. `jvm` was started before, or Spark's launcher has it."""
+    from pyspark import SparkConf, SparkContext
+    from pyspark.sql import SparkSession
+
+    conf = configuration(settings)
+    # workers run under the interpreter that runs this: a virtual environment need not be activated
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    if jvm is not None:
+        jvm.connect()
+    context = SparkContext(conf=SparkConf().setAll(list(conf.items())))
+    spark = SparkSession(context)
+    try:
+        yield spark
+    finally:
+        with suppress(Exception):
+            spark.stop()
+        if jvm is not None:
+            _forget_gateway()
+            jvm.stop()
+
+
+def _forget_gateway() -> None:
+    """So that a later session of the same process connects to its own JVM."""
+    from pyspark import SparkContext
+
+    if SparkContext._gateway is not None:
+        with suppress(Exception):
+            SparkContext._gateway.shutdown()
+        SparkContext._gateway = None
+        SparkContext._jvm = None
+
+
+def uri(address: str) -> str:
+    """An address as Hadoop's file systems know it: s3:// by S3A, paths of this machine as file:// whatever the
+    cluster's default is."""
+    if address.startswith("s3://"):
+        return "s3a://" + address[len("s3://") :]
+    return address if "://" in address else Path(address).absolute().as_uri()
+
+
+def total_cores(spark: "SparkSession") -> int:
+    """Tasks that run at a time once all executors are there, from the configuration: executors register late."""
+    conf = spark.sparkContext.getConf()
+
+    def whole(key: str, default: int) -> int:
+        return int(conf.get(key, str(default)) or default)
+
+    master = conf.get("spark.master", "") or ""
+    cluster = re.fullmatch(r"local-cluster\[\s*(\d+)\s*,\s*(\d+)\s*,.*\]", master)
+    if cluster:
+        return int(cluster[1]) * int(cluster[2])
+    if master.startswith("local"):
+        return int(spark.sparkContext.defaultParallelism)
+    executors = whole("spark.executor.instances", 2)
+    if conf.get("spark.dynamicAllocation.enabled", "false") == "true":
+        executors = max(executors, min(whole("spark.dynamicAllocation.maxExecutors", executors), 1000))
+    return max(1, executors * whole("spark.executor.cores", 1) // whole("spark.task.cpus", 1))
+
+
+def versions(spark: "SparkSession") -> dict[str, Any]:
+    """Versions of what computes, for the manifest."""
+    import platform
+    from importlib.metadata import version
+
+    from job import __version__
+
+    java = spark.sparkContext._jvm.java.lang.System.getProperty("java.version")  # type: ignore[union-attr]
+    packages = ("pyspark", "numpy", "pandas", "pyarrow", "scipy")
+    cv = next((name for name in ("opencv-python-headless", "opencv-python") if find_spec("cv2") and _has(name)), None)
+    return {"fruits": __version__, "python": platform.python_version(), "java": java,
+            **{name: version(name) for name in packages}, **({"opencv": version(cv)} if cv else {})}
+
+
+def _has(distribution: str) -> bool:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,93 @@
+"""Bags of words to features: principal components."""
+
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.ml import Estimator, Model
+from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.sql.types import ArrayType, DoubleType
+
+from job.stages.base import (
+    ArraysModel,
+    HasInputCol,
+    HasOutputCol,
+    append_columns,
+    collect_sum,
+    keyword_only,
+    lists,
+    require,
+    rows_of,
+)
+from job.words import pca
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+class PrincipalComponents(Estimator["PrincipalComponentsModel"], HasInputCol, HasOutputCol, DefaultParamsReadable[Any],
+                          DefaultParamsWritable):
+    """Fits the `k` principal axes of the bags of words, from exact sums: one pass, no shuffle."""
+
+    k: Param[int] = Param(Params._dummy(), "k", "components kept", typeConverter=TypeConverters.toInt)  # noqa: SLF001
+
+    @keyword_only
+    def __init__(self, *, k: int = 35, inputCol: str = "bag", outputCol: str = "features") -> None:
+        super().__init__()
+        self._setDefault(k=35, inputCol="bag", outputCol="features")
+        self._set(**self._input_kwargs)
+
+    def _fit(self, dataset: "DataFrame") -> "PrincipalComponentsModel":
+        column = self.getInputCol()
+        require(dataset, column)
+
+        def sums(batch: pa.RecordBatch) -> pca.Moments:
+            return pca.moments(rows_of(batch[column], len(batch[column][0])))
+
+        part = collect_sum(dataset, [column], sums, _to_bytes, _from_bytes)
+        if part is None:
+            raise ValueError("there are no bags of words to fit principal components to")
+        model = PrincipalComponentsModel(pca.fit(part, self.getOrDefault(self.k)))
+        return self._copyValues(model.setParent(self))  # type: ignore[no-any-return]
+
+
+def _to_bytes(part: pca.Moments) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, count=np.int64(part.count), total=part.total, gram=part.gram)
+    return buffer.getvalue()
+
+
+def _from_bytes(data: bytes) -> pca.Moments:
+    with np.load(io.BytesIO(data), allow_pickle=False) as found:
+        return pca.Moments(int(found["count"]), found["total"], found["gram"])
+
+
+class PrincipalComponentsModel(Model, HasInputCol, HasOutputCol, ArraysModel):
+    """Adds `features` (array of doubles): the bag, centred, on the principal axes."""
+
+    def __init__(self, projection: pca.Projection | None = None) -> None:
+        super().__init__()
+        self.projection = projection
+
+    def _transform(self, dataset: "DataFrame") -> "DataFrame":
+        column, projection = self.getInputCol(), self.projection
+        assert projection is not None
+        width = len(projection.mean)
+
+        def features(batch: pa.RecordBatch) -> list[pa.Array]:
+            return [lists(pca.project(rows_of(batch[column], width), projection))]
+
+        return append_columns(dataset, [column], {self.getOutputCol(): ArrayType(DoubleType(), False)}, features)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        assert self.projection is not None
+        own = self.projection
+        return {"mean": own.mean, "axes": own.axes, "variances": own.variances}
+
+    def with_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        self.projection = pca.Projection(arrays["mean"], arrays["axes"], arrays["variances"])
+        return self

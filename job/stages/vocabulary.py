@@ -1,0 +1,200 @@
+"""Descriptors to visual words, and pictures to bags of words."""
+
+import io
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.ml import Estimator, Model
+from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.sql.types import ArrayType, IntegerType
+
+from job.imaging import descriptors as registry
+from job.stages.base import (
+    ArraysModel,
+    Batches,
+    HasDescriptor,
+    HasInputCol,
+    HasOutputCol,
+    append_columns,
+    collect_sum,
+    flatten,
+    keyword_only,
+    lists,
+    ragged,
+    require,
+)
+from job.words import kmeans, sampling
+from job.words.assign import assign, histograms
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+# Descriptors trained on in one place, the driver: 1 million of SIFT are 128 MB. Beyond it, on the executors.
+ONE_PLACE = 1_000_000
+DEFAULT_PER_WORD = 1000
+_LEAST_SAMPLE = 50_000
+# On the executors an iteration is a job: stop where one more is not worth it.
+_EXECUTORS_TOLERANCE = 1e-5
+
+
+class _VocabularyParams(HasDescriptor, HasInputCol, HasOutputCol):
+    k: Param[int] = Param(Params._dummy(), "k", "number of visual words", typeConverter=TypeConverters.toInt)  # noqa: SLF001
+    sampleSize: Param[int] = Param(Params._dummy(), "sampleSize",  # noqa: SLF001
+                                   "descriptors to train on; 0: 1000 a word; -1: all", typeConverter=TypeConverters.toInt)
+    tolerance: Param[float] = Param(Params._dummy(), "tolerance",  # noqa: SLF001
+                                    "least relative gain of an iteration; 0: until no word moves",
+                                    typeConverter=TypeConverters.toFloat)
+    maxIter: Param[int] = Param(Params._dummy(), "maxIter", "most iterations", typeConverter=TypeConverters.toInt)  # noqa: SLF001
+    seed: Param[int] = Param(Params._dummy(), "seed", "seed of the draw", typeConverter=TypeConverters.toInt)  # noqa: SLF001
+    total: Param[int] = Param(Params._dummy(), "total",  # noqa: SLF001
+                              "descriptors there are, where that is known; 0: count them",
+                              typeConverter=TypeConverters.toInt)
+
+
+class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, DefaultParamsReadable[Any],
+                       DefaultParamsWritable):
+    """Learns `k` visual words from packed descriptors.
+
+    Descriptors are drawn by a hash of the picture's name and their number, sorted by it and trained on in one place, so
+    the words do not depend on partitions or executors. When all are wanted and there are more than `ONE_PLACE`, the
+    words learned from a draw are refined on the executors, an exact sum over all descriptors per iteration.
+    """
+
+    @keyword_only
+    def __init__(self, *, k: int = 50, descriptor: str = "sift", sampleSize: int = 0, tolerance: float = 1e-4,
+                 maxIter: int = 2000, seed: int = 123, total: int = 0, inputCol: str = "descriptors",
+                 outputCol: str = "bag") -> None:
+        super().__init__()
+        self._setDefault(k=50, descriptor="sift", sampleSize=0, tolerance=1e-4, maxIter=2000, seed=123, total=0,
+                         inputCol="descriptors", outputCol="bag")
+        self._set(**self._input_kwargs)
+
+    def _fit(self, dataset: "DataFrame") -> "VisualVocabularyModel":
+        require(dataset, "ima", self.getInputCol())
+        spec, k = registry.get(self.getDescriptor()), self.getOrDefault(self.k)
+        total = self.getOrDefault(self.total) or self._count(dataset)
+        size = self.getOrDefault(self.sampleSize)
+        everything = size < 0
+        wanted = max(_LEAST_SAMPLE, DEFAULT_PER_WORD * k) if size == 0 or (everything and total > ONE_PLACE) else size
+        drawn = self._draw(dataset, total if everything and total <= ONE_PLACE else min(wanted, total), total)
+        cores = len(os.sched_getaffinity(0))
+        found = kmeans.train(spec.unpack(drawn), k, quantum=spec.quantum, tolerance=self.getOrDefault(self.tolerance),
+                             max_iterations=self.getOrDefault(self.maxIter), threads=cores)
+        if everything and total > ONE_PLACE:
+            found = self._refine(dataset, found)
+        model = VisualVocabularyModel(vocabulary=found)
+        return self._copyValues(model.setParent(self))  # type: ignore[no-any-return]
+
+    def _count(self, dataset: "DataFrame") -> int:
+        column, size = self.getInputCol(), registry.get(self.getDescriptor()).bytes
+        counted = collect_sum(dataset, [column], lambda batch: sum(len(v.as_buffer()) for v in batch[column]) // size,
+                              lambda n: int(n).to_bytes(8, "little"), lambda b: int.from_bytes(b, "little"))
+        return int(counted or 0)
+
+    def _draw(self, dataset: "DataFrame", wanted: int, total: int) -> NDArray[Any]:
+        """`wanted` descriptors with the lowest keys, in the order of their keys: packed, (wanted, values)."""
+        column, seed = self.getInputCol(), self.getOrDefault(self.seed)
+        spec, limit = registry.get(self.getDescriptor()), sampling.threshold(wanted, total)
+        values = spec.values
+
+        def work(batches: Batches) -> Batches:
+            for batch in batches:
+                keys, chosen = [], []
+                for name, packed in zip(batch["ima"].to_pylist(), batch[column], strict=True):
+                    rows = np.frombuffer(packed.as_buffer(), spec.dtype).reshape(-1, values)
+                    own = sampling.descriptor_keys(name, len(rows), seed)
+                    keep = own <= limit
+                    keys.append(own[keep])
+                    chosen.append(rows[keep])
+                if keys:
+                    columns = [np.concatenate(keys).tobytes(), np.concatenate(chosen).tobytes()]
+                    yield pa.RecordBatch.from_arrays([pa.array([value], pa.binary()) for value in columns],
+                                                     ["keys", "rows"])
+
+        found = dataset.select("ima", column).mapInArrow(work, "keys binary, rows binary").toArrow()
+        keys = np.concatenate([np.frombuffer(part.as_buffer(), np.uint64) for part in found["keys"]])
+        rows = np.concatenate([np.frombuffer(part.as_buffer(), spec.dtype).reshape(-1, values)
+                               for part in found["rows"]])
+        return np.ascontiguousarray(rows[np.argsort(keys, kind="stable")[:wanted]])
+
+    def _refine(self, dataset: "DataFrame", found: kmeans.Vocabulary) -> kmeans.Vocabulary:
+        """Lloyd's iterations over all descriptors: a Spark job each, without a shuffle."""
+        column, spec = self.getInputCol(), registry.get(self.getDescriptor())
+        values = spec.values
+        tolerance = max(self.getOrDefault(self.tolerance), _EXECUTORS_TOLERANCE)
+        words, iterations, before = found.words, 0, float("inf")
+        while True:
+            def sums(batch: pa.RecordBatch, words: NDArray[np.float32] = words) -> kmeans.ClusterSums:
+                return kmeans.cluster_sums(spec.unpack(flatten(batch[column], spec.dtype, values)[0]), words)
+
+            part = collect_sum(dataset, [column], sums, _sums_to_bytes, _sums_from_bytes)
+            inertia = kmeans.inertia_of(part, words)
+            moved = kmeans.grid_mean(part.counts, part.sums, words, spec.quantum)
+            iterations += 1
+            if (before - inertia < tolerance * before or np.array_equal(moved, words)
+                    or found.iterations + iterations >= self.getOrDefault(self.maxIter)):
+                return kmeans.Vocabulary(words, inertia, found.iterations + iterations, int(part.counts.sum()))
+            words, before = moved, inertia
+
+
+def _sums_to_bytes(part: kmeans.ClusterSums) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, counts=part.counts, sums=part.sums, squares=np.int64(part.squares))
+    return buffer.getvalue()
+
+
+def _sums_from_bytes(data: bytes) -> kmeans.ClusterSums:
+    with np.load(io.BytesIO(data), allow_pickle=False) as found:
+        return kmeans.ClusterSums(found["counts"], found["sums"], int(found["squares"]))
+
+
+class VisualVocabularyModel(Model, _VocabularyParams, ArraysModel):
+    """Adds `bag` (array of K ints): how often each word occurs in the picture. `words` float32 (K, d)."""
+
+    def __init__(self, vocabulary: kmeans.Vocabulary | None = None) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+
+    @property
+    def words(self) -> NDArray[np.float32]:
+        assert self.vocabulary is not None
+        return self.vocabulary.words
+
+    def _transform(self, dataset: "DataFrame") -> "DataFrame":
+        column, spec, words = self.getInputCol(), registry.get(self.getDescriptor()), self.words
+        values = spec.values
+
+        def bags(batch: pa.RecordBatch) -> list[pa.Array]:
+            stacked, pictures = flatten(batch[column], spec.dtype, values)
+            nearest = assign(spec.unpack(stacked), words)
+            return [lists(histograms(nearest, pictures, batch.num_rows, len(words)))]
+
+        return append_columns(dataset, [column], {self.getOutputCol(): ArrayType(IntegerType(), False)}, bags)
+
+    def nearest_words(self, dataset: "DataFrame", output: str = "words") -> "DataFrame":
+        """Adds the word of each descriptor, in their order: array of ints."""
+        column, spec, words = self.getInputCol(), registry.get(self.getDescriptor()), self.words
+        values = spec.values
+
+        def nearest(batch: pa.RecordBatch) -> list[pa.Array]:
+            stacked, pictures = flatten(batch[column], spec.dtype, values)
+            counts = np.bincount(pictures, minlength=batch.num_rows).astype(np.int64)
+            return [ragged(assign(spec.unpack(stacked), words), counts)]
+
+        return append_columns(dataset, [column], {output: ArrayType(IntegerType(), False)}, nearest)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        assert self.vocabulary is not None
+        own = self.vocabulary
+        return {"words": own.words, "inertia": np.float64(own.inertia), "iterations": np.int64(own.iterations),
+                "descriptors": np.int64(own.descriptors)}
+
+    def with_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        self.vocabulary = kmeans.Vocabulary(arrays["words"], float(arrays["inertia"]), int(arrays["iterations"]),
+                                            int(arrays["descriptors"]))
+        return self

@@ -1,0 +1,172 @@
+"""k-means by Lloyd's algorithm (1957), with exact sums, in one place or in parts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from job.words.assign import assign
+
+# Descriptors of one place are kept as float32 up to this many values (256 MB).
+_KEPT_VALUES = 1 << 26
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Visual words: `words` float32 (K, d); `inertia` the sum of squared distances of the descriptors they were
+    trained on; `iterations` of Lloyd's algorithm; `descriptors` how many it was trained on."""
+
+    words: NDArray[np.float32]
+    inertia: float
+    iterations: int
+    descriptors: int
+
+
+@dataclass(frozen=True)
+class ClusterSums:
+    """What one part of the descriptors contributes to an iteration: `counts` int64 (K,), `sums` int64 (K, d), and the
+    sum of all squared lengths. Parts add up exactly, in any order."""
+
+    counts: NDArray[np.int64]
+    sums: NDArray[np.int64]
+    squares: int
+
+    def __add__(self, other: "ClusterSums") -> "ClusterSums":
+        return ClusterSums(self.counts + other.counts, self.sums + other.sums, self.squares + other.squares)
+
+
+def grid_mean(counts: NDArray[np.int64], sums: NDArray[np.int64], old: NDArray[np.float32],
+              quantum: float) -> NDArray[np.float32]:
+    """Means rounded to the grid, float32 (K, d); a word without descriptors stays where it is.
+
+    With a quantum of 1 and descriptors of bits this is their majority: k-majority (Grana et al., 2013).
+    """
+    means = sums / np.maximum(counts, 1)[:, None]
+    rounded = (np.rint(means / quantum) * quantum).astype(np.float32)
+    return np.where(counts[:, None] > 0, rounded, old)
+
+
+def squared_lengths(descriptors: NDArray[np.generic]) -> int:
+    """Sum of the squared lengths of all descriptors, exact."""
+    total = 0
+    for start in range(0, len(descriptors), 1 << 14):
+        wide = descriptors[start : start + (1 << 14)].astype(np.int64)
+        total += int(np.einsum("nd,nd->", wide, wide))
+    return total
+
+
+def grouped_sums(descriptors: NDArray[np.generic], groups: NDArray[np.int32],
+                 k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Counts int64 (K,) and sums int64 (K, d) of the descriptors in each group, exact."""
+    counts = np.bincount(groups, minlength=k).astype(np.int64)
+    sums = np.zeros((k, descriptors.shape[1]), np.int64)
+    order = np.argsort(groups, kind="stable")
+    for start in range(0, len(order), 1 << 16):
+        rows = order[start : start + (1 << 16)]
+        names, first = np.unique(groups[rows], return_index=True)
+        sums[names] += np.add.reduceat(descriptors[rows].astype(np.int32), first, axis=0, dtype=np.int64)
+    return counts, sums
+
+
+def cluster_sums(descriptors: NDArray[np.generic], words: NDArray[np.float32]) -> ClusterSums:
+    """One part's contribution to an iteration: assign, count, add up."""
+    counts, sums = grouped_sums(descriptors, assign(descriptors, words), len(words))
+    return ClusterSums(counts, sums, squared_lengths(descriptors))
+
+
+def inertia_of(part: ClusterSums, words: NDArray[np.float32]) -> float:
+    """Sum of squared distances to the assigned words, from the sums: sum x.x - 2 sum w.S + sum n w.w, in float64."""
+    wide = words.astype(np.float64)
+    cross = float(np.einsum("kd,kd->", wide, part.sums.astype(np.float64)))
+    own = float(part.counts.astype(np.float64) @ np.einsum("kd,kd->k", wide, wide))
+    return float(part.squares) - 2.0 * cross + own
+
+
+def random_words(descriptors: NDArray[np.generic], k: int) -> NDArray[np.float32]:
+    """The first K distinct descriptors as words, float32 (K, d): a random start, where descriptors come in the order
+    of their random keys.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than K distinct descriptors.
+    """
+    seen: dict[bytes, int] = {}
+    for row in range(len(descriptors)):
+        seen.setdefault(descriptors[row].tobytes(), row)
+        if len(seen) == k:
+            return descriptors[list(seen.values())].astype(np.float32)
+    raise ValueError(f"{k} words can't be learned from {len(seen)} distinct descriptors")
+
+
+def train(descriptors: NDArray[np.generic], k: int, *, quantum: float, tolerance: float = 1e-4,
+          max_iterations: int = 2000, threads: int = 1) -> Vocabulary:
+    """Learn K words from descriptors that come in a random order.
+
+    With a tolerance, small samples (the first 1/16, then 1/4 of the descriptors) bring the words near their place
+    before all descriptors are used; without one, it is plain Lloyd from a random start to convergence.
+
+    Parameters
+    ----------
+    descriptors : whole numbers of shape (n, d), in random order (see `job.words.sampling`)
+    quantum : grid of the words, so that products are exact in float32
+    tolerance : stop when an iteration lowers the inertia by less than this fraction; 0: when no word moves
+    threads : see `job.words.assign.assign`
+    """
+    words, iterations = random_words(descriptors, k), 0
+    sizes = [len(descriptors) // 16, len(descriptors) // 4] if tolerance else []
+    for size in sizes:
+        if size >= 32 * k:
+            part = lloyd(descriptors[:size], words, quantum=quantum, tolerance=10 * tolerance,
+                         max_iterations=max_iterations, threads=threads)
+            words, iterations = part.words, iterations + part.iterations
+    whole = lloyd(descriptors, words, quantum=quantum, tolerance=tolerance, max_iterations=max_iterations, threads=threads)
+    return Vocabulary(whole.words, whole.inertia, iterations + whole.iterations, len(descriptors))
+
+
+def lloyd(descriptors: NDArray[np.generic], words: NDArray[np.float32], *, quantum: float, tolerance: float,
+          max_iterations: int, threads: int = 1) -> Vocabulary:
+    """Lloyd's iterations from given words; see `train` for the parameters.
+
+    Sums are brought up to date from the descriptors that changed their word: 10 ms an iteration saved of 16, on
+    22,000 descriptors and K = 50. A word that loses all its descriptors goes to the descriptor that lies farthest from its own.
+    """
+    k = len(words)
+    floats = descriptors.astype(np.float32) if descriptors.size <= _KEPT_VALUES else descriptors
+    nearest = assign(floats, words, threads)
+    counts, sums = grouped_sums(descriptors, nearest, k)
+    squares = squared_lengths(descriptors)
+    inertia = inertia_of(ClusterSums(counts, sums, squares), words)
+    iterations = 0
+    while iterations < max_iterations:
+        iterations += 1
+        moved = grid_mean(counts, sums, words, quantum)
+        _fill_empty(moved, counts, descriptors, nearest)
+        if np.array_equal(moved, words):
+            break
+        words = moved
+        now = assign(floats, words, threads)
+        changed = np.flatnonzero(now != nearest)
+        if len(changed):
+            left, from_sums = grouped_sums(descriptors[changed], nearest[changed], k)
+            joined, to_sums = grouped_sums(descriptors[changed], now[changed], k)
+            counts, sums = counts + joined - left, sums + to_sums - from_sums
+        nearest = now
+        before, inertia = inertia, inertia_of(ClusterSums(counts, sums, squares), words)
+        if before - inertia < tolerance * before and tolerance:
+            break
+    return Vocabulary(words, inertia, iterations, len(descriptors))
+
+
+def _fill_empty(words: NDArray[np.float32], counts: NDArray[np.int64], descriptors: NDArray[np.generic],
+                nearest: NDArray[np.int32]) -> None:
+    empty = np.flatnonzero(counts == 0)
+    if not len(empty):
+        return
+    distances = np.empty(len(descriptors), np.float64)
+    for start in range(0, len(descriptors), 1 << 14):
+        rows = slice(start, start + (1 << 14))
+        difference = descriptors[rows].astype(np.float64) - words[nearest[rows]]
+        distances[rows] = np.einsum("nd,nd->n", difference, difference)
+    farthest = np.argsort(-distances, kind="stable")[: len(empty)]
+    words[empty[: len(farthest)]] = descriptors[farthest].astype(np.float32)

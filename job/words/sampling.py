@@ -1,0 +1,33 @@
+"""A draw of descriptors that is the same whatever the partitions: by a hash of picture name and descriptor number."""
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def name_key(name: str, seed: int) -> int:
+    """64-bit key of a picture's name (BLAKE2b keyed with the seed)."""
+    digest = hashlib.blake2b(name.encode(), digest_size=8, key=seed.to_bytes(8, "little")).digest()
+    return int.from_bytes(digest, "little")
+
+
+def descriptor_keys(name: str, count: int, seed: int) -> NDArray[np.uint64]:
+    """Keys of a picture's descriptors 0..count-1: uint64 of shape (count,), uniform.
+
+    SplitMix64 (Steele, Lea and Flood, 2014) started at the key of the picture's name.
+    """
+    z = np.uint64(name_key(name, seed)) + np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def threshold(wanted: int, total: int) -> np.uint64:
+    """Key below which about `wanted` of `total` descriptors lie: never fewer, but for odds of 1 in 10^9 (6 sigma)."""
+    if wanted >= total:
+        return np.uint64(0xFFFFFFFFFFFFFFFF)
+    share = min(1.0, (wanted + 6.0 * wanted**0.5 + 36.0) / total)
+    return np.uint64(min(int(share * 2.0**64), 2**64 - 1))
