@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 # Longest edge of a drawn picture: a report with a dozen photographs stays a file one can send.
 MAX_EDGE = 600
-_RING = (40, 200, 40)
+_RING = (60, 225, 60)
 _SHADOW = (20, 20, 20)
 # cv2 draws with 4 fractional bits, so that rings sit where the keypoint is and not on the nearest pixel.
 _SHIFT = 4
@@ -35,8 +35,8 @@ def draw_keypoints(colour: NDArray[np.uint8], keypoints: NDArray[np.float32], sc
         # Pixel centres are whole numbers, edges halves: (x + 0.5) is what scales.
         centre = tuple(round((value + 0.5) * factor * 2**_SHIFT - 2 ** (_SHIFT - 1)) for value in (x, y))
         radius = max(round(diameter / 2 * factor * 2**_SHIFT), 2**_SHIFT)
-        cv2.circle(canvas, centre, radius, _SHADOW, 3, cv2.LINE_AA, _SHIFT)
-        cv2.circle(canvas, centre, radius, _RING, 1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(canvas, centre, radius, _SHADOW, 4, cv2.LINE_AA, _SHIFT)
+        cv2.circle(canvas, centre, radius, _RING, 2, cv2.LINE_AA, _SHIFT)
     return _png(canvas)
 
 

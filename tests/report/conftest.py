@@ -13,6 +13,11 @@ LABELS = ["Lemon", EVIL, 'Pêche, "white"']
 
 
 @pytest.fixture
+def evil():
+    return EVIL
+
+
+@pytest.fixture
 def manifest():
     split = {
         "images": 7,
