@@ -79,7 +79,7 @@ class CategoryClassifier(Estimator["CategoryClassifierModel"], _ClassifierParams
         found = network.train(features, labels, layers, seed=self.getOrDefault(self.seed),
                               max_iterations=self.getOrDefault(self.maxIter), standardise=linear,
                               penalty=1e-3 if linear else 0.0)
-        return self._copyValues(CategoryClassifierModel(found).setParent(self))  # type: ignore[no-any-return]
+        return self._copyValues(CategoryClassifierModel(found))  # type: ignore[no-any-return]
 
 
 class CategoryClassifierModel(Model, _ClassifierParams, ArraysModel):

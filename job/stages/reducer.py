@@ -52,7 +52,7 @@ class PrincipalComponents(Estimator["PrincipalComponentsModel"], HasInputCol, Ha
         if part is None:
             raise ValueError("there are no bags of words to fit principal components to")
         model = PrincipalComponentsModel(pca.fit(part, self.getOrDefault(self.k)))
-        return self._copyValues(model.setParent(self))  # type: ignore[no-any-return]
+        return self._copyValues(model)  # type: ignore[no-any-return]
 
 
 def _to_bytes(part: pca.Moments) -> bytes:

@@ -88,7 +88,7 @@ class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, De
         if everything and total > ONE_PLACE:
             found = self._refine(dataset, found)
         model = VisualVocabularyModel(vocabulary=found)
-        return self._copyValues(model.setParent(self))  # type: ignore[no-any-return]
+        return self._copyValues(model)  # type: ignore[no-any-return]
 
     def _count(self, dataset: "DataFrame") -> int:
         column, size = self.getInputCol(), registry.get(self.getDescriptor()).bytes
