@@ -60,11 +60,12 @@ def _object_store(config: S3Config, bucket: str, patience: _Patience) -> S3Store
             settings["secret_access_key"] = config.secret_access_key
             if config.session_token:
                 settings["session_token"] = config.session_token
-        case Credentials.WEB_IDENTITY:
+        # obstore asks for a role's keys by https only
+        case Credentials.WEB_IDENTITY if not (config.sts_endpoint or "").startswith("http://"):
             settings["web_identity_token_file"] = config.web_identity_token_file
             settings["role_arn"] = config.role_arn
             if config.sts_endpoint:
-                settings["sts_endpoint"] = config.sts_endpoint
+                settings["aws_endpoint_url_sts"] = config.sts_endpoint
         case Credentials.CONTAINER if config.container_token_file:
             settings["container_credentials_full_uri"] = config.container_uri
             settings["container_authorization_token_file"] = config.container_token_file

@@ -86,7 +86,7 @@ def s3_config(environment: Mapping[str, str] | None = None) -> S3Config:
         web_identity_token_file=env.get("AWS_WEB_IDENTITY_TOKEN_FILE"),
         container_uri=container,
         container_token_file=env.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
-        sts_endpoint=env.get("AWS_ENDPOINT_URL_STS"),
+        sts_endpoint=env.get("AWS_ENDPOINT_URL_STS") or env.get("AWS_ENDPOINT_URL"),
         ca_bundle=env.get("AWS_CA_BUNDLE"),
     )
 

@@ -28,6 +28,9 @@ _WRONG_CREDENTIALS = {
 }
 
 
+_OVERLOADED = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "XMinioServerNotInitialized"}
+
+
 def s3_code(error: BaseException) -> str:
     """The S3 error code (`NoSuchKey`, `AccessDenied`, ...) in an error of obstore or s3fs, else the status, or ''."""
     for cause in _chain(error):
@@ -60,15 +63,17 @@ def explain(error: BaseException, uri: str, config: S3Config, verb: str) -> User
     if code in _WRONG_CREDENTIALS:
         return UserError(f"{config.place} {_WRONG_CREDENTIALS[code]}: check {_source(config)}.")
     if code in {"NoSuchBucket", "InvalidBucketName"}:
-        return UserError(f"There is no bucket '{bucket}' at {_where(config)}: create it, or correct '{uri}'.")
+        return UserError(f"There is no bucket '{bucket}' at {_where(config)}: create it, or correct the address.")
     if code in {"PermanentRedirect", "TemporaryRedirect", "301", "307", "IllegalLocationConstraintException"}:
         return UserError(f"The bucket '{bucket}' is not in region '{config.region}': set AWS_REGION to the bucket's.")
     if code in {"AccessDenied", "AllAccessDisabled", "403", "401", "AccessDeniedException"}:
-        return UserError(f"'{uri}' can't be {_done(verb)}: {_source(config)} has no right to (AccessDenied).")
+        return UserError(f"'{uri}' can't be {_done(verb)}: the credentials ({_source(config)}) have no right to.")
     if isinstance(error, FileNotFoundError) and code in {"NoSuchKey", "404", ""}:
         return UserError(f"'{uri}' is not there: check the address.")
-    if code in {"404", "405", "400", "501"}:
+    if code in {"404", "405", "400", "501", "NotImplemented"}:
         return UserError(f"What answers at {_where(config)} is no S3 store (status {code}): check AWS_ENDPOINT_URL.")
+    if code in _OVERLOADED or (code.startswith("5") and len(code) == 3):
+        return UserError(f"{config.place} is overloaded or not ready ({code}): try again later.")
     if _credentials_missing(error):
         return UserError(
             f"No credentials for '{uri}': set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a role."
@@ -81,7 +86,7 @@ def explain(error: BaseException, uri: str, config: S3Config, verb: str) -> User
 
 def _source(config: S3Config) -> str:
     if config.credentials is Credentials.ENVIRONMENT:
-        return "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        return "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"
     if config.credentials is Credentials.PROFILE:
         return f"the AWS profile '{config.profile or 'default'}'"
     return str(config.credentials.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import socket
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +45,8 @@ class RunFolder:
         self.root = join(self.out, name)
         self.public_read = public_read
         self._store = backend(self.root)
+        owner = {"host": socket.gethostname(), "pid": os.getpid(), "attempt": secrets.token_hex(8)}
+        self._claim = json.dumps(owner).encode()
         self._written: dict[str, StoredFile] = {}
 
     def uri(self, relative: str = "") -> str:
@@ -58,8 +61,9 @@ class RunFolder:
     def claim(self) -> None:
         """Takes the folder for this run. Raises UserError if it can't be written or is taken by another."""
         self._refuse_if_taken()
-        self._store.delete_folder(self.root)  # what a dead attempt has left
-        if not self._store.create(self.uri(CLAIM), json.dumps(_owner()).encode()):
+        if self._store.exists(self.uri(CLAIM)):  # of a dead attempt
+            self._store.delete_folder(self.root)
+        if not self._store.create(self.uri(CLAIM), self._claim):
             raise self._taken()
 
     def write(self, relative: str, data: bytes) -> None:
@@ -77,7 +81,12 @@ class RunFolder:
         return sorted(others.get(path) or self._written[path] for path in found)
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
-        """Writes `manifest.json`, with `files` added, and so makes the run whole. Nothing may be written after it."""
+        """Writes `manifest.json`, with `files` added, and so makes the run whole. Nothing may be written after it.
+
+        Raises UserError if the folder is no longer this run's: two attempts may both have found a third one dead.
+        """
+        if self._store.read_bytes(self.uri(CLAIM)) != self._claim:
+            raise self._taken()
         content = {**manifest, "files": [file._asdict() for file in self.files()]}
         self.write(MANIFEST, (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
         self._store.delete(self.uri(CLAIM))
@@ -105,10 +114,6 @@ class RunFolder:
             f"choose another --run-name, or remove '{self.root}'.",
             2,
         )
-
-
-def _owner() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "pid": os.getpid()}
 
 
 def _is_dead(claim: bytes) -> bool:

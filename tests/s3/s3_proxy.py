@@ -1,0 +1,185 @@
+"""A small HTTP proxy before an S3 server: waits before each answer, answers 503, or breaks connections.
+
+Also a program of its own, so that benchmarks can put it in another process:
+`python tests/s3/s3_proxy.py --upstream 9000 --port 9001 --latency 0.1`.
+"""
+
+import argparse
+import asyncio
+import socket
+import struct
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Self
+
+SLOW_DOWN = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
+
+Fault = Callable[[int, str, str], str | None]
+"""(number of the request, method, path) -> None, "503", "reset" (before the answer) or "cut" (in the middle of it)."""
+
+
+class Proxy:
+    """Runs in a thread of its own while the `with` block lasts.
+
+    `seen` counts requests and faults, `heads` has the requests' headers.
+    """
+
+    def __init__(self, upstream: int, *, port: int = 0, latency: float = 0.0, fault: Fault | None = None) -> None:
+        self.upstream = upstream
+        self.port = port
+        self.latency = latency
+        self.fault = fault or (lambda _number, _method, _path: None)
+        self.seen: Counter[str] = Counter()
+        self.heads: list[bytes] = []
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=512))
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        self._loop.run_forever()
+        server.close()
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.run_until_complete(asyncio.sleep(0.05))
+        self._loop.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        try:
+            while head := await _head(reader):
+                method, path, headers = _parse(head)
+                if headers.get("expect", "").lower() == "100-continue":
+                    writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                    head = _without_expect(head)
+                body = await _body(reader, headers)
+                self.seen["requests"] += 1
+                self.heads.append(head)
+                fault = self.fault(self.seen["requests"], method, path)
+                if fault:
+                    self.seen[fault] += 1
+                if self.latency:
+                    await asyncio.sleep(self.latency)
+                if fault == "reset":
+                    _reset(writer)
+                    return
+                if fault == "503":
+                    writer.write(
+                        b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/xml\r\nContent-Length: "
+                        + (b"0" if method == "HEAD" else str(len(SLOW_DOWN)).encode())
+                        + b"\r\n\r\n"
+                        + (b"" if method == "HEAD" else SLOW_DOWN)
+                    )
+                    continue
+                if upstream is None:
+                    upstream = await asyncio.open_connection("127.0.0.1", self.upstream)
+                upstream[1].write(head + body)
+                if not await self._answer(method, upstream[0], writer, cut=fault == "cut"):
+                    return
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            self.seen["broken"] += 1  # by the client, by the server, or by the end of the test
+        finally:
+            for stream in [writer, *([upstream[1]] if upstream else [])]:
+                stream.close()
+
+    async def _answer(
+        self, method: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, cut: bool
+    ) -> bool:
+        """Passes one answer on; False when the connection is at its end."""
+        head = await _head(reader)
+        if not head:
+            return False
+        _, status, headers = _parse(head)
+        while status == "100":
+            head = await _head(reader)
+            _, status, headers = _parse(head)
+        has_body = method != "HEAD" and status not in {"204", "304"}
+        body = await _body(reader, headers) if has_body else b""
+        if cut and body:
+            writer.write(head + body[: len(body) // 2])
+            await writer.drain()
+            await asyncio.sleep(0.02)
+            _reset(writer)
+            return False
+        writer.write(head + body)
+        await writer.drain()
+        return headers.get("connection", "").lower() != "close"
+
+
+def every(number: int, kind: str, method: str = "GET") -> Fault:
+    """A fault for each `number`-th request, of one method only (so that a list of them can be told apart)."""
+    return lambda count, asked, _path: kind if count % number == 0 and asked == method else None
+
+
+async def _head(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError as error:
+        if error.partial:
+            raise
+        return b""
+
+
+def _parse(head: bytes) -> tuple[str, str, dict[str, str]]:
+    first, *lines = head.decode("latin-1").split("\r\n")
+    words = first.split(" ")
+    headers = {
+        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)
+    }
+    return words[0], words[1], headers
+
+
+def _without_expect(head: bytes) -> bytes:
+    return b"\r\n".join(line for line in head.split(b"\r\n") if not line.lower().startswith(b"expect:"))
+
+
+async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        parts = []
+        while True:
+            line = await reader.readuntil(b"\r\n")
+            size = int(line.split(b";")[0], 16)
+            chunk = await reader.readexactly(size + 2)
+            parts += [line, chunk]
+            if size == 0:
+                return b"".join(parts)
+    return await reader.readexactly(int(headers.get("content-length", "0")))
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Closes with RST rather than FIN."""
+    connection: Any = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--upstream", type=int, required=True)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    given = parser.parse_args()
+    with Proxy(given.upstream, port=given.port, latency=given.latency) as proxy:
+        print(proxy.port, flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
