@@ -53,15 +53,15 @@ class Style:
 SKINS: dict[str, tuple[float, float]] = {
     "Spotted": (16, 22),
     "Pitted": (10, 12),
-    "Seeded": (13, 20),
+    "Seeded": (12.5, 26),
     "Striped": (18, 27),
-    "Netted": (19, 19),
+    "Netted": (19, 18),
     "Beaded": (12, 22),
-    "Scaled": (14, 16),
+    "Scaled": (14, 15),
     "Wrinkled": (14, 27),
     "Russet": (14, 32),
-    "Kernelled": (13, 18),
-    "Hairy": (10, 19),
+    "Kernelled": (13, 17),
+    "Hairy": (10, 21),
     "Ringed": (17, 26),
     "Knobbly": (15, 18),
 }
@@ -74,12 +74,12 @@ NAMED: tuple[Style, ...] = (
     Style("Lemon", "Pitted", 10, 15, (246, 216, 60), (190, 140, 10), aspect=0.78, tip=1.45, gloss=0.3),
     Style("Strawberry", "Seeded", 13, 24, (214, 30, 40), (250, 215, 110), aspect=0.86, taper=-0.38, top="leaves"),
     Style("Watermelon", "Striped", 18, 27, (120, 175, 80), (25, 75, 35), upright=True, top="stem"),
-    Style("Cantaloupe", "Netted", 19, 19, (176, 160, 95), (232, 220, 180), gloss=0.05),
+    Style("Cantaloupe", "Netted", 19, 15, (176, 160, 95), (232, 220, 180), gloss=0.05),
     Style("Pineapple", "Scaled", 14, 16, (214, 150, 45), (110, 65, 20), aspect=0.72, gloss=0.08, top="crown"),
     Style("Kiwi", "Hairy", 10, 22, (134, 100, 56), (70, 46, 20), aspect=0.84, gloss=0.02),
     Style("Apple Red", "Spotted", 16, 22, (178, 22, 38), (244, 200, 150), taper=-0.08, gloss=0.4, top="stem"),
     Style("Pear", "Russet", 14, 32, (190, 196, 70), (128, 92, 34), aspect=0.74, taper=0.36, top="stem"),
-    Style("Lychee", "Knobbly", 15, 18, (205, 70, 78), (120, 26, 40), gloss=0.05),
+    Style("Lychee", "Knobbly", 15, 15, (205, 70, 78), (120, 26, 40), gloss=0.05),
     Style("Passion Fruit", "Wrinkled", 14, 27, (120, 56, 110), (50, 16, 50), gloss=0.15),
     Style("Plum", "Ringed", 17, 26, (96, 50, 120), (206, 170, 215), aspect=0.88, gloss=0.3, top="stem"),
     Style("Melon Striped", "Striped", 18, 27, (244, 214, 80), (214, 130, 20), aspect=0.84, upright=True),
@@ -118,10 +118,13 @@ def style(category: int) -> Style:
     kind, colour = kinds[number % len(kinds)], colours[number % len(colours)]
     generation = number // math.lcm(len(kinds), len(colours))
     (pitch, contrast), (base, second) = SKINS[kind], _COLOURS[colour]
+    if kind == "Seeded":
+        # Dark seeds would add to their dark dimples, light ones stand out from them.
+        base, second = sorted((base, second), key=sum)
     return Style(
         f"{kind} {colour}" + (f" {generation + 1}" if generation else ""),
         kind,
-        pitch * (0.9, 1.0, 1.2, 0.95, 1.1)[number % 5],
+        pitch * (0.95, 1.0, 1.12, 0.97, 1.06)[number % 5],
         contrast,
         base,
         second,
