@@ -99,7 +99,7 @@ def test_a_flat_picture_has_no_descriptors(name, shape):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 5), (1, 100), (100, 1), (8, 8), (9, 9), (9, 200), (16, 16), (31, 31)])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 5), (1, 100), (100, 1), (8, 8), (9, 9), (9, 200), (31, 31)])
 def test_a_tiny_picture_is_no_error(name, shape):
     noise = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
     packed = get(name).describe(noise)
