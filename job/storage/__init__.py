@@ -30,6 +30,7 @@ __all__ = [
     "join",
     "list_folders",
     "list_images",
+    "make_folder",
     "normalise",
     "read_bytes",
     "read_many",
@@ -98,3 +99,9 @@ def write_bytes(uri: str, data: bytes, *, public_read: bool = False) -> None:
     """
     uri = normalise(uri)
     backend(uri).write_bytes(uri, data, public_read=public_read)
+
+
+def make_folder(uri: str) -> None:
+    """Makes a folder, as Spark wants one for its event logs to be there; in S3 the empty object that stands for one."""
+    uri = normalise(uri)
+    backend(uri).make_folder(uri)

@@ -78,6 +78,10 @@ def explain(error: BaseException, uri: str, config: S3Config, verb: str) -> User
         return UserError(
             f"No credentials for '{uri}': set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a role."
         )
+    if not code and "certificate" in str(error):
+        return UserError(
+            f"{config.place} has a certificate that is not trusted here: name its authority's file in AWS_CA_BUNDLE."
+        )
     if not code and _is_connection(error):
         hint = "check AWS_ENDPOINT_URL and that it is running" if config.endpoint else "check the network"
         return UserError(f"{config.place} does not answer: {hint}.")

@@ -30,21 +30,39 @@ _ONE_FILE = {
 def list_images(root: str, prefix: str) -> pa.Table:
     """See `job.storage.list_images`. Symbolic links are followed, a cycle of them once."""
     top = f"{root}/{prefix}" if prefix else root
-    try:
-        entries = sorted(os.scandir(top), key=lambda entry: entry.name)
-    except FileNotFoundError:
-        return LISTING.empty_table()
-    except OSError as error:
-        raise failed(top, "read", error) from error
     start = f"{prefix}/" if prefix else ""
-    folders = [entry for entry in entries if entry.is_dir() and not _leads_up(entry, top)]
+    first = next(tree(top))[1] if Path(top).exists() else []
     own = _Names()
-    for entry in entries:
-        if not entry.is_dir():
-            own.add(entry, start)
+    own.add(first, start)
+    folders = [entry for entry in first if entry.is_dir()]
+
+    def below(folder: os.DirEntry[str]) -> pa.Table:
+        found = _Names()
+        for path, entries in tree(folder.path):
+            found.add(entries, f"{start}{folder.name}/{path}")
+        return found.table()
+
     with ThreadPoolExecutor(_LISTING_THREADS) as pool:
-        tables = list(pool.map(lambda entry: _walk(entry.path, f"{start}{entry.name}/"), folders))
+        tables = list(pool.map(below, folders))
     return pa.concat_tables([own.table(), *tables])
+
+
+def tree(top: str) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """Each folder from `top` down: its path relative to it, ending in a slash (`""` for `top`), and what is in it.
+
+    Links to folders are followed, but for those that lead back up. Raises UserError when a folder can't be read.
+    """
+    waiting = [""]
+    while waiting:
+        path = waiting.pop()
+        folder = f"{top}/{path}"
+        try:
+            with os.scandir(folder) as found:
+                entries = [entry for entry in found if not _leads_up(entry, folder)]
+        except OSError as error:
+            raise failed(folder.rstrip("/"), "read", error) from error
+        waiting += [f"{path}{entry.name}/" for entry in entries if entry.is_dir()]
+        yield path, entries
 
 
 def list_folders(root: str, prefix: str) -> list[str]:
@@ -143,6 +161,14 @@ def create(path: str, data: bytes) -> bool:
     return True
 
 
+def make_folder(path: str) -> None:
+    """Makes the folder and those above it."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise failed(path, "written", error) from error
+
+
 def delete(path: str) -> None:
     """Removes one file."""
     try:
@@ -223,15 +249,16 @@ class _Names:
         self.sizes: list[int] = []
         self.full: list[pa.Table] = []
 
-    def add(self, entry: os.DirEntry[str], start: str) -> None:
-        if not entry.name.lower().endswith(IMAGE_SUFFIXES):
-            return
-        try:
-            size = entry.stat().st_size
-        except OSError:  # a dangling link, or gone by now: listed all the same, so that it is counted as unreadable
-            size = 0
-        self.names.append(start + entry.name)
-        self.sizes.append(size)
+    def add(self, entries: list[os.DirEntry[str]], start: str) -> None:
+        for entry in entries:
+            if not entry.name.lower().endswith(IMAGE_SUFFIXES) or entry.is_dir():
+                continue
+            try:
+                size = entry.stat().st_size
+            except OSError:  # a dangling link, or gone by now: listed all the same, so that it is counted as unreadable
+                size = 0
+            self.names.append(start + entry.name)
+            self.sizes.append(size)
         if len(self.names) >= 65_536:
             self._flush()
 
@@ -247,27 +274,8 @@ class _Names:
         return pa.concat_tables(self.full)
 
 
-def _walk(folder: str, start: str) -> pa.Table:
-    found = _Names()
-    waiting = [(folder, start)]
-    while waiting:
-        folder, start = waiting.pop()
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if not entry.is_dir():
-                        found.add(entry, start)
-                        continue
-                    if _leads_up(entry, folder):
-                        continue
-                    waiting.append((entry.path, f"{start}{entry.name}/"))
-        except OSError as error:
-            raise failed(folder, "read", error) from error
-    return found.table()
-
-
 def _leads_up(entry: os.DirEntry[str], folder: str) -> bool:
     """Whether the entry is a link to a folder that it lies in, directly or through other links: a cycle."""
-    if not entry.is_symlink():
+    if not entry.is_symlink() or not entry.is_dir():
         return False
     return (os.path.realpath(folder) + os.sep).startswith(os.path.realpath(entry.path) + os.sep)

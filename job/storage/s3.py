@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 
 import obstore
@@ -113,22 +113,26 @@ def delete(uri: str) -> None:
         obstore.delete(object_store(bucket), key)
 
 
-def delete_folder(uri: str) -> None:
-    """Removes everything below `uri`."""
+def make_folder(uri: str) -> None:
+    """Puts the empty object that Hadoop takes for a folder."""
     bucket, key = split_s3(uri)
-    with explained(uri, "delete"):
-        store = object_store(bucket)
-        for batch in obstore.list(store, key, chunk_size=1000):
-            obstore.delete(store, [meta["path"] for meta in batch])
+    with explained(uri, "write"):
+        if key:
+            file_system().call_s3("put_object", Bucket=bucket, Key=f"{key}/", Body=b"")
+
+
+def delete_folder(uri: str) -> None:
+    """Removes everything below `uri`, the empty objects that stand for folders too."""
+    with explained(uri, "delete"), contextlib.suppress(FileNotFoundError):
+        file_system().rm(_path(uri), recursive=True)
 
 
 def walk(uri: str) -> Iterator[str]:
-    """Keys below `uri`, relative to it."""
-    bucket, key = split_s3(uri)
+    """Keys below `uri`, relative to it, without the empty objects that stand for folders."""
+    start = len(_path(uri)) + 1
     with explained(uri, "list"):
-        for batch in obstore.list(object_store(bucket), key, chunk_size=1000):
-            for meta in batch:
-                yield meta["path"][len(key) + 1 :]
+        found = file_system().find(_path(uri))
+    return iter([path[start:] for path in found if not path.endswith("/")])
 
 
 def digest(uri: str) -> tuple[int, str]:
@@ -170,7 +174,7 @@ def again(call: Callable[[], T], attempts: int = 5) -> T:
     return call()
 
 
-@contextmanager
+@contextlib.contextmanager
 def explained(uri: str, verb: str) -> Iterator[None]:
     """Raises what a client raises as a UserError about `uri`."""
     try:

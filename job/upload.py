@@ -1,0 +1,152 @@
+"""A folder tree into a bucket: many objects at a time, and what is there already is left as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import obstore
+import pyarrow as pa
+from obstore.store import S3Store
+
+from job.errors import UsageError, UserError
+from job.storage import is_remote, normalise
+from job.storage.clients import file_system, object_store
+from job.storage.local import failed, tree
+from job.storage.s3 import again, explained
+from job.storage.uris import split_s3
+
+# Up to this size an object is one PUT, so that its ETag is the MD5 of its content.
+_ONE_PUT = 16 << 20
+# The checksum again, for objects of several parts and for buckets whose ETags are not MD5 (SSE-KMS).
+_CHECKSUM = "fruits-md5"
+
+
+class Progress(NamedTuple):
+    """Files in all, those uploaded and those that were there already; bytes uploaded."""
+
+    files: int
+    uploaded: int = 0
+    skipped: int = 0
+    bytes: int = 0
+
+
+class _Local(NamedTuple):
+    path: str
+    key: str
+    size: int
+    etag: str | None
+    """Of the object of that key and size, if there is one."""
+
+
+def upload(
+    folder: str,
+    uri: str,
+    *,
+    in_flight: int = 32,
+    public_read: bool = False,
+    progress: Callable[[Progress], None] = lambda _progress: None,
+) -> Progress:
+    """Puts every file below `folder` under the S3 address `uri`, and gives the final counts.
+
+    A file whose object has the same size and MD5 is skipped, so that an upload that was stopped goes on where it was.
+    `progress` is called after each file. Raises UserError when a file can't be read or the store does not work.
+    """
+    top = normalise(folder)
+    if is_remote(top):
+        raise UsageError(f"'{folder}' is no folder of this machine: `upload` puts a folder into a bucket.")
+    if not is_remote(uri):
+        raise UsageError(f"'{uri}' is no s3:// address: `upload` puts a folder into a bucket.")
+    if not Path(top).is_dir():
+        raise UserError(f"The folder '{folder}' is not there: check its name.")
+    bucket, key = split_s3(uri)
+    store = object_store(bucket)
+    counts = Progress(sum(not entry.is_dir() for _, entries in tree(top) for entry in entries))
+    window: deque[Future[int | None]] = deque()
+    files = _files(top, store, f"{key}/" if key else "", uri)
+    pool = ThreadPoolExecutor(in_flight)
+    try:
+        progress(counts)
+        window += [pool.submit(_put, store, file, public_read) for file in islice(files, in_flight)]
+        while window:
+            with explained(uri, "write"):
+                sent = window.popleft().result()
+            window += [pool.submit(_put, store, file, public_read) for file in islice(files, 1)]
+            if sent is None:
+                counts = counts._replace(skipped=counts.skipped + 1)
+            else:
+                counts = counts._replace(uploaded=counts.uploaded + 1, bytes=counts.bytes + sent)
+            progress(counts)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    return counts
+
+
+def _files(top: str, store: S3Store, base: str, uri: str) -> Iterator[_Local]:
+    """The files of the tree, each with what its folder in the bucket has of it: one folder in memory at a time."""
+    for path, entries in tree(top):
+        files = [entry for entry in entries if not entry.is_dir()]
+        if not files:
+            continue
+        there = _objects(store, f"{base}{path}", uri)
+        for entry in sorted(files, key=lambda entry: entry.name):
+            key = f"{base}{path}{entry.name}"
+            try:
+                key.encode()
+                size = entry.stat().st_size
+            except UnicodeEncodeError as error:
+                raise UserError(f"The file name {entry.name!r} is no valid UTF-8: rename the file.") from error
+            except OSError as error:
+                raise failed(entry.path, "read", error) from error
+            known = there.get(key)
+            yield _Local(entry.path, key, size, known[1] if known and known[0] == size else None)
+
+
+def _objects(store: S3Store, folder: str, uri: str) -> dict[str, tuple[int, str]]:
+    """Key -> (size, ETag) of the objects directly in a folder."""
+    with explained(uri, "list"):
+        found = again(lambda: obstore.list_with_delimiter(store, folder or None, return_arrow=True))
+    table = pa.table(found["objects"])
+    sizes = zip(table["size"].to_pylist(), table["e_tag"].to_pylist(), strict=True)
+    return dict(zip(table["path"].to_pylist(), sizes, strict=True))
+
+
+def _put(store: S3Store, file: _Local, public_read: bool) -> int | None:
+    """Bytes sent, or None when the object is there already."""
+    try:
+        with open(file.path, "rb") as content:  # noqa: PTH123 - a path of scandir, 100,000 times
+            checksum = hashlib.file_digest(content, "md5").hexdigest()
+            if file.etag is not None and _is_same(store, file, checksum):
+                return None
+            size = os.fstat(content.fileno()).st_size
+            content.seek(0)
+            kind = mimetypes.guess_type(file.path)[0] or "application/octet-stream"
+            if public_read:
+                to = f"{store.config['bucket']}/{file.key}"
+                more = {"ContentType": kind, "Metadata": {_CHECKSUM: checksum}}
+                file_system().put_file(file.path, to, ACL="public-read", **more)
+            elif size <= _ONE_PUT:
+                attributes = {"Content-Type": kind, _CHECKSUM: checksum}
+                obstore.put(store, file.key, content.read(), attributes=attributes, use_multipart=False)
+            else:
+                attributes = {"Content-Type": kind, _CHECKSUM: checksum}
+                obstore.put(store, file.key, content, attributes=attributes, chunk_size=16 << 20)
+    except OSError as error:
+        if error.filename == file.path:
+            raise failed(file.path, "read", error) from error
+        raise
+    return size
+
+
+def _is_same(store: S3Store, file: _Local, checksum: str) -> bool:
+    if file.etag is not None and file.etag.strip('"') == checksum:
+        return True
+    attributes = obstore.get(store, file.key, options={"head": True}).attributes
+    return attributes.get(_CHECKSUM) == checksum
