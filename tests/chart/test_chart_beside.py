@@ -48,8 +48,10 @@ def test_a_changed_upload_is_a_new_job() -> None:
     assert name() != name("image.tag=next")
 
 
-def test_the_job_waits_for_the_upload_only_where_there_is_one() -> None:
+def test_the_job_waits_for_the_upload_only_where_it_reads_what_is_uploaded() -> None:
     assert "--wait-for-data" in render().flags()
+    assert "--wait-for-data" in render(sets=("job.arguments.data=s3://fruits/sample/",)).flags()
+    assert "--wait-for-data" not in render(sets=("job.arguments.data=s3://fruits/my-fruits",)).flags()
     rendered = render(sets=("upload.enabled=false",))
     assert "--wait-for-data" not in rendered.flags()
     assert rendered.all("Job") == []

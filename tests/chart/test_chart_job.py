@@ -201,6 +201,7 @@ def test_on_eks_the_driver_is_on_demand_and_the_executors_are_on_spot_nodes() ->
     driver, executor = (job[role]["template"]["spec"] for role in ("driver", "executor"))
     assert driver["nodeSelector"]["eks.amazonaws.com/capacityType"] == "ON_DEMAND"
     assert "tolerations" not in driver
+    assert job["driver"]["template"]["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] == "true"
     assert executor["nodeSelector"]["eks.amazonaws.com/capacityType"] == "SPOT"
     assert executor["tolerations"] == [{"key": "spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"}]
     assert job["sparkConf"]["spark.decommission.enabled"] == "true"

@@ -1,13 +1,14 @@
 {{/* What the SparkApplication and the ScheduledSparkApplication have in common. */}}
 
-{{/* Flags of the command, as a JSON array: what the values say, the event log, the wait for the upload. */}}
+{{/* Flags of the command, as a JSON array: what the values say, the event log, the wait for the sample. */}}
 {{- define "fruits.job.arguments" -}}
 {{- $added := dict -}}
 {{- $runs := eq .Values.job.command "run" -}}
 {{- if and $runs .Values.eventLog.enabled -}}
 {{- $_ := set $added "event-log" .Values.eventLog.uri -}}
 {{- end -}}
-{{- if and $runs .Values.upload.enabled -}}
+{{- $data := tpl (toString .Values.job.arguments.data) . | trimSuffix "/" -}}
+{{- if and $runs .Values.upload.enabled (eq $data (include "fruits.upload.uri" .)) -}}
 {{- $_ := set $added "wait-for-data" .Values.upload.waitSeconds -}}
 {{- end -}}
 {{- $flags := include "fruits.merge" (dict "own" $added "users" .Values.job.arguments) | fromJson -}}
