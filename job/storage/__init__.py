@@ -6,14 +6,16 @@ something about are raised as `job.errors.UserError`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 
 from job.storage.backend import backend
 from job.storage.config import Credentials, S3Config, s3_config
 from job.storage.runfolder import RunFolder, StoredFile
-from job.storage.types import IMAGE_SUFFIXES, LISTING, Fault
+from job.storage.types import IMAGE_SUFFIXES, INDEX, LISTING, Fault
 from job.storage.uris import is_remote, join, normalise
 
 __all__ = [
@@ -24,14 +26,18 @@ __all__ = [
     "RunFolder",
     "S3Config",
     "StoredFile",
+    "blocks_of",
     "check",
+    "data_root",
     "exists",
+    "is_packed",
     "is_remote",
     "join",
     "list_folders",
     "list_images",
     "make_folder",
     "normalise",
+    "put_file",
     "read_bytes",
     "read_many",
     "s3_config",
@@ -57,14 +63,14 @@ def list_images(uri: str, prefix: str = "") -> pa.Table:
     Raises UserError when the store or a folder can't be read.
     """
     root = normalise(uri)
-    table = backend(root).list_images(root, prefix.strip("/"))
+    table = _pictures(root).list_images(root, prefix.strip("/"))
     return table.combine_chunks().sort_by("name")
 
 
 def list_folders(uri: str, prefix: str = "") -> list[str]:
     """Names of the folders directly below `uri/prefix`, sorted; none when it does not exist."""
     root = normalise(uri)
-    return backend(root).list_folders(root, prefix.strip("/"))
+    return _pictures(root).list_folders(root, prefix.strip("/"))
 
 
 def exists(uri: str) -> bool:
@@ -83,7 +89,7 @@ def read_many(root: str, names: Sequence[str], *, max_bytes: int, in_flight: int
     Raises UserError when the store as a whole does not work (after retries), rather than a fault for each picture.
     """
     root = normalise(root)
-    return backend(root).read_many(root, names, max_bytes, in_flight)
+    return _pictures(root).read_many(root, names, max_bytes, in_flight)
 
 
 def read_bytes(uri: str) -> bytes:
@@ -101,7 +107,55 @@ def write_bytes(uri: str, data: bytes, *, public_read: bool = False) -> None:
     backend(uri).write_bytes(uri, data, public_read=public_read)
 
 
+def put_file(uri: str, file: Path) -> None:
+    """Writes a file of this machine to an address, all of it or nothing. Raises UserError when it can't be written."""
+    uri = normalise(uri)
+    backend(uri).put_file(uri, file)
+
+
 def make_folder(uri: str) -> None:
     """Makes a folder, as Spark wants one for its event logs to be there; in S3 the empty object that stands for one."""
     uri = normalise(uri)
     backend(uri).make_folder(uri)
+
+
+def data_root(uri: str) -> str:
+    """The address to list and read pictures with: `uri` itself, or the index in it when the pictures are packed.
+
+    The listing and the names of packed pictures are those of the folders that they were packed from.
+    """
+    root = normalise(uri)
+    packed = join(root, INDEX)
+    return packed if backend(root).exists(packed) else root
+
+
+def is_packed(root: str) -> bool:
+    """Whether a `data_root` is one of packed pictures."""
+    return root.endswith(f"/{INDEX}")
+
+
+def blocks_of(root: str, names: Iterable[str]) -> pa.Array | None:
+    """For packed pictures the number (int32) of the block that holds each; None for others.
+
+    A block is read as a whole (about 2 MB, some 400 pictures): a task that takes whole blocks, names in their order,
+    reads each byte once.
+    """
+    from job.storage import packed
+
+    return packed.block_of(normalise(root), names) if is_packed(root) else None
+
+
+class _Pictures(Protocol):
+    def list_images(self, uri: str, prefix: str, /) -> pa.Table: ...
+    def list_folders(self, uri: str, prefix: str, /) -> list[str]: ...
+    def read_many(
+        self, uri: str, names: Sequence[str], max_bytes: int, in_flight: int, /
+    ) -> Iterator[bytes | Fault]: ...
+
+
+def _pictures(root: str) -> _Pictures:
+    if is_packed(root):
+        from job.storage import packed
+
+        return packed
+    return backend(root)

@@ -148,6 +148,21 @@ def write_bytes(path: str, data: bytes, *, public_read: bool = False) -> None:
         raise failed(path, "written", error) from error
 
 
+def put_file(path: str, file: Path) -> None:
+    """Copies a file beside the target and renames it."""
+    target = Path(path)
+    temporary = target.with_name(f".{target.name[:64]}.{secrets.token_hex(6)}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(file, temporary)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise failed(path, "written", error) from error
+
+
 def create(path: str, data: bytes) -> bool:
     """Writes a file that must not exist yet; False if it does. Of two at the same time, one succeeds."""
     try:

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 import obstore
@@ -89,6 +90,13 @@ def write_bytes(uri: str, data: bytes, *, public_read: bool = False) -> None:
     """One PUT, or a multipart upload: whole or absent either way."""
     with explained(uri, "write"):
         file_system().pipe_file(_path(uri), data, **_acl(public_read))
+
+
+def put_file(uri: str, file: Path) -> None:
+    """Sends a file of this machine, in parts of 16 MB: whole or absent."""
+    bucket, key = split_s3(uri)
+    with explained(uri, "write"):
+        obstore.put(object_store(bucket), key, file, chunk_size=16 << 20)
 
 
 def create(uri: str, data: bytes) -> bool:

@@ -12,6 +12,9 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 LISTING = pa.schema([("name", pa.string()), ("size", pa.int64())])
 """A listing: `name` is the key relative to the root, with forward slashes; `size` is in bytes."""
 
+INDEX = "_pack.json"
+"""The file that makes a folder one of packed pictures, see `job.storage.packed`."""
+
 
 class Fault(NamedTuple):
     """Why a picture could not be read: `empty`, `too_large` or `unreadable`."""

@@ -1,0 +1,195 @@
+"""Packed pictures: Parquet files of about 128 MB, listed and read like the folder tree that they were made of.
+
+A packed address holds `part-<attempt>-<number>.parquet` (columns `path`, `category`, `split`, `size`, `content`, sorted
+by path; row groups of about 2 MB) and `_pack.json`, written last: the row groups in order, each with its first and last
+path. The address of `_pack.json` itself is what this module's functions take as their root.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import groupby, islice
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from job.errors import UserError
+from job.storage.backend import backend
+from job.storage.types import INDEX, LISTING, Fault
+from job.storage.uris import is_remote, split_s3
+
+SCHEMA_VERSION = 1
+_READERS = 8
+
+
+class Block(NamedTuple):
+    """One row group: `group` is its number in `file`, `bytes` those of its pictures."""
+
+    file: str
+    group: int
+    rows: int
+    bytes: int
+    first: str
+    last: str
+
+
+class Index(NamedTuple):
+    """`_pack.json`: sizes of the files in bytes, and all row groups in the order of their paths."""
+
+    files: dict[str, int]
+    blocks: tuple[Block, ...]
+
+    def holder(self, path: str) -> int:
+        """The number of the only block that can hold `path`; `len(blocks)` if none can."""
+        return bisect_left(self.blocks, path, key=lambda block: block.last)
+
+
+@lru_cache(maxsize=16)
+def index(root: str) -> Index:
+    """Reads the index. Raises UserError when it can't be read."""
+    try:
+        content = json.loads(backend(root).read_bytes(root))
+        if content["schema_version"] != SCHEMA_VERSION:
+            raise UserError(f"'{root}' was packed by another version of this program: pack the pictures again.")
+        return Index(content["files"], tuple(Block(*block) for block in content["blocks"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"'{root}' is no index of packed pictures: pack them again.") from error
+
+
+def index_json(found: Index) -> bytes:
+    """The index as it is stored."""
+    content = {"schema_version": SCHEMA_VERSION, "files": found.files, "blocks": found.blocks}
+    return json.dumps(content, ensure_ascii=False).encode()
+
+
+def list_images(root: str, prefix: str) -> pa.Table:
+    """See `job.storage.list_images`: only row groups that can hold the prefix are opened, and no pictures read."""
+    start = f"{prefix}/" if prefix else ""
+    files: dict[str, list[int]] = {}
+    for block in index(root).blocks:
+        if block.last >= start and block.first[: len(start)] <= start:
+            files.setdefault(block.file, []).append(block.group)
+
+    def names(file: str) -> pa.Table:
+        table = _open(root, file).read_row_groups(files[file], columns=["path", "size"], use_threads=False)
+        return table.filter(pc.starts_with(table["path"], start)).rename_columns(["name", "size"]).cast(LISTING)
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        return pa.concat_tables([LISTING.empty_table(), *pool.map(names, files)])
+
+
+def list_folders(root: str, prefix: str) -> list[str]:
+    """See `job.storage.list_folders`."""
+    start = len(f"{prefix}/") if prefix else 0
+    below = pc.utf8_slice_codeunits(list_images(root, prefix)["name"], start)
+    inside = pc.extract_regex(below, "^(?P<folder>[^/]+)/")
+    return sorted(pc.unique(pc.struct_field(inside, "folder")).drop_null().to_pylist())
+
+
+def block_of(root: str, names: Iterable[str]) -> pa.Array:
+    """The number of the row group that holds each of these paths: int32, of the same length."""
+    found = index(root)
+    return pa.array([found.holder(name) for name in names], pa.int32())
+
+
+def read_many(root: str, names: Sequence[str], max_bytes: int, in_flight: int) -> Iterator[bytes | Fault]:
+    """See `job.storage.read_many`.
+
+    A row group is read once for all names that follow each other in it; the next is on its way meanwhile.
+    """
+    del in_flight
+    found = index(root)
+    runs = [(number, list(run)) for number, run in groupby(names, found.holder)]
+    numbers = iter([number for number, _ in runs])
+    with ThreadPoolExecutor(1) as pool:
+        waiting = deque(pool.submit(_read_block, root, found, number) for number in islice(numbers, 2))
+        for _, wanted in runs:
+            block = waiting.popleft().result()
+            waiting += [pool.submit(_read_block, root, found, number) for number in islice(numbers, 1)]
+            for name in wanted:
+                size, content = block.get(name, (0, None))
+                yield _judged(size, content, max_bytes)
+
+
+def _judged(size: int, content: bytes | None, max_bytes: int) -> bytes | Fault:
+    if size > max_bytes:
+        return Fault("too_large")
+    if content is None:
+        return Fault("unreadable")
+    return content or Fault("empty")
+
+
+def _read_block(root: str, found: Index, number: int) -> dict[str, tuple[int, bytes | None]]:
+    """Path -> (size, content) of one row group; nothing for a number past the last."""
+    if number >= len(found.blocks):
+        return {}
+    block = found.blocks[number]
+    table = _open(root, block.file).read_row_group(block.group, columns=["path", "size", "content"], use_threads=False)
+    rows = zip(table["size"].to_pylist(), table["content"].to_pylist(), strict=True)
+    return dict(zip(table["path"].to_pylist(), rows, strict=True))
+
+
+def _open(root: str, file: str) -> pq.ParquetFile:
+    """One Parquet file, its footer read once per process."""
+    return pq.ParquetFile(_source(root, file), metadata=_footer(root, file), pre_buffer=True)
+
+
+@lru_cache(maxsize=64)
+def _footer(root: str, file: str) -> pq.FileMetaData:
+    return pq.read_metadata(_source(root, file))
+
+
+def _source(root: str, file: str) -> Any:
+    uri = root.removesuffix(INDEX) + file
+    if is_remote(uri):
+        return pa.PythonFile(_Remote(uri, index(root).files[file]), mode="r")
+    return uri
+
+
+class _Remote(io.RawIOBase):
+    """An object as a file that can be read anywhere, each read one request."""
+
+    def __init__(self, uri: str, size: int) -> None:
+        super().__init__()
+        from job.storage.clients import object_store
+
+        bucket, self._key = split_s3(uri)
+        self._uri = uri
+        self._store = object_store(bucket)
+        self._size = size
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        self._place = start + offset
+        return self._place
+
+    def read(self, size: int = -1) -> bytes:
+        import obstore
+
+        from job.storage.s3 import again, explained
+
+        end = self._size if size < 0 else min(self._size, self._place + size)
+        if end <= self._place:
+            return b""
+        with explained(self._uri, "read"):
+            data = bytes(again(lambda: obstore.get_range(self._store, self._key, start=self._place, end=end)))
+        self._place += len(data)
+        return data
