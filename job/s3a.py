@@ -127,7 +127,7 @@ def jars(spark_jars: Path, java: str, tell: Callable[[str], None]) -> tuple[str,
 def cache_folder() -> Path:
     """Where resolved jars are kept."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "fruits" / f"s3a-{_LOCKED_HADOOP}"
+    return Path(base) / "fruits-job" / f"s3a-{_LOCKED_HADOOP}"
 
 
 def _jar(coordinates: str, sha256: str) -> Jar:

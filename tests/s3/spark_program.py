@@ -1,0 +1,60 @@
+"""What a run's Spark does with an object store, in a process of its own: `python spark_program.py BUCKET`.
+
+Reads and writes through `s3a://` and `s3://`, and prints what it saw as JSON.
+"""
+
+import json
+import os
+import sys
+
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.feature import StringIndexer
+from pyspark.sql import SparkSession
+
+from job import s3a, spark, storage
+
+
+def main(bucket: str) -> None:
+    jars = spark.spark_home() / "jars"
+    prepared = s3a.prepare(storage.s3_config(), jars, spark.find_java(), lambda text: print(text, file=sys.stderr))
+    storage.make_folder(f"s3://{bucket}/logs")
+    builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    conf = {
+        **prepared.conf,
+        "spark.driver.extraClassPath": os.pathsep.join(prepared.jars),
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.compress": "false",
+        "spark.eventLog.dir": f"s3://{bucket}/logs",
+    }
+    for key, value in conf.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("FATAL")
+    seen: dict[str, object] = {}
+    for scheme in ("s3a", "s3"):
+        root = f"{scheme}://{bucket}/out é {scheme}"
+        session.range(1_000).selectExpr("id", "id % 7 AS k").repartition(3).write.parquet(f"{root}/table")
+        pictures = (
+            session.read.format("binaryFile").option("recursiveFileLookup", "true").load(f"{scheme}://{bucket}/data")
+        )
+        labels = session.createDataFrame([("Lemon",), ("Orange",)], ["cat"])
+        model = Pipeline(stages=[StringIndexer(inputCol="cat", outputCol="label")]).fit(labels)
+        model.write().save(f"{root}/model")
+        seen[scheme] = {
+            "rows": session.read.parquet(f"{root}/table").where("k = 3").count(),
+            "pictures": sorted((row.path.rsplit("/", 1)[-1], len(row.content)) for row in pictures.collect()),
+            "labels": [row.label for row in PipelineModel.load(f"{root}/model").transform(labels).collect()],
+        }
+    try:
+        failing = session.range(100).repartition(4).selectExpr("IF(id = 50, raise_error('stop'), id) AS id")
+        failing.write.parquet(f"s3a://{bucket}/failed")
+    except Exception as error:  # noqa: BLE001 - whatever Spark makes of it
+        seen["failed"] = type(error).__name__
+    session.stop()
+    print(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
