@@ -16,6 +16,8 @@ from job.errors import UsageError, UserError  # noqa: E402
 from job.settings import Settings, flag_name, resolve  # noqa: E402
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+# What `upload` writes last, so that others can tell a whole upload from one under way.
+UPLOADED = "_SUCCESS"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -44,6 +46,23 @@ def parser() -> argparse.ArgumentParser:
     sample.add_argument("--seed", type=_count(0), default=123, metavar="N", help="seed (123)")
     sample.add_argument("--debug", action="store_true", help="show the traceback of an error")
     sample.set_defaults(function=_sample)
+    upload = commands.add_parser("upload", help="a folder into a bucket", allow_abbrev=False,
+                                 description="Puts all files of a folder into a bucket, many at a time. What is there "
+                                 "already, with the same size and checksum, is left: an upload that was stopped goes "
+                                 "on where it was. Last comes an empty object _SUCCESS.")
+    upload.add_argument("folder", help="folder of this machine")
+    upload.add_argument("uri", help="s3://bucket/prefix")
+    upload.add_argument("--create-bucket", action="store_true", help="make the bucket if it is not there")
+    upload.add_argument("--public-read", action="store_true", help="let everybody read the objects")
+    upload.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    upload.set_defaults(function=_upload)
+    pack = commands.add_parser("pack", help="many small pictures into Parquet", allow_abbrev=False,
+                               description="Packs a tree of pictures into Parquet files of about 128 MB, which --data "
+                               "takes like the tree itself.")
+    pack.add_argument("source", help="folder or s3:// address with the pictures")
+    pack.add_argument("target", help="folder or s3:// address for the packed ones")
+    pack.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    pack.set_defaults(function=_pack)
     return top
 
 
@@ -77,12 +96,15 @@ def _run(arguments: argparse.Namespace) -> int:
     if settings.dry_run:
         return _dry_run(settings)
     # the JVM boots while this process imports what it needs and lists the pictures
-    jvm = None if spark.started_by_spark_submit() else spark.Jvm(spark.configuration(settings), debug=settings.debug)
+    if settings.wait_for_data:
+        _wait_for_data(settings)
+    plan = spark.plan(settings)
+    jvm = None if spark.started_by_spark_submit() else spark.Jvm(plan, debug=settings.debug)
     try:
         from job import pipeline
         from job.report.console import Console
 
-        pipeline.Run(settings, Console(), _BEGUN).execute(_data(settings), jvm)
+        pipeline.Run(settings, Console(), _BEGUN).execute(_data(settings), plan, jvm)
     finally:
         if jvm is not None:
             jvm.stop()
@@ -130,6 +152,57 @@ def _sample(arguments: argparse.Namespace) -> int:
                                   seed=arguments.seed)
     print(f"{written} in {arguments.folder}")  # noqa: T201  (the command's answer)
     return DONE
+
+
+def _upload(arguments: argparse.Namespace) -> int:
+    from job.report.console import Console
+    from job.upload import create_bucket, upload
+    from job import storage
+
+    console = Console()
+    if arguments.public_read:
+        console.warning("Everybody will be able to read what is uploaded (--public-read).")
+    if arguments.create_bucket:
+        create_bucket(arguments.uri)
+    with console.progress("upload", None) as bar:
+        counts = upload(arguments.folder, arguments.uri, public_read=arguments.public_read,
+                        progress=lambda now: bar.update(now.uploaded + now.skipped, now.files))
+    storage.write_bytes(storage.join(arguments.uri, UPLOADED), b"", public_read=arguments.public_read)
+    print(f"{counts.files} files in {arguments.uri}: {counts.uploaded} uploaded ({counts.bytes:,} bytes), "  # noqa: T201
+          f"{counts.skipped} there already.")
+    return DONE
+
+
+def _pack(arguments: argparse.Namespace) -> int:
+    from job.pack import pack
+    from job.report.console import Console
+
+    with Console().progress("pack", None) as bar:
+        done = pack(arguments.source, arguments.target, progress=bar.update)
+    unusable = sum(done.faults.values())
+    print(f"{done.images} pictures, {done.bytes:,} bytes, in {done.files} Parquet files in {arguments.target}"  # noqa: T201
+          f"{f'; {unusable} without content, which a run will list as rejected' if unusable else ''}.")
+    return DONE
+
+
+def _wait_for_data(settings: Settings) -> None:
+    """Until the object that `fruits upload` writes last is there. A store that does not answer yet is waited for."""
+    from job import storage
+
+    if not settings.data:
+        raise UsageError("--wait-for-data is given without --data: there is nothing to wait for.")
+    limit = time.monotonic() + settings.wait_for_data
+    reason = "it is not there"
+    while True:
+        try:
+            if storage.exists(storage.join(settings.data, UPLOADED)):
+                return
+        except UserError as error:
+            reason = error.message
+        if time.monotonic() > limit:
+            raise UserError(f"'{settings.data}' was not whole after {settings.wait_for_data} s ({reason}): see whether "
+                            "`fruits upload` has ended well, or raise --wait-for-data.")
+        time.sleep(2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -63,15 +63,16 @@ def listing(settings: Settings, data: str | None, split: str) -> Images:
     own = {"train": settings.train, "test": settings.test}[split]
     root, folder = (own, "") if own else (data, FOLDERS[split])
     assert root is not None
-    return _list(split, storage.normalise(root), folder, settings.categories)
+    return _list(split, storage.data_root(root), folder, settings.categories)
 
 
 def _list(split: str, root: str, folder: str, categories: Sequence[str]) -> Images:
     where = storage.join(root, folder) if folder else root
-    if not storage.exists(root):
+    storage.check(root)
+    if not storage.is_packed(root) and not storage.exists(root):
         raise UserError(f"'{root}' does not exist: give --data a folder or s3:// address with Training/ and Test/.")
     found = storage.list_folders(root, folder)
-    if folder and not found and not storage.exists(where):
+    if folder and not found and (storage.is_packed(root) or not storage.exists(where)):
         raise UserError(f"'{root}' has no folder '{folder}/': pictures are expected as {folder}/<Category>/*.jpg "
                         "(or use --train and --test).")
     missing = [name for name in categories if name not in found]
@@ -144,7 +145,13 @@ def partitions(pictures: int, size: int, cores: int, least: int = 1) -> int:
 
 def shards(images: Images, count: int, seed: int) -> list[pa.RecordBatch]:
     """The pictures in `count` parts of about the same bytes, mixed, so that each part has some of every category."""
-    order = np.random.default_rng(seed).permutation(len(images))
+    random = np.random.default_rng(seed)
+    blocks = storage.blocks_of(images.root, images.table["ima"].to_pylist())
+    if blocks is None:
+        order = random.permutation(len(images))
+    else:  # packed pictures are read by whole blocks: these are mixed, and their pictures stay together
+        number = np.asarray(blocks)
+        order = np.lexsort((np.arange(len(images)), random.permutation(int(number.max()) + 1)[number]))
     mixed = images.table.take(pa.array(order)).combine_chunks()
     cost = np.cumsum(mixed["size"].to_numpy() + _PICTURE_BYTES)
     ends = np.searchsorted(cost, cost[-1] * np.arange(1, count) / count, side="right")

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -103,21 +103,21 @@ class Run:
         self.accuracy: float | None = None
         self.versions: dict[str, Any] = {}
 
-    def execute(self, data: str | None, jvm: "spark_session.Jvm | None") -> str:
+    def execute(self, data: str | None, plan: "spark_session.Plan", jvm: "spark_session.Jvm | None") -> str:
         """Runs everything; the address of the whole run folder. Raises UserError, and leaves nothing half-written."""
         self.console.start(self.name, self.settings.public())
         if self.settings.public_read:
             self.console.warning("Everybody will be able to read the results (--public-read).")
+        self.folder.check_writable()
         self.list_images(data)
+        if self.settings.event_log:
+            storage.make_folder(self.settings.event_log)
         self.folder.claim()
         try:
-            with self.clock.operation("start_spark", "all"):
-                manager = spark_session.session(self.settings, jvm)
-                spark = manager.__enter__()
-            try:
+            with ExitStack() as stack:
+                with self.clock.operation("start_spark", "all"):
+                    spark = stack.enter_context(spark_session.session(plan, jvm))
                 self._work(spark)
-            finally:
-                manager.__exit__(None, None, None)
         except BaseException:
             self.folder.discard()
             raise

@@ -146,6 +146,8 @@ def pictures(run: "Run") -> html.Pictures:
     from job.words.assign import assign
 
     spec, words = descriptors.get(run.settings.descriptor), run.stages[1].words
+    # SIFT describes a window of six diameters
+    span = 6.0 if run.settings.descriptor in ("sift", "rootsift") else 1.5
     keypoints: list[html.Figure] = []
     patches: dict[int, list[bytes]] = {}
     for name, content in _some(run, "train"):
@@ -161,7 +163,7 @@ def pictures(run: "Run") -> html.Pictures:
             keypoints.append(html.Figure(f"{name}: {len(found)} keypoints", drawing.draw_keypoints(colour, found)))
         for word, point in zip(nearest, found, strict=True):
             if word < _WORDS and len(patches.setdefault(int(word), [])) < _PATCHES:
-                patches[int(word)].append(drawing.patch(colour, point))
+                patches[int(word)].append(drawing.patch(colour, point, span=span))
     mistakes = []
     if "predictions" in run.tables:
         worst = tables.worst_mistakes(run.tables["predictions"], _MISTAKES).to_pylist()

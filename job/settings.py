@@ -137,6 +137,8 @@ class Settings:
     master: str | None = setting(None, "Spark master (default: local[*], or the cluster that started the job)",
                                  metavar="URL")
     conf: tuple[str, ...] = setting((), "a Spark setting; may be repeated", _conf, metavar="KEY=VALUE", repeat=True)
+    wait_for_data: int = setting(0, "wait so many seconds for the data: until `fruits upload` has put it there whole",
+                                 _at_least(0), metavar="SECONDS")
     dry_run: bool = setting(False, "print the settings and the plan, do no work", _flag)
     debug: bool = setting(False, "show the traceback of an error", _flag)
 

@@ -15,8 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,8 +69,36 @@ def find_java() -> str:
     return found
 
 
-def configuration(settings: Settings) -> dict[str, str]:
-    """Spark's configuration for these settings; `--conf` beats what is set here."""
+@dataclass(frozen=True)
+class Plan:
+    """What a session is started with: Spark's configuration, and jars that its folder does not have."""
+
+    conf: dict[str, str]
+    jars: tuple[str, ...] = ()
+
+
+def plan(settings: Settings) -> Plan:
+    """Configuration and jars for these settings; `--conf` beats what is set here. Jars for s3:// are fetched when an
+    address needs them and they are not there."""
+    conf, jars = _base(settings), ()
+    addresses = (settings.data, settings.train, settings.test, settings.out, settings.cache, settings.event_log)
+    if any(address and re.match(r"s3a?://", address) for address in addresses):
+        from job import s3a, storage
+
+        s3 = s3a.prepare(storage.s3_config(), spark_home() / "jars", find_java(), _tell,
+                         public_read=settings.public_read)
+        conf |= s3.conf
+        jars = s3.jars
+        if jars:
+            conf["spark.executor.extraClassPath"] = os.pathsep.join(jars)
+    return Plan({**conf, **settings.spark_conf()}, jars)
+
+
+def _tell(sentence: str) -> None:
+    print(f"fruits: {sentence}", file=sys.stderr, flush=True)  # noqa: T201  (before the console is there)
+
+
+def _base(settings: Settings) -> dict[str, str]:
     conf = {
         "spark.app.name": f"fruits {settings.run_name or ''}".strip(),
         "spark.python.daemon.module": "job.worker_daemon",
@@ -96,19 +125,20 @@ def configuration(settings: Settings) -> dict[str, str]:
                 "spark.sql.warehouse.dir": str(Path(tempfile.gettempdir()) / "fruits-warehouse"),
             }
     if settings.event_log:
-        conf |= {"spark.eventLog.enabled": "true", "spark.eventLog.dir": settings.event_log}
-    return {**conf, **settings.spark_conf()}
+        conf |= {"spark.eventLog.enabled": "true", "spark.eventLog.dir": uri(settings.event_log)}
+    return conf
 
 
 class Jvm:
     """A JVM that serves this process, started at once and awaited later; it dies with this process."""
 
-    def __init__(self, conf: Mapping[str, str], *, extra_jars: tuple[str, ...] = (), debug: bool = False) -> None:
+    def __init__(self, plan: Plan, *, debug: bool = False) -> None:
+        conf = plan.conf
         java, home = find_java(), spark_home()
         jars = sorted(str(path) for path in (home / "jars").glob("*.jar"))
         if not jars:
             raise UserError(f"There are no jars in '{home / 'jars'}': SPARK_HOME names no Spark; unset it or set it right.")
-        classpath = [*jars, *extra_jars]
+        classpath = [*jars, *plan.jars]
         self._folder = Path(tempfile.mkdtemp(prefix="fruits-"))
         self._connection = self._folder / "connection"
         self._archive = _ClassArchive(java, classpath)
@@ -216,12 +246,12 @@ class _ClassArchive:
 
 
 @contextmanager
-def session(settings: Settings, jvm: Jvm | None) -> "Iterator[SparkSession]":
-    """A Spark session for these settings, stopped at the end. `jvm` was started before, or Spark's launcher has it."""
+def session(plan: Plan, jvm: Jvm | None) -> "Iterator[SparkSession]":
+    """A Spark session, stopped at the end. `jvm` was started before, or Spark's launcher has it."""
     from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
 
-    conf = configuration(settings)
+    conf = plan.conf
     # workers run under the interpreter that runs this: a virtual environment need not be activated
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable

@@ -89,6 +89,15 @@ def upload(
     return counts
 
 
+def create_bucket(uri: str) -> None:
+    """Makes the bucket of an address, private, unless it is there. Raises UserError when the store refuses."""
+    bucket, _ = split_s3(normalise(uri))
+    with explained(uri, "write"):
+        files = file_system()
+        if not files.exists(bucket):
+            files.mkdir(bucket, create_parents=True)
+
+
 def _files(top: str, store: S3Store, base: str, uri: str) -> Iterator[_Local]:
     """The files of the tree, each with what its folder in the bucket has of it: one folder in memory at a time."""
     for path, entries in tree(top):

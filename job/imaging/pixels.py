@@ -12,6 +12,8 @@ Reason = Literal["empty", "too_large", "not_an_image", "truncated"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 MAX_BYTES = 64 * 2**20
+# What is described: SIFT takes 0.4 s and 280 MB at 1 megapixel, 4.7 s and 2.75 GB at 12.
+WORKING_PIXELS = 1 << 20
 
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -33,6 +35,8 @@ class Unusable(Exception):  # noqa: N818  # it is an outcome that is counted, no
 
 def decode(data: bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Grey picture, uint8 of shape (height, width), from the bytes of a JPEG or PNG, whatever the file is called.
+
+    One of more than a megapixel is shrunk to that.
 
     Raises
     ------
@@ -76,7 +80,17 @@ def _decode(data: bytes, mode: int, max_bytes: int, max_pixels: int) -> NDArray[
     if decoded is None:
         raise Unusable("not_an_image")
     picture: NDArray[np.uint8] = decoded
-    return picture
+    return _within(picture, WORKING_PIXELS)
+
+
+def _within(picture: NDArray[np.uint8], most: int) -> NDArray[np.uint8]:
+    """The picture, shrunk to `most` pixels where it has more; its proportions stay."""
+    height, width = picture.shape[:2]
+    if height * width <= most:
+        return picture
+    factor = (most / (height * width)) ** 0.5
+    size = (max(1, int(width * factor)), max(1, int(height * factor)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _inspect_jpeg(data: bytes) -> tuple[int, bool]:
