@@ -155,9 +155,9 @@ def _sample(arguments: argparse.Namespace) -> int:
 
 
 def _upload(arguments: argparse.Namespace) -> int:
+    from job import storage
     from job.report.console import Console
     from job.upload import create_bucket, upload
-    from job import storage
 
     console = Console()
     if arguments.public_read:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -156,7 +157,7 @@ def shards(images: Images, count: int, seed: int) -> list[pa.RecordBatch]:
     cost = np.cumsum(mixed["size"].to_numpy() + _PICTURE_BYTES)
     ends = np.searchsorted(cost, cost[-1] * np.arange(1, count) / count, side="right")
     bounds = np.concatenate([[0], np.maximum.accumulate(np.clip(ends, 1, len(images))), [len(images)]])
-    parts = [mixed.slice(start, end - start) for start, end in zip(bounds, bounds[1:], strict=False) if end > start]
+    parts = [mixed.slice(start, end - start) for start, end in pairwise(bounds) if end > start]
     return [batch for part in parts for batch in part.to_batches()]
 
 

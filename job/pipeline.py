@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -141,7 +141,7 @@ class Run:
         if not self.settings.no_classify:
             self.evaluate(spark)
         with self.clock.operation("export", "all", spark):
-            results.write(self, spark)
+            results.write(self)
         self.clock.finish()
         results.finish(self)
         self.console.timings(self.tables["timings"], results.reference_beside(self))
@@ -188,8 +188,8 @@ class Run:
             raise UserError(f"{bad} of {done.images} {split} pictures are unusable, more than --max-bad-fraction "
                             f"{self.settings.max_bad_fraction}; the first is '{first['path']}' ({first['reason']}).")
         if not done.described:
-            raise UserError(f"None of the {done.images} {split} pictures has a descriptor: look at them, or try another "
-                            "--descriptor.")
+            raise UserError(f"None of the {done.images} {split} pictures has a descriptor: look at them, or try "
+                            "another --descriptor.")
         if split == "train" and done.descriptors < self.settings.words:
             raise UserError(f"--words {self.settings.words} is more than the {done.descriptors} descriptors of the "
                             "training pictures: lower --words or add pictures.")
@@ -261,7 +261,7 @@ class Run:
             else:
                 model = estimator.fit(self.stages[3].transform(self.stages[2].transform(self.bags["train"])))
         self.stages.append(model)
-        self.console.step("fit_classifier", "train", {"classifier": own.classifier, "layers": model.network.layers},
+        self.console.step("fit_classifier", "train", {"classifier": own.classifier, "layers": model.layers},
                           seconds=self.clock.last.seconds)
 
     def evaluate(self, spark: "SparkSession") -> None:
@@ -304,7 +304,7 @@ def summary(frame: "DataFrame") -> tuple[pa.Table, int, int]:
     """Extracts, and counts: the table `path, reason` of pictures not described, sorted; pictures and descriptors."""
     import pyarrow.compute as pc
 
-    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def work(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         described = descriptors = 0
         for batch in batches:
             good = pc.is_null(batch["reason"])

@@ -6,14 +6,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from job import storage
 from job import spark as spark_session
+from job import storage
 from job.report import html, reference, tables
 from job.stages.base import rows_of
 from job.tasks import limited_by
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
     from job.pipeline import Run
 
@@ -39,7 +39,7 @@ def preview(rows: tuple[pa.Table, NDArray[Any]] | None) -> pa.Table | None:
     return None if rows is None else wide((rows[0].slice(0, 5), rows[1][:5]))
 
 
-def write(run: "Run", spark: "SparkSession") -> None:
+def write(run: "Run") -> None:
     """All files but the manifest, the timings and the report, which tell of this writing too."""
     folder = run.folder
     for split in run.extracted:

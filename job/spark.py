@@ -80,7 +80,8 @@ class Plan:
 def plan(settings: Settings) -> Plan:
     """Configuration and jars for these settings; `--conf` beats what is set here. Jars for s3:// are fetched when an
     address needs them and they are not there."""
-    conf, jars = _base(settings), ()
+    conf = _base(settings)
+    jars: tuple[str, ...] = ()
     addresses = (settings.data, settings.train, settings.test, settings.out, settings.cache, settings.event_log)
     if any(address and re.match(r"s3a?://", address) for address in addresses):
         from job import s3a, storage
@@ -137,7 +138,8 @@ class Jvm:
         java, home = find_java(), spark_home()
         jars = sorted(str(path) for path in (home / "jars").glob("*.jar"))
         if not jars:
-            raise UserError(f"There are no jars in '{home / 'jars'}': SPARK_HOME names no Spark; unset it or set it right.")
+            raise UserError(f"There are no jars in '{home / 'jars'}': SPARK_HOME names no Spark; unset it or set it "
+                            "right.")
         classpath = [*jars, *plan.jars]
         self._folder = Path(tempfile.mkdtemp(prefix="fruits-"))
         self._connection = self._folder / "connection"

@@ -12,14 +12,13 @@ THREAD_VARIABLES = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NU
 os.environ.update(THREAD_VARIABLES)
 
 if __name__ == "__main__":
-    import numpy as np
-    import pyarrow as pa
+    # loaded, not used: pyarrow's pools must not be started before the fork
+    import numpy as np  # noqa: F401
+    import pyarrow as pa  # noqa: F401
     from pyspark import daemon
 
-    import job.stages
+    import job.stages  # noqa: F401
     from job import imaging
 
     imaging.single_thread()
-    # pyarrow's pools must not be started before the fork; these only load code
-    assert np and pa and job.stages
-    daemon.manager()
+    daemon.manager()  # type: ignore[no-untyped-call]

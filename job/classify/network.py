@@ -5,6 +5,7 @@ Without hidden layers this is multinomial logistic regression.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ def probabilities(features: NDArray[np.float64], network: Network) -> NDArray[np
 
 def _unpack(flat: NDArray[np.float64], layers: Sequence[int]) -> Weights:
     matrices, start = [], 0
-    for inputs, outputs in zip(layers, layers[1:], strict=False):
+    for inputs, outputs in pairwise(layers):
         size = (inputs + 1) * outputs
         matrices.append(flat[start : start + size].reshape(inputs + 1, outputs))
         start += size
@@ -93,7 +94,7 @@ def train(features: NDArray[np.float64], labels: NDArray[np.integer], layers: Se
         scale = np.where(deviation > 0.0, deviation, 1.0)
     random = np.random.default_rng(seed)
     start = np.concatenate([random.uniform(-2.4 / inputs, 2.4 / inputs, (inputs + 1) * outputs)
-                            for inputs, outputs in zip(layers, layers[1:], strict=False)])
+                            for inputs, outputs in pairwise(layers)])
     best = minimize(loss_and_gradient, start, args=(layers, (features - centre) / scale, labels, penalty), jac=True,
                     method="L-BFGS-B", options={"maxiter": max_iterations, "ftol": tolerance, "gtol": 1e-9,
                                                 "maxcor": 10, "maxfun": 10 * max_iterations})

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ArraysModel", "HasDescriptor", "HasInputCol", "HasOutputCol", "append_columns", "collect_sum", "flatten",
            "keyword_only", "lists", "ragged", "require"]
 
-Batches = Iterator[pa.RecordBatch]
+Batches = Iterable[pa.RecordBatch]
 
 
 def require(df: "DataFrame", *columns: str) -> None:
@@ -101,7 +101,7 @@ def rows_of(column: pa.Array | pa.ChunkedArray, width: int) -> NDArray[Any]:
 class HasDescriptor(Params):
     """The name of the descriptor, in the registry `job.imaging.descriptors`."""
 
-    descriptor: Param[str] = Param(Params._dummy(), "descriptor", "name of the descriptor",  # noqa: SLF001  (Spark ML's own idiom)
+    descriptor: Param[str] = Param(Params._dummy(), "descriptor", "name of the descriptor",
                                    typeConverter=TypeConverters.toString)
 
     def getDescriptor(self) -> str:
@@ -131,7 +131,7 @@ class _ArraysWriter(MLWriter):
         self._stage = stage
 
     def saveImpl(self, path: str) -> None:
-        metadata = DefaultParamsWriter._get_metadata_to_save(self._stage, self.sparkSession)  # noqa: SLF001  (as pyspark's own writers)
+        metadata = DefaultParamsWriter._get_metadata_to_save(self._stage, self.sparkSession)
         text = metadata if isinstance(metadata, str) else json.dumps(metadata)
         buffer = io.BytesIO()
         np.savez(buffer, **self._stage.arrays())
@@ -147,7 +147,7 @@ class _ArraysReader(MLReader[Any]):
     def load(self, path: str) -> Any:
         metadata = DefaultParamsReader.loadMetadata(path, self.sparkSession)
         stage = self._type()
-        stage._resetUid(metadata["uid"])  # noqa: SLF001  (as pyspark's own readers)
+        stage._resetUid(metadata["uid"])
         DefaultParamsReader.getAndSetParams(stage, metadata)
         with np.load(io.BytesIO(storage.read_bytes(storage.join(path, "data/arrays.npz"))), allow_pickle=False) as data:
             return stage.with_arrays(dict(data))

@@ -24,7 +24,9 @@ class CategoryIndexer(Transformer, HasInputCol, HasOutputCol, DefaultParamsReada
     """Adds `label` (double): the place of `cat` in the alphabetical list of `categories`; null where it is not in it.
     A frame without the column `cat` is left as it is, so that new pictures can be classified."""
 
-    categories: Param[list[str]] = Param(Params._dummy(), "categories", "names, alphabetical",  # noqa: SLF001
+    _input_kwargs: dict[str, Any]
+
+    categories: Param[list[str]] = Param(Params._dummy(), "categories", "names, alphabetical",
                                          typeConverter=TypeConverters.toListString)
 
     @keyword_only
@@ -42,11 +44,11 @@ class CategoryIndexer(Transformer, HasInputCol, HasOutputCol, DefaultParamsReada
 
 
 class _ClassifierParams(HasFeaturesCol, HasLabelCol):
-    kind: Param[str] = Param(Params._dummy(), "kind", "mlp or logistic", typeConverter=TypeConverters.toString)  # noqa: SLF001
-    categories: Param[list[str]] = Param(Params._dummy(), "categories", "names, alphabetical",  # noqa: SLF001
+    kind: Param[str] = Param(Params._dummy(), "kind", "mlp or logistic", typeConverter=TypeConverters.toString)
+    categories: Param[list[str]] = Param(Params._dummy(), "categories", "names, alphabetical",
                                          typeConverter=TypeConverters.toListString)
-    maxIter: Param[int] = Param(Params._dummy(), "maxIter", "most iterations", typeConverter=TypeConverters.toInt)  # noqa: SLF001
-    seed: Param[int] = Param(Params._dummy(), "seed", "seed of the weights", typeConverter=TypeConverters.toInt)  # noqa: SLF001
+    maxIter: Param[int] = Param(Params._dummy(), "maxIter", "most iterations", typeConverter=TypeConverters.toInt)
+    seed: Param[int] = Param(Params._dummy(), "seed", "seed of the weights", typeConverter=TypeConverters.toInt)
 
 
 class CategoryClassifier(Estimator["CategoryClassifierModel"], _ClassifierParams, DefaultParamsReadable[Any],
@@ -56,6 +58,8 @@ class CategoryClassifier(Estimator["CategoryClassifierModel"], _ClassifierParams
     `mlp`: layers [d, d, d, C], as the prototype's. `logistic`: multinomial logistic regression on standardised
     features.
     """
+
+    _input_kwargs: dict[str, Any]
 
     @keyword_only
     def __init__(self, *, kind: str = "mlp", categories: Sequence[str] = (), maxIter: int = 200, seed: int = 123,
@@ -79,7 +83,7 @@ class CategoryClassifier(Estimator["CategoryClassifierModel"], _ClassifierParams
         found = network.train(features, labels, layers, seed=self.getOrDefault(self.seed),
                               max_iterations=self.getOrDefault(self.maxIter), standardise=linear,
                               penalty=1e-3 if linear else 0.0)
-        return self._copyValues(CategoryClassifierModel(found))  # type: ignore[no-any-return]
+        return self._copyValues(CategoryClassifierModel(found))
 
 
 class CategoryClassifierModel(Model, _ClassifierParams, ArraysModel):
@@ -88,6 +92,12 @@ class CategoryClassifierModel(Model, _ClassifierParams, ArraysModel):
     def __init__(self, trained: network.Network | None = None) -> None:
         super().__init__()
         self.network = trained
+
+    @property
+    def layers(self) -> list[int]:
+        """Values in each layer: features, hidden ..., categories."""
+        assert self.network is not None
+        return self.network.layers
 
     def _transform(self, dataset: "DataFrame") -> "DataFrame":
         column, trained = self.getFeaturesCol(), self.network

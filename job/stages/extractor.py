@@ -28,7 +28,9 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasOutputCol, DefaultParam
     `no_descriptors`, `unreadable`); drops `root` and `content`.
     """
 
-    maxBytes: Param[int] = Param(Params._dummy(), "maxBytes", "pictures of more bytes are not read",  # noqa: SLF001
+    _input_kwargs: dict[str, Any]
+
+    maxBytes: Param[int] = Param(Params._dummy(), "maxBytes", "pictures of more bytes are not read",
                                  typeConverter=TypeConverters.toInt)
 
     @keyword_only

@@ -33,7 +33,9 @@ class PrincipalComponents(Estimator["PrincipalComponentsModel"], HasInputCol, Ha
                           DefaultParamsWritable):
     """Fits the `k` principal axes of the bags of words, from exact sums: one pass, no shuffle."""
 
-    k: Param[int] = Param(Params._dummy(), "k", "components kept", typeConverter=TypeConverters.toInt)  # noqa: SLF001
+    _input_kwargs: dict[str, Any]
+
+    k: Param[int] = Param(Params._dummy(), "k", "components kept", typeConverter=TypeConverters.toInt)
 
     @keyword_only
     def __init__(self, *, k: int = 35, inputCol: str = "bag", outputCol: str = "features") -> None:
@@ -52,7 +54,7 @@ class PrincipalComponents(Estimator["PrincipalComponentsModel"], HasInputCol, Ha
         if part is None:
             raise ValueError("there are no bags of words to fit principal components to")
         model = PrincipalComponentsModel(pca.fit(part, self.getOrDefault(self.k)))
-        return self._copyValues(model)  # type: ignore[no-any-return]
+        return self._copyValues(model)
 
 
 def _to_bytes(part: pca.Moments) -> bytes:

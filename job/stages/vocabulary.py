@@ -43,15 +43,15 @@ _EXECUTORS_TOLERANCE = 1e-5
 
 
 class _VocabularyParams(HasDescriptor, HasInputCol, HasOutputCol):
-    k: Param[int] = Param(Params._dummy(), "k", "number of visual words", typeConverter=TypeConverters.toInt)  # noqa: SLF001
-    sampleSize: Param[int] = Param(Params._dummy(), "sampleSize",  # noqa: SLF001
-                                   "descriptors to train on; 0: 1000 a word; -1: all", typeConverter=TypeConverters.toInt)
-    tolerance: Param[float] = Param(Params._dummy(), "tolerance",  # noqa: SLF001
+    k: Param[int] = Param(Params._dummy(), "k", "number of visual words", typeConverter=TypeConverters.toInt)
+    sampleSize: Param[int] = Param(Params._dummy(), "sampleSize", "descriptors to train on; 0: 1000 a word; -1: all",
+                                   typeConverter=TypeConverters.toInt)
+    tolerance: Param[float] = Param(Params._dummy(), "tolerance",
                                     "least relative gain of an iteration; 0: until no word moves",
                                     typeConverter=TypeConverters.toFloat)
-    maxIter: Param[int] = Param(Params._dummy(), "maxIter", "most iterations", typeConverter=TypeConverters.toInt)  # noqa: SLF001
-    seed: Param[int] = Param(Params._dummy(), "seed", "seed of the draw", typeConverter=TypeConverters.toInt)  # noqa: SLF001
-    total: Param[int] = Param(Params._dummy(), "total",  # noqa: SLF001
+    maxIter: Param[int] = Param(Params._dummy(), "maxIter", "most iterations", typeConverter=TypeConverters.toInt)
+    seed: Param[int] = Param(Params._dummy(), "seed", "seed of the draw", typeConverter=TypeConverters.toInt)
+    total: Param[int] = Param(Params._dummy(), "total",
                               "descriptors there are, where that is known; 0: count them",
                               typeConverter=TypeConverters.toInt)
 
@@ -64,6 +64,8 @@ class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, De
     the words do not depend on partitions or executors. When all are wanted and there are more than `ONE_PLACE`, the
     words learned from a draw are refined on the executors, an exact sum over all descriptors per iteration.
     """
+
+    _input_kwargs: dict[str, Any]
 
     @keyword_only
     def __init__(self, *, k: int = 50, descriptor: str = "sift", sampleSize: int = 0, tolerance: float = 1e-4,
@@ -88,7 +90,7 @@ class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, De
         if everything and total > ONE_PLACE:
             found = self._refine(dataset, found)
         model = VisualVocabularyModel(vocabulary=found)
-        return self._copyValues(model)  # type: ignore[no-any-return]
+        return self._copyValues(model)
 
     def _count(self, dataset: "DataFrame") -> int:
         column, size = self.getInputCol(), registry.get(self.getDescriptor()).bytes
@@ -191,8 +193,8 @@ class VisualVocabularyModel(Model, _VocabularyParams, ArraysModel):
     def arrays(self) -> dict[str, NDArray[Any]]:
         assert self.vocabulary is not None
         own = self.vocabulary
-        return {"words": own.words, "inertia": np.float64(own.inertia), "iterations": np.int64(own.iterations),
-                "descriptors": np.int64(own.descriptors)}
+        return {"words": own.words, "inertia": np.array(own.inertia), "iterations": np.array(own.iterations),
+                "descriptors": np.array(own.descriptors)}
 
     def with_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
         self.vocabulary = kmeans.Vocabulary(arrays["words"], float(arrays["inertia"]), int(arrays["iterations"]),

@@ -13,7 +13,8 @@ _BLOCK_VALUES = 1 << 18
 def half_squares(words: NDArray[np.float32]) -> NDArray[np.float32]:
     """Half the squared length of each word: float32 of shape (K,), rounded once from the exact float64 sum."""
     wide = words.astype(np.float64)
-    return (0.5 * np.einsum("kd,kd->k", wide, wide)).astype(np.float32)
+    halves: NDArray[np.float32] = (0.5 * np.einsum("kd,kd->k", wide, wide)).astype(np.float32)
+    return halves
 
 
 def block_rows(columns: int) -> int:
