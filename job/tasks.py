@@ -62,9 +62,9 @@ def _stage(spark: "SparkSession", store: Any, stage: int) -> TaskFigures | None:
     for place, quantile in enumerate(_QUANTILES):
         wanted[place] = quantile
     summary = store.taskSummary(stage, data.attemptId(), wanted)
-    times = [float(summary.get().executorRunTime().apply(place)) / 1000.0 for place in range(3)] \
-        if summary.isDefined() else [0.0, 0.0, 0.0]
-    return TaskFigures(done, data.numTasks(), *times, data.executorRunTime() / 1000.0)
+    shortest, median, longest = (float(summary.get().executorRunTime().apply(place)) / 1000.0
+                                 if summary.isDefined() else 0.0 for place in range(3))
+    return TaskFigures(done, data.numTasks(), shortest, median, longest, data.executorRunTime() / 1000.0)
 
 
 def limited_by(tasks: TaskFigures, seconds: float, cores: int) -> str:
