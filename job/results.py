@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from job import spark as spark_session
 from job import storage
+from job.columns import rows_of
 from job.report import html, reference, tables
-from job.stages.base import rows_of
 from job.tasks import limited_by
 
 if TYPE_CHECKING:

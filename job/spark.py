@@ -38,7 +38,7 @@ _OPENED = ("java.base/java.lang", "java.base/java.lang.invoke", "java.base/java.
            "java.base/java.util.concurrent.atomic", "java.base/jdk.internal.ref", "java.base/sun.nio.ch",
            "java.base/sun.nio.cs", "java.base/sun.security.action", "java.base/sun.util.calendar",
            "java.security.jgss/sun.security.krb5")
-_MODULE_OPTIONS = ("-XX:+IgnoreUnrecognizedVMOptions", "--add-modules=jdk.incubator.vector",
+_MODULE_OPTIONS = ("-XX:+IgnoreUnrecognizedVMOptions",
                    *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPENED),
                    "-Djdk.reflect.useDirectMethodHandle=false", "-Dio.netty.tryReflectionSetAccessible=true",
                    "--enable-native-access=ALL-UNNAMED")
@@ -188,15 +188,16 @@ class Jvm:
         assert stream is not None
         threading.Thread(target=lambda: [None for _ in stream], daemon=True).start()
 
-    def stop(self) -> None:
-        """End the JVM; where it makes its class archive, wait for it."""
+    def stop(self, *, worked: bool = False) -> None:
+        """End the JVM. Where it makes its class archive, wait for it, and keep it if a whole run has `worked`: one that
+        ended early has loaded few classes."""
         atexit.unregister(self.stop)
         for name in ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET"):
             os.environ.pop(name, None)
         if self._process.stdin:
             with suppress(OSError):
                 self._process.stdin.close()
-        self._archive.finish(self._process)
+        self._archive.finish(self._process, keep=worked)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -233,7 +234,9 @@ class _ClassArchive:
             return [f"-XX:ArchiveClassesAtExit={self._making}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
         return [f"-XX:SharedArchiveFile={self._path}", "-Xshare:auto", "-Xlog:cds=off"] if self._path else []
 
-    def finish(self, process: "subprocess.Popen[bytes]") -> None:
+    def finish(self, process: "subprocess.Popen[bytes]", *, keep: bool) -> None:
+        if self._making and not keep:
+            process.kill()
         limit = 60.0 if self._making else 10.0
         try:
             code = process.wait(limit) if self._making or process.poll() is not None else 0
@@ -241,7 +244,7 @@ class _ClassArchive:
             process.kill()
             code = -1
         if self._making and self._path:
-            if code == 0 and self._making.exists():
+            if keep and code == 0 and self._making.exists():
                 self._making.replace(self._path)
             else:
                 self._making.unlink(missing_ok=True)
@@ -261,14 +264,16 @@ def session(plan: Plan, jvm: Jvm | None) -> "Iterator[SparkSession]":
         jvm.connect()
     context = SparkContext(conf=SparkConf().setAll(list(conf.items())))
     spark = SparkSession(context)
+    worked = False
     try:
         yield spark
+        worked = True
     finally:
         with suppress(Exception):
             spark.stop()
         if jvm is not None:
             _forget_gateway()
-            jvm.stop()
+            jvm.stop(worked=worked)
 
 
 def _forget_gateway() -> None:

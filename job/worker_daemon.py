@@ -12,12 +12,15 @@ THREAD_VARIABLES = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NU
 os.environ.update(THREAD_VARIABLES)
 
 if __name__ == "__main__":
-    # loaded, not used: pyarrow's pools must not be started before the fork
-    import numpy as np  # noqa: F401
-    import pyarrow as pa  # noqa: F401
     from pyspark import daemon
 
-    import job.stages  # noqa: F401
+    # loaded here, used after the fork; none of them imports pyspark.ml, which would bring pandas and scipy: 0.5 s
+    import job.classify.network
+    import job.columns
+    import job.extraction
+    import job.words.kmeans
+    import job.words.pca
+    import job.words.sampling  # noqa: F401
     from job import imaging
 
     imaging.single_thread()

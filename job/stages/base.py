@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,10 +19,18 @@ from job import storage
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["ArraysModel", "HasDescriptor", "HasInputCol", "HasOutputCol", "append_columns", "collect_sum", "flatten",
-           "keyword_only", "lists", "ragged", "require"]
+__all__ = ["ArraysModel", "HasDescriptor", "HasInputCol", "HasOutputCol", "append_columns", "collect_sum",
+           "keyword_only", "require"]
 
 Batches = Iterable[pa.RecordBatch]
+
+
+class _Addable(Protocol):
+    def __add__(self, other: Self, /) -> Self: ...
+    def to_bytes(self) -> bytes: ...
+
+
+Sums = TypeVar("Sums", bound=_Addable)
 
 
 def require(df: "DataFrame", *columns: str) -> None:
@@ -49,53 +57,25 @@ def append_columns(df: "DataFrame", inputs: list[str], outputs: Mapping[str, Dat
     return df.mapInArrow(work, schema)
 
 
-def collect_sum(df: "DataFrame", columns: list[str], function: Callable[[pa.RecordBatch], Any],
-                to_bytes: Callable[[Any], bytes], from_bytes: Callable[[bytes], Any]) -> Any:
+def collect_sum(df: "DataFrame", columns: list[str], function: Callable[[pa.RecordBatch], Sums],
+                from_bytes: Callable[[bytes], Sums]) -> Sums | None:
     """The sum, in the driver, of what `function` gives for every batch; each partition adds up its own. None when
     there is nothing to add."""
     def work(batches: Batches) -> Batches:
-        total = None
+        total: Sums | None = None
         for batch in batches:
             if batch.num_rows:
                 part = function(batch)
                 total = part if total is None else total + part
         if total is not None:
-            yield pa.RecordBatch.from_arrays([pa.array([to_bytes(total)], pa.binary())], ["part"])
+            yield pa.RecordBatch.from_arrays([pa.array([total.to_bytes()], pa.binary())], ["part"])
 
     require(df, *columns)
-    total = None
+    total: Sums | None = None
     for value in df.select(*columns).mapInArrow(work, "part binary").toArrow()["part"]:
         part = from_bytes(value.as_py())
         total = part if total is None else total + part
     return total
-
-
-def flatten(column: pa.Array, dtype: type | np.dtype[Any], width: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """A column of packed binary as one array (n, width), and the row that each of the n comes from, int64 (n,)."""
-    rows = [np.frombuffer(value.as_buffer(), dtype).reshape(-1, width) for value in column]
-    counts = np.fromiter((len(row) for row in rows), np.int64, len(rows))
-    stacked = np.concatenate(rows) if rows else np.empty((0, width), dtype)
-    return stacked, np.repeat(np.arange(len(rows)), counts)
-
-
-def lists(matrix: NDArray[Any]) -> pa.ListArray:
-    """A matrix as a column of lists, one a row."""
-    offsets = np.arange(0, matrix.size + 1, max(1, matrix.shape[1]), dtype=np.int32)[: len(matrix) + 1]
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.ascontiguousarray(matrix).reshape(-1)))
-
-
-def ragged(values: NDArray[Any], counts: NDArray[np.int64]) -> pa.ListArray:
-    """Values (n,) as a column of lists of the given lengths."""
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
-
-
-def rows_of(column: pa.Array | pa.ChunkedArray, width: int) -> NDArray[Any]:
-    """A column of lists, all of the same length, as a matrix (n, width)."""
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
-    flat = column.flatten() if len(column) else pa.array([], column.type.value_type)
-    return np.asarray(flat.to_numpy(zero_copy_only=False)).reshape(-1, width)
 
 
 class HasDescriptor(Params):

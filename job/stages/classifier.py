@@ -14,7 +14,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StringType
 
 from job.classify import network
-from job.stages.base import ArraysModel, HasInputCol, HasOutputCol, append_columns, keyword_only, require, rows_of
+from job.columns import rows_of
+from job.stages.base import ArraysModel, HasInputCol, HasOutputCol, append_columns, keyword_only, require
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -1,24 +1,18 @@
 """Pictures to descriptors, on the executors."""
 
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql.types import BinaryType, IntegerType, StringType, StructType
 
-from job import storage
-from job.imaging import descriptors, pixels
+from job import extraction
+from job.imaging import pixels
 from job.stages.base import Batches, HasDescriptor, HasOutputCol, keyword_only, require
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-# What is handed on at a time: enough to fill a batch, little enough to keep a worker small.
-_ROWS, _BYTES = 256, 4 << 20
-
 
 class DescriptorExtractor(Transformer, HasDescriptor, HasOutputCol, DefaultParamsReadable[Any], DefaultParamsWritable):
     """Reads and describes the pictures `root/ima`, or those in the column `content` where there is one.
@@ -51,52 +45,10 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasOutputCol, DefaultParam
         schema = StructType(dataset.select(*kept).schema.fields.copy())
         schema = schema.add(output, BinaryType()).add("keypoints", IntegerType()).add("reason", StringType())
 
+        names = schema.names
+
         def work(batches: Batches) -> Batches:
             for batch in batches:
-                if not batch.num_rows:
-                    continue
-                contents: Iterator[Any]
-                if packed:
-                    contents = (value.as_buffer() for value in batch["content"])
-                else:
-                    contents = storage.read_many(batch["root"][0].as_py(), batch["ima"].to_pylist(), max_bytes=limit)
-                yield from _described(batch.select(kept), contents, name, schema.names)
+                yield from extraction.described(batch, kept, names, name, limit)
 
         return dataset.mapInArrow(work, schema)
-
-
-def _described(rows: pa.RecordBatch, contents: Iterator[Any], name: str, names: Sequence[str]) -> Batches:
-    """Rows with three more columns, a slice at a time."""
-    describe = descriptors.get(name).describe
-    done, size = 0, 0
-    packed: list[bytes] = []
-    counts: list[int] = []
-    reasons: list[str | None] = []
-    for content in contents:
-        values, reason = b"", None
-        if isinstance(content, storage.Fault):
-            reason = content.reason
-        else:
-            try:
-                found = describe(pixels.decode(content))
-            except pixels.Unusable as unusable:
-                reason = unusable.reason
-            else:
-                values = found.tobytes()
-                reason = None if len(found) else "no_descriptors"
-        counts.append(0 if reason else len(found))
-        packed.append(values)
-        reasons.append(reason)
-        size += len(values)
-        if len(packed) == _ROWS or size >= _BYTES:
-            yield _batch(rows.slice(done, len(packed)), packed, counts, reasons, names)
-            done, size, packed, counts, reasons = done + len(packed), 0, [], [], []
-    if packed:
-        yield _batch(rows.slice(done, len(packed)), packed, counts, reasons, names)
-
-
-def _batch(rows: pa.RecordBatch, packed: list[bytes], counts: list[int], reasons: list[str | None],
-           names: Sequence[str]) -> pa.RecordBatch:
-    columns = [*rows.columns, pa.array(packed, pa.binary()), pa.array(counts, pa.int32()),
-               pa.array(reasons, pa.string())]
-    return pa.RecordBatch.from_arrays(columns, names)

@@ -1,10 +1,8 @@
 """Bags of words to features: principal components."""
 
-import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.ml import Estimator, Model
@@ -12,6 +10,7 @@ from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql.types import ArrayType, DoubleType
 
+from job.columns import lists, rows_of
 from job.stages.base import (
     ArraysModel,
     HasInputCol,
@@ -19,9 +18,7 @@ from job.stages.base import (
     append_columns,
     collect_sum,
     keyword_only,
-    lists,
     require,
-    rows_of,
 )
 from job.words import pca
 
@@ -50,22 +47,11 @@ class PrincipalComponents(Estimator["PrincipalComponentsModel"], HasInputCol, Ha
         def sums(batch: pa.RecordBatch) -> pca.Moments:
             return pca.moments(rows_of(batch[column], len(batch[column][0])))
 
-        part = collect_sum(dataset, [column], sums, _to_bytes, _from_bytes)
+        part = collect_sum(dataset, [column], sums, pca.Moments.from_bytes)
         if part is None:
             raise ValueError("there are no bags of words to fit principal components to")
         model = PrincipalComponentsModel(pca.fit(part, self.getOrDefault(self.k)))
         return self._copyValues(model)
-
-
-def _to_bytes(part: pca.Moments) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, count=np.int64(part.count), total=part.total, gram=part.gram)
-    return buffer.getvalue()
-
-
-def _from_bytes(data: bytes) -> pca.Moments:
-    with np.load(io.BytesIO(data), allow_pickle=False) as found:
-        return pca.Moments(int(found["count"]), found["total"], found["gram"])
 
 
 class PrincipalComponentsModel(Model, HasInputCol, HasOutputCol, ArraysModel):

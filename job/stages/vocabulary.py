@@ -1,6 +1,5 @@
 """Descriptors to visual words, and pictures to bags of words."""
 
-import io
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
@@ -11,8 +10,10 @@ from numpy.typing import NDArray
 from pyspark.ml import Estimator, Model
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, IntegerType
 
+from job.columns import flatten, lists, ragged
 from job.imaging import descriptors as registry
 from job.stages.base import (
     ArraysModel,
@@ -22,10 +23,7 @@ from job.stages.base import (
     HasOutputCol,
     append_columns,
     collect_sum,
-    flatten,
     keyword_only,
-    lists,
-    ragged,
     require,
 )
 from job.words import kmeans, sampling
@@ -93,10 +91,8 @@ class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, De
         return self._copyValues(model)
 
     def _count(self, dataset: "DataFrame") -> int:
-        column, size = self.getInputCol(), registry.get(self.getDescriptor()).bytes
-        counted = collect_sum(dataset, [column], lambda batch: sum(len(v.as_buffer()) for v in batch[column]) // size,
-                              lambda n: int(n).to_bytes(8, "little"), lambda b: int.from_bytes(b, "little"))
-        return int(counted or 0)
+        length = dataset.select(F.sum(F.length(self.getInputCol()))).first()
+        return int((length and length[0]) or 0) // registry.get(self.getDescriptor()).bytes
 
     def _draw(self, dataset: "DataFrame", wanted: int, total: int) -> NDArray[Any]:
         """`wanted` descriptors with the lowest keys, in the order of their keys: packed, (wanted, values)."""
@@ -134,7 +130,8 @@ class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, De
             def sums(batch: pa.RecordBatch, words: NDArray[np.float32] = words) -> kmeans.ClusterSums:
                 return kmeans.cluster_sums(spec.unpack(flatten(batch[column], spec.dtype, values)[0]), words)
 
-            part = collect_sum(dataset, [column], sums, _sums_to_bytes, _sums_from_bytes)
+            part = collect_sum(dataset, [column], sums, kmeans.ClusterSums.from_bytes)
+            assert part is not None
             inertia = kmeans.inertia_of(part, words)
             moved = kmeans.grid_mean(part.counts, part.sums, words, spec.quantum)
             iterations += 1
@@ -142,17 +139,6 @@ class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, De
                     or found.iterations + iterations >= self.getOrDefault(self.maxIter)):
                 return kmeans.Vocabulary(words, inertia, found.iterations + iterations, int(part.counts.sum()))
             words, before = moved, inertia
-
-
-def _sums_to_bytes(part: kmeans.ClusterSums) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, counts=part.counts, sums=part.sums, squares=np.int64(part.squares))
-    return buffer.getvalue()
-
-
-def _sums_from_bytes(data: bytes) -> kmeans.ClusterSums:
-    with np.load(io.BytesIO(data), allow_pickle=False) as found:
-        return kmeans.ClusterSums(found["counts"], found["sums"], int(found["squares"]))
 
 
 class VisualVocabularyModel(Model, _VocabularyParams, ArraysModel):

@@ -1,5 +1,6 @@
 """k-means by Lloyd's algorithm (1957), with exact sums, in one place or in parts."""
 
+import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,16 @@ class ClusterSums:
 
     def __add__(self, other: "ClusterSums") -> "ClusterSums":
         return ClusterSums(self.counts + other.counts, self.sums + other.sums, self.squares + other.squares)
+
+    def to_bytes(self) -> bytes:
+        buffer = io.BytesIO()
+        np.savez(buffer, counts=self.counts, sums=self.sums, squares=np.int64(self.squares))
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "ClusterSums":
+        with np.load(io.BytesIO(data), allow_pickle=False) as found:
+            return cls(found["counts"], found["sums"], int(found["squares"]))
 
 
 def grid_mean(counts: NDArray[np.int64], sums: NDArray[np.int64], old: NDArray[np.float32],

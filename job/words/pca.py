@@ -1,5 +1,6 @@
 """Principal components of bags of words, from exact sums."""
 
+import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,16 @@ class Moments:
 
     def __add__(self, other: "Moments") -> "Moments":
         return Moments(self.count + other.count, self.total + other.total, self.gram + other.gram)
+
+    def to_bytes(self) -> bytes:
+        buffer = io.BytesIO()
+        np.savez(buffer, count=np.int64(self.count), total=self.total, gram=self.gram)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Moments":
+        with np.load(io.BytesIO(data), allow_pickle=False) as found:
+            return cls(int(found["count"]), found["total"], found["gram"])
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,58 @@
+"""What a worker does with pictures: read, decode, describe. Imports no Spark."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from job import storage
+from job.imaging import descriptors, pixels
+
+# What is handed on at a time: enough to fill a batch, little enough to keep a worker small.
+_ROWS, _BYTES = 256, 4 << 20
+
+
+def described(batch: pa.RecordBatch, kept: list[str], names: Sequence[str], descriptor: str,
+              max_bytes: int) -> Iterator[pa.RecordBatch]:
+    """The columns `kept` of a batch of pictures with three more, a slice at a time: packed descriptors, their number,
+    and why there are none. Reads `root/ima`, or takes the bytes in `content` where there is such a column."""
+    if not batch.num_rows:
+        return
+    contents: Iterator[Any]
+    if "content" in batch.schema.names:
+        contents = (value.as_buffer().to_pybytes() for value in batch["content"])
+    else:
+        contents = storage.read_many(batch["root"][0].as_py(), batch["ima"].to_pylist(), max_bytes=max_bytes)
+    rows, describe = batch.select(kept), descriptors.get(descriptor).describe
+    done, size = 0, 0
+    packed: list[bytes] = []
+    counts: list[int] = []
+    reasons: list[str | None] = []
+    for content in contents:
+        values, reason = b"", None
+        if isinstance(content, storage.Fault):
+            reason = content.reason
+        else:
+            try:
+                found = describe(pixels.decode(content))
+            except pixels.Unusable as unusable:
+                reason = unusable.reason
+            else:
+                values = found.tobytes()
+                reason = None if len(found) else "no_descriptors"
+        counts.append(0 if reason else len(found))
+        packed.append(values)
+        reasons.append(reason)
+        size += len(values)
+        if len(packed) == _ROWS or size >= _BYTES:
+            yield _batch(rows.slice(done, len(packed)), packed, counts, reasons, names)
+            done, size, packed, counts, reasons = done + len(packed), 0, [], [], []
+    if packed:
+        yield _batch(rows.slice(done, len(packed)), packed, counts, reasons, names)
+
+
+def _batch(rows: pa.RecordBatch, packed: list[bytes], counts: list[int], reasons: list[str | None],
+           names: Sequence[str]) -> pa.RecordBatch:
+    columns = [*rows.columns, pa.array(packed, pa.binary()), pa.array(counts, pa.int32()),
+               pa.array(reasons, pa.string())]
+    return pa.RecordBatch.from_arrays(columns, names)
