@@ -10,6 +10,7 @@ from job import spark as spark_session
 from job import storage
 from job.columns import rows_of
 from job.report import html, reference, tables
+from job.stages.base import pipeline_files
 from job.tasks import limited_by
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def write(run: "Run") -> None:
     for name in ("rejected", "predictions", "confusion_matrix", "categories"):
         if name in run.tables:
             folder.write(f"{name}.csv", tables.to_csv(run.tables[name]))
-    run.model().write().save(spark_session.uri(folder.uri("model")))
+    for path, data in pipeline_files(run.model()).items():
+        folder.write(f"model/{path}", data)
     if run.settings.export_intermediate:
         _write_intermediate(run)
 

@@ -1,7 +1,6 @@
 """What the stages share: batches through numpy, and models stored as parameters (JSON) and arrays (NPZ, no pickle)."""
 
 import io
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
@@ -9,9 +8,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark import keyword_only
+from pyspark.ml import PipelineModel
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasInputCol, HasOutputCol
+from pyspark.ml.pipeline import PipelineSharedReadWrite
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
+from pyspark.sql import SparkSession
 from pyspark.sql.types import DataType, StructType
 
 from job import storage
@@ -19,8 +21,17 @@ from job import storage
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["ArraysModel", "HasDescriptor", "HasInputCol", "HasOutputCol", "append_columns", "collect_sum",
-           "keyword_only", "require"]
+__all__ = [
+    "HasDescriptor",
+    "HasInputCol",
+    "HasOutputCol",
+    "Stored",
+    "append_columns",
+    "collect_sum",
+    "keyword_only",
+    "pipeline_files",
+    "require",
+]
 
 Batches = Iterable[pa.RecordBatch]
 
@@ -88,38 +99,63 @@ class HasDescriptor(Params):
         return self.getOrDefault(self.descriptor)
 
 
-class ArraysModel(MLWritable, MLReadable[Any]):
-    """A fitted stage whose state is a dict of arrays; `save` writes plain files, by the store and not by Spark jobs."""
+class Stored(MLWritable, MLReadable[Any]):
+    """A stage stored as parameters and, where it is fitted, a dict of arrays: plain files, written by the store.
+    Spark's own writers take a job for each stage, 4 s in all."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        raise NotImplementedError
+        """What was learned; nothing for a stage that learns nothing."""
+        return {}
 
     def with_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        raise NotImplementedError
+        """The stage, with what was learned put in."""
+        assert not arrays
+        return self
 
     def write(self) -> MLWriter:
-        return _ArraysWriter(self)
+        return _StoredWriter(self)
 
     @classmethod
     def read(cls) -> MLReader[Any]:
-        return _ArraysReader(cls)
+        return _StoredReader(cls)
 
 
-class _ArraysWriter(MLWriter):
-    def __init__(self, stage: Any) -> None:
+def stage_files(stage: Any) -> dict[str, bytes]:
+    """The files of a stage, by their paths below its address."""
+    files = {"metadata/part-00000": _metadata(stage)}
+    if arrays := stage.arrays():
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        files["data/arrays.npz"] = buffer.getvalue()
+    return files
+
+
+def pipeline_files(model: PipelineModel) -> dict[str, bytes]:
+    """The files of a pipeline whose stages are `Stored`, as `PipelineModel.load` wants them."""
+    uids = [stage.uid for stage in model.stages]
+    files = {"metadata/part-00000": _metadata(model, {"stageUids": uids, "language": "Python"})}
+    for place, stage in enumerate(model.stages):
+        folder = PipelineSharedReadWrite.getStagePath(stage.uid, place, len(uids), "stages")
+        files |= {f"{folder}/{path}": data for path, data in stage_files(stage).items()}
+    return files
+
+
+def _metadata(stage: Any, params: dict[str, Any] | None = None) -> bytes:
+    text = DefaultParamsWriter._get_metadata_to_save(stage, SparkSession.active(), paramMap=params)
+    return text.encode() + b"\n"
+
+
+class _StoredWriter(MLWriter):
+    def __init__(self, stage: Stored) -> None:
         super().__init__()
         self._stage = stage
 
     def saveImpl(self, path: str) -> None:
-        metadata = DefaultParamsWriter._get_metadata_to_save(self._stage, self.sparkSession)
-        text = metadata if isinstance(metadata, str) else json.dumps(metadata)
-        buffer = io.BytesIO()
-        np.savez(buffer, **self._stage.arrays())
-        storage.write_bytes(storage.join(path, "data/arrays.npz"), buffer.getvalue())
-        storage.write_bytes(storage.join(path, "metadata/part-00000"), text.encode() + b"\n")
+        for relative, data in stage_files(self._stage).items():
+            storage.write_bytes(storage.join(path, relative), data)
 
 
-class _ArraysReader(MLReader[Any]):
+class _StoredReader(MLReader[Any]):
     def __init__(self, stage_type: type) -> None:
         super().__init__()
         self._type = stage_type
@@ -129,5 +165,8 @@ class _ArraysReader(MLReader[Any]):
         stage = self._type()
         stage._resetUid(metadata["uid"])
         DefaultParamsReader.getAndSetParams(stage, metadata)
-        with np.load(io.BytesIO(storage.read_bytes(storage.join(path, "data/arrays.npz"))), allow_pickle=False) as data:
+        arrays = storage.join(path, "data/arrays.npz")
+        if not storage.exists(arrays):
+            return stage.with_arrays({})
+        with np.load(io.BytesIO(storage.read_bytes(arrays)), allow_pickle=False) as data:
             return stage.with_arrays(dict(data))

@@ -15,13 +15,13 @@ from pyspark.sql.types import DoubleType, StringType
 
 from job.classify import network
 from job.columns import rows_of
-from job.stages.base import ArraysModel, HasInputCol, HasOutputCol, append_columns, keyword_only, require
+from job.stages.base import HasInputCol, HasOutputCol, Stored, append_columns, keyword_only, require
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-class CategoryIndexer(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable[Any], DefaultParamsWritable):
+class CategoryIndexer(Transformer, HasInputCol, HasOutputCol, Stored):
     """Adds `label` (double): the place of `cat` in the alphabetical list of `categories`; null where it is not in it.
     A frame without the column `cat` is left as it is, so that new pictures can be classified."""
 
@@ -87,8 +87,9 @@ class CategoryClassifier(Estimator["CategoryClassifierModel"], _ClassifierParams
         return self._copyValues(CategoryClassifierModel(found))
 
 
-class CategoryClassifierModel(Model, _ClassifierParams, ArraysModel):
-    """Adds `prediction` (double, a label), `predicted_cat` (string) and `probability` (double, of that category)."""
+class CategoryClassifierModel(Model, _ClassifierParams, Stored):
+    """Adds `prediction` (double, a label), `predicted_cat` (string) and `probability` (double, of that category); null
+    for pictures that could not be described."""
 
     def __init__(self, trained: network.Network | None = None) -> None:
         super().__init__()
@@ -108,8 +109,9 @@ class CategoryClassifierModel(Model, _ClassifierParams, ArraysModel):
         def predict(batch: pa.RecordBatch) -> list[pa.Array]:
             chances = network.probabilities(rows_of(batch[column], len(trained.centre)), trained)
             best = chances.argmax(axis=1)
-            return [pa.array(best.astype(np.float64)), pa.array(names[best], pa.string()),
-                    pa.array(chances[np.arange(len(best)), best])]
+            unknown = batch["reason"].is_valid().to_numpy(zero_copy_only=False) if "reason" in batch.schema.names else None
+            return [pa.array(best.astype(np.float64), mask=unknown), pa.array(names[best], pa.string(), mask=unknown),
+                    pa.array(chances[np.arange(len(best)), best], mask=unknown)]
 
         outputs = {"prediction": DoubleType(), "predicted_cat": StringType(), "probability": DoubleType()}
         return append_columns(dataset, [column], outputs, predict)

@@ -4,17 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params, TypeConverters
-from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql.types import BinaryType, IntegerType, StringType, StructType
 
 from job import extraction
 from job.imaging import pixels
-from job.stages.base import Batches, HasDescriptor, HasOutputCol, keyword_only, require
+from job.stages.base import Batches, HasDescriptor, HasOutputCol, Stored, keyword_only, require
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-class DescriptorExtractor(Transformer, HasDescriptor, HasOutputCol, DefaultParamsReadable[Any], DefaultParamsWritable):
+class DescriptorExtractor(Transformer, HasDescriptor, HasOutputCol, Stored):
     """Reads and describes the pictures `root/ima`, or those in the column `content` where there is one.
 
     Adds `descriptors` (binary: n x values, row-major, see `job.imaging.descriptors`), `keypoints` (int, n) and

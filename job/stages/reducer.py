@@ -12,9 +12,9 @@ from pyspark.sql.types import ArrayType, DoubleType
 
 from job.columns import lists, rows_of
 from job.stages.base import (
-    ArraysModel,
     HasInputCol,
     HasOutputCol,
+    Stored,
     append_columns,
     collect_sum,
     keyword_only,
@@ -54,7 +54,7 @@ class PrincipalComponents(Estimator["PrincipalComponentsModel"], HasInputCol, Ha
         return self._copyValues(model)
 
 
-class PrincipalComponentsModel(Model, HasInputCol, HasOutputCol, ArraysModel):
+class PrincipalComponentsModel(Model, HasInputCol, HasOutputCol, Stored):
     """Adds `features` (array of doubles): the bag, centred, on the principal axes."""
 
     def __init__(self, projection: pca.Projection | None = None) -> None:

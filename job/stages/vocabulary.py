@@ -16,11 +16,11 @@ from pyspark.sql.types import ArrayType, IntegerType
 from job.columns import flatten, lists, ragged
 from job.imaging import descriptors as registry
 from job.stages.base import (
-    ArraysModel,
     Batches,
     HasDescriptor,
     HasInputCol,
     HasOutputCol,
+    Stored,
     append_columns,
     collect_sum,
     keyword_only,
@@ -141,7 +141,7 @@ class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, De
             words, before = moved, inertia
 
 
-class VisualVocabularyModel(Model, _VocabularyParams, ArraysModel):
+class VisualVocabularyModel(Model, _VocabularyParams, Stored):
     """Adds `bag` (array of K ints): how often each word occurs in the picture. `words` float32 (K, d)."""
 
     def __init__(self, vocabulary: kmeans.Vocabulary | None = None) -> None:
