@@ -10,6 +10,7 @@ import sys  # noqa: E402
 import traceback  # noqa: E402
 from collections.abc import Callable, Sequence  # noqa: E402
 from dataclasses import fields  # noqa: E402
+from importlib import import_module  # noqa: E402
 
 from job import __version__  # noqa: E402
 from job.errors import UsageError, UserError  # noqa: E402
@@ -63,7 +64,18 @@ def parser() -> argparse.ArgumentParser:
     pack.add_argument("target", help="folder or s3:// address for the packed ones")
     pack.add_argument("--debug", action="store_true", help="show the traceback of an error")
     pack.set_defaults(function=_pack)
+    submit = commands.add_parser("submit", help="the same run on a Kubernetes cluster", allow_abbrev=False,
+                                 description="Gives a SparkApplication to the Spark operator, follows it to its end "
+                                 "with the driver's log, and returns the job's exit code.")
+    _add_arguments("submit", submit)
     return top
+
+
+def _add_arguments(name: str, command: argparse.ArgumentParser) -> None:
+    """Options of a command that has a module of its own."""
+    module = import_module(f"job.{name}")
+    module.add_arguments(command)
+    command.set_defaults(function=module.main)
 
 
 def _count(least: int) -> Callable[[str], int]:
