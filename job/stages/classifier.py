@@ -87,6 +87,12 @@ class CategoryClassifier(Estimator["CategoryClassifierModel"], _ClassifierParams
         return self._copyValues(CategoryClassifierModel(found))
 
 
+def _not_described(batch: pa.RecordBatch) -> NDArray[np.bool_] | None:
+    if "reason" not in batch.schema.names:
+        return None
+    return np.asarray(batch["reason"].is_valid().to_numpy(zero_copy_only=False))
+
+
 class CategoryClassifierModel(Model, _ClassifierParams, Stored):
     """Adds `prediction` (double, a label), `predicted_cat` (string) and `probability` (double, of that category); null
     for pictures that could not be described."""
@@ -109,7 +115,7 @@ class CategoryClassifierModel(Model, _ClassifierParams, Stored):
         def predict(batch: pa.RecordBatch) -> list[pa.Array]:
             chances = network.probabilities(rows_of(batch[column], len(trained.centre)), trained)
             best = chances.argmax(axis=1)
-            unknown = batch["reason"].is_valid().to_numpy(zero_copy_only=False) if "reason" in batch.schema.names else None
+            unknown = _not_described(batch)
             return [pa.array(best.astype(np.float64), mask=unknown), pa.array(names[best], pa.string(), mask=unknown),
                     pa.array(chances[np.arange(len(best)), best], mask=unknown)]
 
