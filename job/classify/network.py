@@ -80,18 +80,20 @@ def loss_and_gradient(flat: NDArray[np.float64], layers: Sequence[int], features
 
 def train(features: NDArray[np.float64], labels: NDArray[np.integer], layers: Sequence[int], *, seed: int,
           max_iterations: int = 200, tolerance: float = 1e-6, penalty: float = 0.0,
-          standardise: bool = False) -> Network:
+          scaled: bool = False) -> Network:
     """Train a network of the given layer sizes [d, hidden ..., C] on features (n, d) and labels (n,) in 0..C-1.
 
     Weights start uniform in +-2.4 / inputs, as in Spark's MultilayerPerceptronClassifier, and are moved by L-BFGS
-    (Liu and Nocedal, 1989) until an iteration lowers the loss by less than `tolerance` of itself.
+    (Liu and Nocedal, 1989) until an iteration lowers the loss by less than `tolerance` of itself. With `scaled`,
+    features are centred and divided by one number, the root of their mean variance: a number for each would raise the
+    noise of the last components to the level of the first (0.64 instead of 0.75 right of 40 categories, 500 words).
     """
     from scipy.optimize import minimize
 
     centre, scale = np.zeros(features.shape[1]), np.ones(features.shape[1])
-    if standardise:
-        centre, deviation = features.mean(axis=0), features.std(axis=0)
-        scale = np.where(deviation > 0.0, deviation, 1.0)
+    if scaled:
+        centre = features.mean(axis=0)
+        scale = scale * (float(np.sqrt(features.var(axis=0).mean())) or 1.0)
     random = np.random.default_rng(seed)
     start = np.concatenate([random.uniform(-2.4 / inputs, 2.4 / inputs, (inputs + 1) * outputs)
                             for inputs, outputs in pairwise(layers)])

@@ -56,8 +56,7 @@ class CategoryClassifier(Estimator["CategoryClassifierModel"], _ClassifierParams
                          DefaultParamsWritable):
     """Trains, in the driver, a network on the features of all pictures (280 bytes each at 35 components).
 
-    `mlp`: layers [d, d, d, C], as the prototype's. `logistic`: multinomial logistic regression on standardised
-    features.
+    `mlp`: layers [d, d, d, C], as the prototype's. `logistic`: multinomial logistic regression on scaled features.
     """
 
     _input_kwargs: dict[str, Any]
@@ -82,8 +81,8 @@ class CategoryClassifier(Estimator["CategoryClassifierModel"], _ClassifierParams
         linear = self.getOrDefault(self.kind) == "logistic"
         layers = [width, len(categories)] if linear else [width, width, width, len(categories)]
         found = network.train(features, labels, layers, seed=self.getOrDefault(self.seed),
-                              max_iterations=self.getOrDefault(self.maxIter), standardise=linear,
-                              penalty=1e-3 if linear else 0.0)
+                              max_iterations=self.getOrDefault(self.maxIter), scaled=linear,
+                              penalty=1e-2 if linear else 0.0)
         return self._copyValues(CategoryClassifierModel(found))
 
 
