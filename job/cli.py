@@ -68,6 +68,10 @@ def parser() -> argparse.ArgumentParser:
                                  description="Gives a SparkApplication to the Spark operator, follows it to its end "
                                  "with the driver's log, and returns the job's exit code.")
     _add_arguments("submit", submit)
+    doctor = commands.add_parser("doctor", help="what works here, and what to do about what does not",
+                                 allow_abbrev=False, description="Checks Python, Java, Spark, OpenCV, the store, the "
+                                 "cluster and the Spark operator. Changes nothing, downloads nothing.")
+    _add_arguments("doctor", doctor)
     return top
 
 

@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wait-timeout", type=_duration, default=1800.0, metavar="30m",
                         help="give up when the job has not ended by then (30m)")
     parser.add_argument("--start-timeout", type=_duration, default=120.0, metavar="2m",
-                        help="give up when a pod has found no room by then (2m; 10m when the cluster is adding a "
-                        "node)")
+                        help="give up when a pod could not start by then (2m; 10m while the cluster is adding a node, "
+                        "30s when its image can't be pulled)")
     parser.add_argument("--results", metavar="DIR", help="copy the run's folder from the store to DIR/<run name>; "
                         "takes the store's address and keys from this environment (AWS_...)")
     parser.add_argument("--keep", action="store_true", help="leave the job where it is when this command gives up or "
@@ -72,7 +72,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _run(document: dict[str, Any], flags: dict[str, Any], folder: Path | None, arguments: argparse.Namespace) -> int:
     from job.submit.cluster import connect
-    from job.submit.diagnosis import Patience
+    from job.submit.diagnosis import patience
     from job.submit.display import Display
     from job.submit.follow import Follower, StuckError
 
@@ -82,7 +82,7 @@ def _run(document: dict[str, Any], flags: dict[str, Any], folder: Path | None, a
     with Display() as display:
         _make_room(cluster, name, namespace, display)
         follower = Follower(cluster, name, namespace, display, arguments.wait_timeout,
-                            Patience(start=arguments.start_timeout, scaling=max(600.0, arguments.start_timeout)))
+                            patience(arguments.start_timeout))
         try:
             cluster.create(document)
             display.say(f"{KIND} '{name}' made in namespace '{namespace}' of {cluster.host}, image "

@@ -100,11 +100,23 @@ class Cluster:
                 raise
         return [_operator(document) for document in json.loads(answer.data)["items"]]
 
-    def may(self, verb: str, namespace: str, resource: str, group: str = "") -> bool:
+    def has_namespace(self, namespace: str) -> bool | None:
+        """Whether there is such a namespace; None where this user may not know."""
+        with self._explained(f"asked for namespace '{namespace}'"):
+            try:
+                self._core.read_namespace(namespace, _preload_content=False, _request_timeout=_PATIENCE)
+            except Exception as error:
+                if _status(error) in (403, 404):
+                    return None if _status(error) == 403 else False
+                raise
+        return True
+
+    def may(self, verb: str, namespace: str, resource: str, group: str = "", subresource: str | None = None) -> bool:
         """Whether this user has a right."""
         from kubernetes import client
 
-        wanted = client.V1ResourceAttributes(namespace=namespace, verb=verb, group=group, resource=resource)
+        wanted = client.V1ResourceAttributes(namespace=namespace, verb=verb, group=group, resource=resource,
+                                             subresource=subresource)
         review = client.V1SelfSubjectAccessReview(
             spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=wanted))
         with self._explained("asked for rights"):

@@ -63,13 +63,17 @@ class Snapshot:
 
 
 class Patience(NamedTuple):
-    """Seconds for which a trouble is borne: `start` for want of room, `scaling` when a node is on its way, `image` for
-    a pull and what else may pass, `operator` until it takes the job up."""
+    """Seconds for which a trouble is borne: `start` for want of room, `scaling` while a node is on its way, `passing`
+    for what passes soon or never: a pull, a missing Secret, an operator that does not take the job up."""
 
-    start: float = 120.0
-    scaling: float = 600.0
-    image: float = 30.0
-    operator: float = 30.0
+    start: float
+    scaling: float
+    passing: float
+
+
+def patience(start: float) -> Patience:
+    """The patience of somebody who waits `start` seconds for a pod to start."""
+    return Patience(start, max(600.0, start), min(30.0, start))
 
 
 class Trouble(NamedTuple):
@@ -81,35 +85,35 @@ class Trouble(NamedTuple):
     patience: float
 
 
-def troubles(now: Snapshot, patience: Patience) -> list[Trouble]:
+def troubles(now: Snapshot, limits: Patience) -> list[Trouble]:
     """What keeps the job from starting at this moment; none when it goes on."""
     if not now.state:
         return [Trouble("operator", "The Spark operator has not taken the job up: its controller does not run, or "
-                        "looks after other namespaces (`fruits doctor` tells which).", patience.operator)]
+                        "looks after other namespaces (`fruits doctor` tells which).", limits.passing)]
     if now.state == "SUBMISSION_FAILED":
         return [Trouble("submission", f"The Spark operator can't submit the job: {refusal(now.message)}.",
-                        patience.image)]
+                        limits.passing)]
     if now.state == "SUSPENDED":
         return [Trouble("suspended", "The job is suspended: somebody has set spec.suspend.", 0.0)]
     driver = now.driver
     if driver is None:
         return []
-    found = _of_pod(now, driver, "driver", patience)
+    found = _of_pod(now, driver, "driver", limits)
     if found or container_state(driver, DRIVER)[0] != "running":
         return [found] if found else []
     executors = now.executors
     if any(container_state(pod, EXECUTOR)[0] == "running" for pod in executors):
         return []
-    waiting = [trouble for pod in executors if (trouble := _of_pod(now, pod, "executor", patience))]
+    waiting = [trouble for pod in executors if (trouble := _of_pod(now, pod, "executor", limits))]
     if waiting:
         return waiting[:1]
     refused = next((match[1] for line in reversed(now.log) if (match := _REFUSED.search(line))), None)
     if refused and not executors:
-        return [Trouble("executors", f"The driver can't start executors: {_clean(refused)}.", patience.image)]
+        return [Trouble("executors", f"The driver can't start executors: {_clean(refused)}.", limits.passing)]
     return []
 
 
-def _of_pod(now: Snapshot, pod: Document, role: str, patience: Patience) -> Trouble | None:
+def _of_pod(now: Snapshot, pod: Document, role: str, limits: Patience) -> Trouble | None:
     """What a pod waits for that it may not get."""
     name, who = pod["metadata"]["name"], "The driver" if role == "driver" else "An executor"
     if pod["metadata"].get("deletionTimestamp"):
@@ -119,7 +123,7 @@ def _of_pod(now: Snapshot, pod: Document, role: str, patience: Patience) -> Trou
             scaling = any(event.get("reason") in _SCALING_UP for event in now.events_of(name))
             said = condition.get("message") or condition.get("reason") or ""
             return Trouble(f"{role} room", _unscheduled(pod, role, said),
-                           patience.scaling if scaling else patience.start)
+                           limits.scaling if scaling else limits.start)
     kind, detail = container_state(pod, DRIVER if role == "driver" else EXECUTOR)
     if kind != "waiting":
         return None
@@ -131,14 +135,14 @@ def _of_pod(now: Snapshot, pod: Document, role: str, patience: Patience) -> Trou
                 "check its name and tag, and image pull secrets for a private registry (--image)")
         why = f" ({said})" if said else ""
         return Trouble(f"{role} image", f"{who}'s image '{image}' can't be pulled{why}: {hint}.",
-                       0.0 if reason in _NEVER_PULLED else patience.image)
+                       0.0 if reason in _NEVER_PULLED else limits.passing)
     if reason in _NOT_MADE:
         return Trouble(f"{role} container", f"{who}'s container can't be made: {_clean(message) or reason}; the "
                        "namespace lacks what the chart or k8s/minikube.yaml puts there, or the manifest names it "
-                       "wrongly.", patience.image)
+                       "wrongly.", limits.passing)
     failed = [event.get("message", "") for event in now.events_of(name) if event.get("reason") in _NOT_STARTED]
     if failed:
-        return Trouble(f"{role} pod", f"{who}'s pod can't start: {_clean(failed[-1])}.", patience.start)
+        return Trouble(f"{role} pod", f"{who}'s pod can't start: {_clean(failed[-1])}.", limits.start)
     return None
 
 

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from job.errors import UserError
 from job.submit import diagnosis
@@ -40,7 +40,7 @@ class Follower:
     namespace: str
     display: Display
     total: float
-    patience: Patience = field(default_factory=Patience)
+    patience: Patience
 
     def __post_init__(self) -> None:
         self._since: dict[str, float] = {}
