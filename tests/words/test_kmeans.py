@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+
+from job.imaging import descriptors as registry
+from job.words import kmeans
+from job.words.assign import assign
+
+QUANTUM = registry.get("sift").quantum
+
+
+def blobs(n=6000, k=12, width=16, seed=1, spread=6.0):
+    """Whole numbers round K centres, in random order: uint8 of shape (n, width)."""
+    random = np.random.default_rng(seed)
+    centres = random.uniform(30, 200, (k, width))
+    values = centres[random.integers(0, k, n)] + random.normal(0, spread, (n, width))
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def direct_inertia(descriptors, words):
+    difference = descriptors.astype(np.float64)[:, None] - words.astype(np.float64)[None]
+    return np.square(difference).sum(axis=2).min(axis=1).sum()
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1e-4])
+def test_the_same_descriptors_give_the_same_words_to_the_last_bit(tolerance):
+    descriptors = blobs()
+    once, again, threaded = (kmeans.train(descriptors.copy(), 12, quantum=QUANTUM, tolerance=tolerance, threads=threads)
+                             for threads in (1, 1, 4))
+    assert once.words.dtype == np.float32
+    assert once.words.shape == (12, 16)
+    for other in (again, threaded):
+        assert other.words.tobytes() == once.words.tobytes()
+        assert (other.inertia, other.iterations, other.descriptors) == (once.inertia, once.iterations, 6000)
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1e-4])
+def test_inertia_is_the_sum_of_squared_distances(tolerance):
+    descriptors = blobs()
+    found = kmeans.train(descriptors, 12, quantum=QUANTUM, tolerance=tolerance)
+    assert found.inertia == pytest.approx(direct_inertia(descriptors, found.words), rel=1e-9)
+
+
+@pytest.mark.parametrize(("k", "seed"), [(12, 1), (12, 2), (30, 3), (5, 4)])
+def test_words_are_no_worse_than_those_of_scikit_learn_from_the_same_start(k, seed):
+    descriptors = blobs(k=k, seed=seed, spread=20.0)
+    found = kmeans.train(descriptors, k, quantum=QUANTUM, tolerance=0.0)
+    start = kmeans.random_words(descriptors, k)
+    peer = KMeans(k, init=start, n_init=1, max_iter=2000, tol=0.0).fit(descriptors.astype(np.float64))
+    assert found.inertia <= 1.01 * peer.inertia_
+
+
+def test_stopping_early_costs_less_than_one_part_in_a_hundred():
+    descriptors = blobs(n=20_000, k=20, spread=25.0)
+    early = kmeans.train(descriptors, 20, quantum=QUANTUM, tolerance=1e-4)
+    late = kmeans.lloyd(descriptors, early.words, quantum=QUANTUM, tolerance=0.0, max_iterations=2000)
+    assert early.inertia <= 1.01 * late.inertia
+
+
+def test_without_a_tolerance_no_word_would_move_any_more():
+    descriptors = blobs(spread=20.0)
+    found = kmeans.train(descriptors, 12, quantum=QUANTUM, tolerance=0.0)
+    part = kmeans.cluster_sums(descriptors, found.words)
+    np.testing.assert_array_equal(kmeans.grid_mean(part.counts, part.sums, found.words, QUANTUM), found.words)
+    assert found.iterations < 2000
+
+
+def test_words_lie_on_the_grid_beside_the_mean_of_their_descriptors():
+    descriptors = blobs(spread=20.0)
+    found = kmeans.train(descriptors, 12, quantum=QUANTUM, tolerance=0.0)
+    np.testing.assert_array_equal(found.words, np.rint(found.words / QUANTUM) * QUANTUM)
+    nearest = assign(descriptors, found.words)
+    means = np.stack([descriptors[nearest == word].mean(axis=0) for word in range(12)])
+    assert np.abs(found.words - means).max() <= QUANTUM / 2
+
+
+def test_a_word_of_bits_is_the_majority_of_its_descriptors():
+    spec = registry.get("orb")
+    random = np.random.default_rng(5)
+    patterns = random.integers(0, 2, (8, spec.width), np.uint8)
+    noise = random.random((3000, spec.width)) < 0.1
+    descriptors = patterns[random.integers(0, 8, 3000)] ^ noise
+    found = kmeans.train(descriptors, 8, quantum=spec.quantum, tolerance=0.0)
+    nearest = assign(descriptors, found.words)
+    for word in range(8):
+        bits = descriptors[nearest == word]
+        ones = [sum(int(row[place]) for row in bits) for place in range(spec.width)]
+        assert [1.0 if 2 * count > len(bits) else 0.0 for count in ones] == found.words[word].tolist()
+    hamming = sum(int((descriptors[row] != found.words[word]).sum()) for row, word in enumerate(nearest))
+    assert found.inertia == hamming
+
+
+def test_sums_are_exact_however_the_descriptors_are_cut():
+    descriptors = blobs(n=3000)
+    words = kmeans.random_words(descriptors, 12)
+    whole = kmeans.cluster_sums(descriptors, words)
+    parts = [kmeans.cluster_sums(part, words) for part in np.array_split(descriptors, 17)]
+    backwards = parts[-1]
+    for part in parts[-2::-1]:
+        backwards = backwards + part
+    nearest = assign(descriptors, words)
+    for word in range(12):
+        mine = [[int(value) for value in row] for row in descriptors[nearest == word]]
+        assert whole.counts[word] == len(mine)
+        assert whole.sums[word].tolist() == [sum(column) for column in zip(*mine, strict=True)]
+    for name in ("counts", "sums"):
+        assert getattr(whole, name).dtype == np.int64
+        np.testing.assert_array_equal(getattr(backwards, name), getattr(whole, name))
+    assert backwards.squares == whole.squares == sum(int(value) ** 2 for value in descriptors.ravel())
+
+
+def test_sums_of_sixteen_bits_neither_wrap_nor_lose_their_sign():
+    descriptors = np.full((70_000, 2), [-32_768, 32_767], np.int16)
+    counts, sums = kmeans.grouped_sums(descriptors, np.zeros(70_000, np.int32), 2)
+    assert counts.tolist() == [70_000, 0]
+    assert sums.tolist() == [[-32_768 * 70_000, 32_767 * 70_000], [0, 0]]
+    assert kmeans.squared_lengths(descriptors) == 70_000 * (32_768**2 + 32_767**2)
+
+
+def test_a_word_that_lost_all_its_descriptors_goes_to_the_one_that_lies_farthest():
+    descriptors = np.array([[0, 0], [2, 0], [0, 2], [2, 2], [90, 90]], np.uint8)
+    words = np.array([[1, 1], [250, 250]], np.float32)
+    found = kmeans.lloyd(descriptors, words, quantum=QUANTUM, tolerance=0.0, max_iterations=50)
+    np.testing.assert_array_equal(found.words, [[1, 1], [90, 90]])
+    assert found.inertia == 8.0
+
+
+def test_a_start_takes_distinct_descriptors_in_their_order():
+    descriptors = np.array([[3, 1], [3, 1], [0, 2], [3, 1], [5, 5]], np.uint8)
+    np.testing.assert_array_equal(kmeans.random_words(descriptors, 3), [[3, 1], [0, 2], [5, 5]])
+
+
+def test_more_words_than_distinct_descriptors_are_refused():
+    with pytest.raises(ValueError, match="4 words can't be learned from 2 distinct descriptors"):
+        kmeans.train(np.array([[1, 2], [3, 4]] * 5, np.uint8), 4, quantum=QUANTUM)
+
+
+def test_as_many_words_as_distinct_descriptors_leave_nothing_over():
+    found = kmeans.train(np.array([[1, 2], [3, 4], [9, 9]] * 5, np.uint8), 3, quantum=QUANTUM, tolerance=0.0)
+    assert found.inertia == 0.0
+    assert sorted(found.words.tolist()) == [[1, 2], [3, 4], [9, 9]]
