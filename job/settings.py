@@ -7,7 +7,7 @@ A value is taken from the flag, else from the environment (`FRUITS_WORDS=50`), e
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ _SECRET = re.compile(r"secret|password|token|credential|access\.?key", re.IGNORE
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
-def setting(default: Any, help_: str, parse: Callable[[str], Any] = str, *, metavar: str | None = None,
+def setting(default: Any, help_: str, parse: Callable[[Any], Any] = str, *, metavar: str | None = None,
             choices: tuple[str, ...] | None = None, repeat: bool = False) -> Any:
     """One setting: its default, its line in the help, and how its text becomes a value."""
     return field(default=default, metadata={"help": help_, "parse": parse, "metavar": metavar,
@@ -44,14 +44,15 @@ def _flag(text: str) -> bool:
         raise ValueError("true or false") from None
 
 
-def _at_least(least: int) -> Callable[[str], int]:
+def _at_least(least: int, most: int | None = None) -> Callable[[str], int]:
     def parse(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = least - 1
-        if value < least:
-            raise ValueError(f"a whole number of {least} or more")
+        if value < least or (most is not None and value > most):
+            raise ValueError(f"a whole number of {least} or more" if most is None
+                             else f"a whole number from {least} to {most}")
         return value
 
     return parse
@@ -67,15 +68,21 @@ def _fraction(text: str) -> float:
     return value
 
 
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
+def _names(given: str | Sequence[str]) -> tuple[str, ...]:
+    listed = given.split(",") if isinstance(given, str) else given
+    names = tuple(name.strip() for name in listed if name.strip())
     if not names:
         raise ValueError("names separated by commas")
     return names
 
 
 def _sample(text: str) -> int | str:
-    return text if text in ("all", "default") else _at_least(1)(text)
+    if text in ("all", "default"):
+        return text
+    try:
+        return _at_least(1)(text)
+    except ValueError as error:
+        raise ValueError(f"{error}, 'all' or 'default'") from None
 
 
 def _location(text: str) -> str:
@@ -90,8 +97,8 @@ def _run_name(text: str) -> str:
     return text
 
 
-def _conf(text: str) -> tuple[str, ...]:
-    pairs = tuple(text.split("\n"))
+def _conf(given: str | Sequence[str]) -> tuple[str, ...]:
+    pairs = tuple(given.split("\n") if isinstance(given, str) else given)
     if not all(re.fullmatch(r"[\w.-]+=.*", pair, re.DOTALL) for pair in pairs):
         raise ValueError("KEY=VALUE")
     return pairs
@@ -125,7 +132,7 @@ class Settings:
     export_intermediate: bool = setting(False, "also write images, descriptors and words per image as tables", _flag)
     min_partitions: int = setting(1, "at least this many partitions, where there are as many pictures",
                                   _at_least(1), metavar="N")
-    seed: int = setting(123, "seed of every draw", _at_least(0), metavar="N")
+    seed: int = setting(123, "seed of every draw", _at_least(0, 2**63 - 1), metavar="N")
     max_bad_fraction: float = setting(0.5, "fail when more than this part of the pictures is unusable",
                                       _fraction, metavar="F")
     cache: str | None = setting(None, "keep descriptors here, for later runs", _location, metavar="URI")
@@ -155,9 +162,9 @@ class Settings:
 
 
 def hide_secret(pair: str) -> str:
-    """`KEY=VALUE` with the value hidden where the key names a secret."""
+    """`KEY=VALUE` with the value hidden where the key or something in the value names a secret."""
     key, _, _ = pair.partition("=")
-    return f"{key}=***" if _SECRET.search(key) else pair
+    return f"{key}=***" if _SECRET.search(pair) else pair
 
 
 def flag_name(name: str) -> str:
@@ -202,14 +209,19 @@ def _from_file(path: str, known: Mapping[str, Field[Any]]) -> dict[str, tuple[st
 
 
 def _parse(spec: Field[Any], source: str, raw: Any) -> Any:
-    if isinstance(raw, list):
-        raw = ("\n" if spec.metadata["repeat"] else ",").join(str(item) for item in raw)
-    text = str(raw)
-    choices = spec.metadata["choices"]
+    """The value of one setting. `raw` is text, or from a file whatever TOML has: numbers, true and false, lists."""
+    choices, parse = spec.metadata["choices"], spec.metadata["parse"]
+    text = " ".join(map(str, raw)) if isinstance(raw, list) else str(raw)
     if choices and text not in choices:
         raise UsageError(f"{source} is '{text}': choose one of {', '.join(choices)}.")
     try:
-        return spec.metadata["parse"](text)
+        if isinstance(raw, list):
+            if parse not in (_names, _conf) or not all(isinstance(item, str) for item in raw):
+                raise ValueError("a list of texts" if parse in (_names, _conf) else "one value, not a list")
+            return parse(raw)
+        if not isinstance(raw, str | int | float) or (isinstance(raw, bool) and parse is not _flag):
+            raise ValueError("text in quotes" if parse in (str, _location, _run_name) else "text or a number")
+        return parse(text)
     except ValueError as error:
         raise UsageError(f"{source} is '{text.replace(chr(10), ' ')}': it must be {error}.") from None
 
@@ -224,6 +236,10 @@ def _complete(values: dict[str, Any]) -> Settings:
     if settings["components"] > settings["words"]:
         raise UsageError(f"--components {settings['components']} is more than --words {settings['words']}: "
                          "there are at most as many components as words.")
+    sample = settings["vocabulary_sample"]
+    if isinstance(sample, int) and sample < settings["words"]:
+        raise UsageError(f"--vocabulary-sample {sample} is less than --words {settings['words']}: a word needs a "
+                         "descriptor, better a thousand.")
     if settings["data"] and (settings["train"] or settings["test"]):
         raise UsageError("--data is given together with --train or --test: give either --data, or --train and --test.")
     if bool(settings["train"]) != bool(settings["test"]):
