@@ -215,15 +215,20 @@ def _parse(spec: Field[Any], source: str, raw: Any) -> Any:
     if choices and text not in choices:
         raise UsageError(f"{source} is '{text}': choose one of {', '.join(choices)}.")
     try:
-        if isinstance(raw, list):
-            if parse not in (_names, _conf) or not all(isinstance(item, str) for item in raw):
-                raise ValueError("a list of texts" if parse in (_names, _conf) else "one value, not a list")
-            return parse(raw)
-        if not isinstance(raw, str | int | float) or (isinstance(raw, bool) and parse is not _flag):
-            raise ValueError("text in quotes" if parse in (str, _location, _run_name) else "text or a number")
-        return parse(text)
+        _check_kind(raw, parse)
+        return parse(raw if isinstance(raw, list) else text)
     except ValueError as error:
         raise UsageError(f"{source} is '{text.replace(chr(10), ' ')}': it must be {error}.") from None
+
+
+def _check_kind(raw: Any, parse: Callable[[Any], Any]) -> None:
+    if isinstance(raw, list):
+        if parse not in (_names, _conf):
+            raise ValueError("one value, not a list")
+        if not all(isinstance(item, str) for item in raw):
+            raise ValueError("a list of texts")
+    elif not isinstance(raw, str | int | float) or (isinstance(raw, bool) and parse is not _flag):
+        raise ValueError("text in quotes" if parse in (str, _location, _run_name) else "text or a number")
 
 
 def _complete(values: dict[str, Any]) -> Settings:
