@@ -1,0 +1,270 @@
+import json
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+
+import pytest
+
+from job.errors import UsageError
+from job.imaging.descriptors import DESCRIPTORS
+from job.settings import DESCRIPTOR_NAMES, PRESETS, Settings, flag_name, resolve
+
+
+@pytest.fixture
+def file(tmp_path: Path):
+    """Writes a settings file; its path."""
+
+    def write(content: str) -> str:
+        path = tmp_path / "fruits.toml"
+        path.write_text(content, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+def refused(flags=None, environment=None) -> str:
+    """The sentence with which these are refused."""
+    with pytest.raises(UsageError) as caught:
+        resolve(flags or {}, environment or {})
+    assert caught.value.exit_code == 2
+    assert "\n" not in caught.value.message
+    assert caught.value.message.endswith(".")
+    return caught.value.message
+
+
+# ---- where a value comes from
+
+
+def test_without_anything_given_it_is_the_best_preset():
+    settings = resolve({}, {})
+    assert (settings.preset, settings.descriptor, settings.words, settings.classifier) == (
+        "accurate", "rootsift", 500, "logistic")
+    assert settings.components == 350
+    assert (settings.out, settings.seed, settings.min_partitions, settings.no_classify) == ("out", 123, 1, False)
+
+
+def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_preset_which_beats_the_default(file):
+    layers = [({"words": "11"}, {"FRUITS_WORDS": "12"}, "words = 13\n"),
+              ({}, {"FRUITS_WORDS": "12"}, "words = 13\n"),
+              ({}, {}, "words = 13\n"),
+              ({}, {}, "")]
+    found = [resolve({"preset": "fast", "config": file(content), **flags}, environment).words
+             for flags, environment, content in layers]
+    assert found == [11, 12, 13, PRESETS["fast"]["words"]]
+    assert [resolve(flags, environment).seed for flags, environment in (
+        ({"seed": "1"}, {"FRUITS_SEED": "2"}), ({}, {"FRUITS_SEED": "2"}), ({}, {}))] == [1, 2, 123]
+
+
+def test_a_preset_named_by_the_environment_or_the_file_counts_as_well(file):
+    assert resolve({}, {"FRUITS_PRESET": "reference"}).classifier == "mlp"
+    assert resolve({"config": file('preset = "reference"')}, {}).descriptor == "sift"
+    assert resolve({"preset": "fast", "config": file('preset = "reference"')}, {}).descriptor == "orb"
+
+
+def test_a_flag_that_is_not_given_hides_nothing():
+    assert resolve({"words": None, "no_classify": None}, {"FRUITS_WORDS": "40", "FRUITS_NO_CLASSIFY": "1"}) == resolve(
+        {"words": "40", "no_classify": "true"}, {})
+
+
+def test_a_value_that_a_stronger_one_hides_is_not_looked_at():
+    assert resolve({"words": "30"}, {"FRUITS_WORDS": "many"}).words == 30
+
+
+def test_the_file_may_be_named_by_the_environment(file):
+    assert resolve({}, {"FRUITS_CONFIG": file("seed = 7")}).seed == 7
+
+
+def test_every_setting_can_come_from_each_place(file):
+    texts = {"data": "d", "train": "a", "test": "b", "out": "o", "categories": "A,B", "train_images": "30",
+             "test_images": "20", "preset": "fast", "descriptor": "surf", "words": "30", "components": "3",
+             "vocabulary_sample": "1000", "classifier": "mlp", "protocol": "standard", "no_classify": "true",
+             "export_intermediate": "yes", "min_partitions": "4", "seed": "9", "max_bad_fraction": "0.25",
+             "cache": "c", "event_log": "e", "run_name": "r", "public_read": "on", "master": "local[2]",
+             "conf": "spark.a=1", "wait_for_data": "5", "dry_run": "1", "debug": "TRUE"}
+    assert set(texts) == {spec.name for spec in fields(Settings)}
+    for name, text in texts.items():
+        others = {"train": {"test": "y"}, "test": {"train": "x"}}.get(name, {})
+        by_flag = resolve({**others, name: text}, {})
+        by_environment = resolve(others, {f"FRUITS_{name.upper()}": text})
+        by_file = resolve({**others, "config": file(f"{name.replace('_', '-')} = {json.dumps(text)}")}, {})
+        assert by_flag == by_environment == by_file, name
+        assert str(getattr(by_flag, name)) != str(next(f.default for f in fields(Settings) if f.name == name)) or (
+            name == "protocol"), name
+
+
+def test_booleans_of_the_environment_have_their_usual_words():
+    for text in ("1", "true", "True", "YES", "on"):
+        assert resolve({}, {"FRUITS_NO_CLASSIFY": text}).no_classify is True
+    for text in ("0", "false", "no", "OFF", ""):
+        assert resolve({}, {"FRUITS_NO_CLASSIFY": text}).no_classify is False
+
+
+def test_names_are_separated_by_commas_and_may_hold_spaces_and_accents():
+    expected = ("Apple Red 1", "Pêche", "Kiwi")
+    assert resolve({"categories": " Apple Red 1, Pêche ,Kiwi,"}, {}).categories == expected
+    assert resolve({}, {"FRUITS_CATEGORIES": "Apple Red 1,Pêche,Kiwi"}).categories == expected
+
+
+def test_a_file_has_numbers_booleans_and_lists_of_its_own(file):
+    found = resolve({"config": file("""
+        words = 40
+        max-bad-fraction = 0.1
+        no_classify = true
+        export-intermediate = false
+        categories = ["Apple Red 1", "Pêche, blanche"]
+        conf = ["spark.a=1,2", "spark.b=x=y"]
+    """)}, {})
+    assert (found.words, found.max_bad_fraction, found.no_classify, found.export_intermediate) == (40, 0.1, True, False)
+    assert found.categories == ("Apple Red 1", "Pêche, blanche")
+    assert found.spark_conf() == {"spark.a": "1,2", "spark.b": "x=y"}
+
+
+def test_spark_settings_may_be_repeated_and_the_last_of_a_key_wins():
+    found = resolve({"conf": ["spark.a=1", "spark.b=2,3", "spark.a=4"]}, {})
+    assert found.spark_conf() == {"spark.a": "4", "spark.b": "2,3"}
+    assert resolve({}, {"FRUITS_CONF": "spark.a=1\nspark.b=2,3"}).spark_conf() == {"spark.a": "1", "spark.b": "2,3"}
+
+
+def test_components_are_seven_tenths_of_the_words_as_the_prototype_rounds_them():
+    assert [resolve({"words": str(words)}, {}).components for words in (2, 3, 30, 50, 500)] == [
+        max(1, int(words - 0.3 * words)) for words in (2, 3, 30, 50, 500)] == [1, 2, 21, 35, 350]
+
+
+def test_the_reference_is_the_prototype():
+    found = resolve({"preset": "reference"}, {})
+    assert (found.descriptor, found.words, found.components, found.vocabulary_sample, found.classifier, found.seed) == (
+        "sift", 50, 35, "all", "mlp", 123)
+
+
+def test_the_descriptors_are_those_of_the_registry():
+    assert set(DESCRIPTOR_NAMES) == set(DESCRIPTORS)
+
+
+# ---- why a value is refused
+
+BAD = [
+    ("words", "0", "a whole number of 2 or more"),
+    ("words", "-5", "a whole number of 2 or more"),
+    ("words", "1", "a whole number of 2 or more"),
+    ("words", "3.5", "a whole number of 2 or more"),
+    ("words", "many", "a whole number of 2 or more"),
+    ("words", "", "a whole number of 2 or more"),
+    ("components", "0", "a whole number of 1 or more"),
+    ("train_images", "-1", "a whole number of 1 or more"),
+    ("test_images", "0", "a whole number of 1 or more"),
+    ("min_partitions", "-18", "a whole number of 1 or more"),
+    ("seed", "-1", "a whole number from 0 to"),
+    ("seed", str(2**63), "a whole number from 0 to"),
+    ("vocabulary_sample", "some", "a whole number of 1 or more, 'all' or 'default'"),
+    ("vocabulary_sample", "0", "a whole number of 1 or more, 'all' or 'default'"),
+    ("max_bad_fraction", "1.5", "a number from 0 to 1"),
+    ("max_bad_fraction", "-0.1", "a number from 0 to 1"),
+    ("max_bad_fraction", "nan", "a number from 0 to 1"),
+    ("max_bad_fraction", "half", "a number from 0 to 1"),
+    ("categories", " , ", "names separated by commas"),
+    ("data", " ", "a folder or an s3:// address"),
+    ("out", "", "a folder or an s3:// address"),
+    ("run_name", "../up", "letters, digits"),
+    ("run_name", "a b", "letters, digits"),
+    ("no_classify", "maybe", "true or false"),
+    ("conf", "spark.a", "KEY=VALUE"),
+    ("wait_for_data", "-1", "a whole number of 0 or more"),
+    ("preset", "best", "reference, accurate, fast"),
+    ("descriptor", "akaze", "sift, rootsift, orb, surf"),
+    ("classifier", "forest", "mlp, logistic"),
+    ("protocol", "none", "standard"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "allowed"), BAD)
+def test_a_bad_value_is_refused_with_where_it_came_from_what_it_is_and_what_it_may_be(name, value, allowed, file):
+    by_flag = refused({name: value})
+    by_environment = refused({}, {f"FRUITS_{name.upper()}": value})
+    by_file = refused({"config": file(f"{name} = {json.dumps(value)}")})
+    path = file("")
+    for sentence, source in ((by_flag, flag_name(name)), (by_environment, f"FRUITS_{name.upper()}"),
+                             (by_file, f"'{name}' in {path}")):
+        assert sentence.startswith(f"{source} is '{value}': ")
+        assert allowed in sentence
+
+
+@pytest.mark.parametrize("content", ["words = 3.5", "words = true", "words = [1, 2]", "out = {a = 1}", "out = true",
+                                     "[words]\nk = 3", "words = {}", "out = 1979-05-27", "categories = [1, 2]",
+                                     "categories = [[]]", "conf = [1]", "no_classify = 2", "seed = [3]"])
+def test_a_value_of_another_kind_in_a_file_is_refused(content, file):
+    assert f"'{content.split()[0].strip('[]')}' in" in refused({"config": file(content)})
+
+
+def test_an_unknown_key_of_a_file_is_named(file):
+    sentence = refused({"config": file("wordz = 3")})
+    assert "'wordz'" in sentence
+    assert file("") in sentence
+    assert "--help" in sentence
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path):
+    assert str(tmp_path / "no.toml") in refused({"config": str(tmp_path / "no.toml")})
+    assert str(tmp_path) in refused({"config": str(tmp_path)})
+
+
+@pytest.mark.parametrize("content", ["words == 3", "words = ", "[", "words = 3\nwords = 4"])
+def test_a_file_that_is_no_toml_is_named(content, file):
+    assert file(content) in refused({"config": file(content)})
+
+
+def test_a_file_in_another_encoding_is_named(tmp_path: Path):
+    path = tmp_path / "latin.toml"
+    path.write_bytes('categories = "Pêche"'.encode("latin-1"))
+    assert str(path) in refused({"config": str(path)})
+
+
+def test_there_are_no_more_components_than_words():
+    sentence = refused({"words": "30", "components": "31"})
+    assert "31" in sentence
+    assert "30" in sentence
+    assert resolve({"words": "30", "components": "30"}, {}).components == 30
+
+
+def test_a_vocabulary_is_not_drawn_from_fewer_descriptors_than_words():
+    sentence = refused({"words": "30", "vocabulary_sample": "29"})
+    assert "--vocabulary-sample 29" in sentence
+    assert "--words 30" in sentence
+
+
+@pytest.mark.parametrize("other", ["train", "test"])
+def test_data_goes_with_neither_train_nor_test(other):
+    sentence = refused({"data": "a", other: "b"})
+    assert "--data" in sentence
+    assert "--train" in sentence
+
+
+@pytest.mark.parametrize(("given", "missing"), [("train", "--test"), ("test", "--train")])
+def test_train_and_test_go_together(given, missing):
+    assert refused({given: "a"}).startswith(f"{missing} is missing")
+
+
+# ---- what is shown
+
+
+def test_settings_can_be_shown_as_json():
+    shown = json.loads(json.dumps(resolve({"categories": "A,B", "conf": ["spark.a=1"]}, {}).public()))
+    assert set(shown) == {spec.name for spec in fields(Settings)}
+    assert shown["categories"] == ["A", "B"]
+    assert shown["conf"] == ["spark.a=1"]
+
+
+@pytest.mark.parametrize("key", ["spark.hadoop.fs.s3a.secret.key", "spark.hadoop.fs.s3a.access.key", "my.PASSWORD",
+                                 "spark.hadoop.fs.s3a.session.token", "spark.ssl.keyPassword", "x.credentials"])
+def test_secrets_are_hidden(key):
+    shown = resolve({"conf": [f"{key}=hush=hush"]}, {})
+    assert shown.public()["conf"] == [f"{key}=***"]
+    assert shown.spark_conf() == {key: "hush=hush"}
+
+
+def test_a_secret_inside_of_a_value_is_hidden_as_well():
+    options = "spark.driver.extraJavaOptions=-Djavax.net.ssl.keyStorePassword=hush"
+    assert "hush" not in str(resolve({"conf": [options]}, {}).public())
+
+
+def test_settings_do_not_change():
+    with pytest.raises(FrozenInstanceError):
+        resolve({}, {}).words = 3  # type: ignore[misc]
