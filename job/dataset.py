@@ -126,14 +126,14 @@ def choose(images: Images, wanted: int | None) -> Images:
 
 
 def _even_shares(counts: dict[str, int], wanted: int) -> dict[str, int]:
-    shares = dict.fromkeys(counts, 0)
-    while wanted and (open_ := [name for name in counts if shares[name] < counts[name]]):
-        each, rest = divmod(wanted, len(open_))
-        for place, name in enumerate(open_):
-            more = min(each + (place < rest), counts[name] - shares[name])
-            shares[name] += more
-            wanted -= more
-    return shares
+    """Level the categories: each gives so many or all it has, and the first ones with more to give one more."""
+    low, high = 0, wanted
+    while low < high:
+        level = (low + high + 1) // 2
+        low, high = (level, high) if sum(min(n, level) for n in counts.values()) <= wanted else (low, level - 1)
+    shares = {name: min(n, low) for name, n in counts.items()}
+    more = [name for name, n in counts.items() if n > low][: wanted - sum(shares.values())]
+    return {name: share + (name in more) for name, share in shares.items()}
 
 
 def partitions(pictures: int, size: int, cores: int, least: int = 1) -> int:

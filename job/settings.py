@@ -70,7 +70,7 @@ def _fraction(text: str) -> float:
 
 def _names(given: str | Sequence[str]) -> tuple[str, ...]:
     listed = given.split(",") if isinstance(given, str) else given
-    names = tuple(name.strip() for name in listed if name.strip())
+    names = tuple(dict.fromkeys(name.strip() for name in listed if name.strip()))
     if not names:
         raise ValueError("names separated by commas")
     return names
