@@ -1,0 +1,273 @@
+import hashlib
+import itertools
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from job import dataset
+from job.dataset import Images, choose, partitions, shards
+from job.errors import UserError
+from job.settings import resolve
+
+ODD_NAMES = ["Training/Pêche, blanche/é à 0, \"1\".jpg", "Training/Apple Red 1/a b+c%20.JPEG", "Training/🍎/x.png",
+             "Test/Pêche, blanche/1.jpg", "Test/Apple Red 1/ü.jpg", "Test/🍎/y.Jpg"]
+
+
+def images(sizes_by_category: dict[str, list[int]], split: str = "train") -> Images:
+    rows = sorted((f"Training/{cat}/{number}_100.jpg", cat, size)
+                  for cat, sizes in sizes_by_category.items() for number, size in enumerate(sizes))
+    names, cats, sizes = (list(column) for column in zip(*rows, strict=True))
+    return Images(split, "/data", pa.table({"ima": names, "cat": cats, "size": pa.array(sizes, pa.int64())}))
+
+
+def even(categories: int, each: int, size: int = 4000) -> Images:
+    return images({f"Cat {number:03}": [size] * each for number in range(categories)})
+
+
+def names(found: Images) -> set[str]:
+    return set(found.table["ima"].to_pylist())
+
+
+@pytest.fixture
+def tree(tmp_path: Path):
+    """Writes files of one byte; the folder they are in."""
+
+    def write(*paths: str) -> str:
+        for path in paths:
+            file = tmp_path / "data" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"x")
+        return str(tmp_path / "data")
+
+    (tmp_path / "data").mkdir()
+    return write
+
+
+def listed(root: str, split: str = "train", **settings: str) -> Images:
+    return dataset.listing(resolve(settings, {}), root, split)
+
+
+def refused(root: str | None, split: str = "train", **settings: str) -> str:
+    with pytest.raises(UserError) as caught:
+        dataset.listing(resolve(settings, {}), root, split)
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+# ---- listing
+
+
+def test_the_category_is_the_parent_folder_and_the_name_is_relative_to_the_root(tree):
+    root = tree(*ODD_NAMES, "Training/readme.txt", "Training/🍎/notes.txt")
+    for split, folder in (("train", "Training"), ("test", "Test")):
+        found = listed(root, split)
+        expected = sorted(name for name in ODD_NAMES if name.startswith(folder))
+        assert found.root == root
+        assert found.table["ima"].to_pylist() == expected
+        assert found.table["cat"].to_pylist() == [name.split("/")[1] for name in expected]
+        assert found.table["size"].to_pylist() == [1, 1, 1]
+        assert found.categories() == {"Apple Red 1": 1, "Pêche, blanche": 1, "🍎": 1}
+        assert list(found.categories()) == sorted(found.categories())
+
+
+def test_each_split_may_have_an_address_of_its_own(tree):
+    root = tree("a/Lemon/1.jpg", "a/Kiwi/2.jpg", "b/Lemon/3.jpg")
+    settings = {"train": f"{root}/a", "test": f"{root}/b"}
+    assert names(listed("", "train", **settings)) == {"Kiwi/2.jpg", "Lemon/1.jpg"}
+    found = listed("", "test", **settings)
+    assert found.root == f"{root}/b"
+    assert found.categories() == {"Lemon": 1}
+
+
+def test_only_the_categories_asked_for_are_listed_and_each_once(tree):
+    root = tree("Training/A/1.jpg", "Training/B/1.jpg", "Training/B C/1.jpg")
+    found = listed(root, categories="B C,A,B C").table["ima"].to_pylist()
+    assert found == ["Training/A/1.jpg", "Training/B C/1.jpg"]
+
+
+def test_a_category_that_is_not_there_is_named_with_those_that_are(tree):
+    sentence = refused(tree("Training/A/1.jpg", "Training/B/1.jpg"), categories="A,Z")
+    assert "'Z'" in sentence
+    assert "A, B" in sentence
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path):
+    assert str(tmp_path / "none") in refused(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_folder_without_training_or_test_is_told_what_is_expected(split, tree):
+    sentence = refused(tree("Other/A/1.jpg"), split)
+    assert f"'{dataset.FOLDERS[split]}/'" in sentence
+    assert "--train" in sentence
+
+
+def test_a_folder_without_pictures_is_named(tree):
+    root = tree("Training/A/1.txt")
+    assert f"'{root}/Training'" in refused(root)
+
+
+def test_a_picture_outside_of_a_category_is_named(tree):
+    assert "'Training/stray.jpg'" in refused(tree("Training/A/1.jpg", "Training/stray.jpg"))
+
+
+def test_the_digest_changes_with_names_and_sizes_and_nothing_else():
+    digests = {images(content).digest() for content in (
+        {"A": [1, 2], "B": [3]}, {"B": [3], "A": [1, 2]}, {"A": [1, 2], "B": [4]}, {"A": [1, 2], "C": [3]})}
+    assert len(digests) == 3
+
+
+# ---- what can be classified
+
+
+def check(train: Images, test: Images, **settings: str) -> None:
+    dataset.check_categories({"train": train, "test": test}, resolve(settings, {}))
+
+
+def test_one_category_can_not_be_classified_but_described():
+    with pytest.raises(UserError, match="'A'.*--no-classify"):
+        check(images({"A": [1]}), images({"A": [1]}))
+    check(images({"A": [1]}), images({"A": [1]}), no_classify="true")
+
+
+def test_a_category_without_training_pictures_is_named():
+    with pytest.raises(UserError, match="'C'.*no training pictures"):
+        check(images({"A": [1], "B": [1]}), images({"A": [1], "C": [1]}))
+
+
+def test_a_category_without_test_pictures_is_no_fault():
+    check(images({"A": [1], "B": [1]}), images({"A": [1]}))
+
+
+# ---- a part of the pictures
+
+
+@pytest.mark.parametrize("wanted", [1, 2, 3, 5, 30, 31, 32, 299])
+def test_a_choice_is_spread_evenly_over_the_categories(wanted):
+    found = choose(even(3, 100), wanted)
+    counts = [found.categories().get(f"Cat {number:03}", 0) for number in range(3)]
+    assert sum(counts) == wanted
+    assert max(counts) - min(counts) <= 1
+
+
+def test_small_categories_give_all_they_have_and_the_others_share_the_rest():
+    whole = images({"A": [1], "B": [1] * 10, "C": [1] * 10, "D": [1] * 4})
+    for wanted in range(1, 25):
+        counts = choose(whole, wanted).categories()
+        assert sum(counts.values()) == wanted
+        shares = [counts.get(cat, 0) for cat in "ABCD"]
+        full = [1, 10, 10, 4]
+        spare = [share for share, most in zip(shares, full, strict=True) if share < most]
+        # whoever has more to give is within one of the largest share
+        assert all(max(shares) - share <= 1 for share in spare), shares
+
+
+def test_a_smaller_choice_is_part_of_a_larger_one():
+    whole = images({"A": [1] * 2, "B": [1] * 40, "C": [1] * 7, "D": [1] * 30})
+    chosen = [names(choose(whole, wanted)) for wanted in range(1, 80)]
+    assert all(smaller < larger for smaller, larger in itertools.pairwise(chosen))
+
+
+def test_the_choice_is_the_same_every_time_and_by_the_hash_of_the_name():
+    found = choose(even(1, 200), 20)
+    by_hash = sorted(even(1, 200).table["ima"].to_pylist(),
+                     key=lambda name: hashlib.blake2b(name.encode(), digest_size=8).digest())
+    assert names(found) == set(by_hash[:20])
+    assert found.table["ima"].to_pylist() == sorted(by_hash[:20])
+
+
+def test_pictures_that_are_added_leave_the_choice_of_other_categories_alone():
+    before, after = images({"A": [1] * 50, "B": [1] * 50}), images({"A": [1] * 50, "B": [1] * 80})
+    chosen = [{name for name in names(choose(whole, 20)) if "/A/" in name} for whole in (before, after)]
+    assert chosen[0] == chosen[1]
+
+
+@pytest.mark.parametrize("wanted", [None, 300, 301, 10**12])
+def test_all_are_taken_when_there_are_no_more(wanted):
+    assert names(choose(even(3, 100), wanted)) == names(even(3, 100))
+
+
+# ---- partitions
+
+
+@pytest.mark.parametrize(
+    ("pictures", "cores", "least", "expected"),
+    [
+        (5, 4, 1, 4),
+        (5, 16, 1, 5),
+        (5, 4, 18, 5),
+        (1, 4, 1, 1),
+        (876, 4, 1, 4),
+        (876, 8, 18, 24),
+        (876, 1, 3, 3),
+        (876, 1, 17, 17),
+        (876, 16, 1, 16),
+        (20_000, 4, 1, 64),
+        (20_000, 64, 1, 64),
+        (20_000, 48, 1, 96),
+        (10_000_000, 4, 1, 10_000),
+        (10_000_000, 1000, 1, 10_000),
+        (10_000_000, 4, 20_000, 20_000),
+    ],
+)
+def test_partitions_follow_pictures_cores_and_the_least_asked_for(pictures, cores, least, expected):
+    assert partitions(pictures, pictures * 5500, cores, least) == expected
+
+
+def test_partitions_are_never_more_than_pictures_nor_less_than_one_nor_less_than_the_cores():
+    for pictures, size, cores, least in itertools.product((1, 5, 876, 20_000), (0, 100, 5500, 4_000_000), (1, 3, 16),
+                                                          (1, 18)):
+        count = partitions(pictures, pictures * size, cores, least)
+        assert min(pictures, max(cores, least)) <= count <= pictures
+
+
+def test_large_pictures_make_more_partitions_than_small_ones():
+    assert partitions(876, 876 * 4_000_000, 4) > 100 * partitions(876, 876 * 5500, 4)
+
+
+# ---- shards
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 17, 64])
+def test_every_picture_is_in_one_shard_and_in_one_only(count):
+    whole = even(10, 100)
+    found = shards(whole, count, seed=123)
+    assert len(found) == count
+    assert Counter(name for part in found for name in part["ima"].to_pylist()) == Counter(names(whole))
+    rows = {(row["ima"], row["cat"], row["size"]) for part in found for row in part.to_pylist()}
+    assert rows == {(row["ima"], row["cat"], row["size"]) for row in whole.table.to_pylist()}
+
+
+def test_shards_are_balanced_by_bytes():
+    random = np.random.default_rng(1)
+    sizes = {f"C{number}": np.rint(random.lognormal(9, 1.2, 2000)).astype(int).tolist() for number in range(10)}
+    for count in (4, 16, 64):
+        loads = np.array([sum(part["size"].to_pylist()) for part in shards(images(sizes), count, seed=123)])
+        assert loads.max() < 1.15 * loads.mean()
+        assert loads.min() > 0.85 * loads.mean()
+
+
+def test_each_shard_has_some_of_every_category():
+    for part in shards(even(5, 200), 8, seed=123):
+        assert len(set(part["cat"].to_pylist())) == 5
+
+
+def test_shards_are_the_same_every_time_and_others_with_another_seed():
+    once, again, other = (shards(even(3, 50), 4, seed) for seed in (1, 1, 2))
+    assert once == again
+    assert once != other
+
+
+@pytest.mark.parametrize("count", [2, 5, 10])
+def test_one_giant_among_dwarfs_loses_nothing(count):
+    whole = images({"A": [10**9, *[100] * 9]})
+    found = shards(whole, count, seed=123)
+    assert all(part.num_rows for part in found)
+    assert sorted(name for part in found for name in part["ima"].to_pylist()) == sorted(names(whole))
+
+
+def test_empty_files_are_in_a_shard_as_well():
+    assert sum(part.num_rows for part in shards(images({"A": [0] * 9}), 3, seed=1)) == 9
