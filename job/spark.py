@@ -192,8 +192,7 @@ class Jvm:
         """End the JVM. Where it makes its class archive, wait for it, and keep it if a whole run has `worked`: one that
         ended early has loaded few classes."""
         atexit.unregister(self.stop)
-        for name in ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET"):
-            os.environ.pop(name, None)
+        _forget_connection()
         if self._process.stdin:
             with suppress(OSError):
                 self._process.stdin.close()
@@ -263,6 +262,8 @@ def session(plan: Plan, jvm: Jvm | None) -> "Iterator[SparkSession]":
     if jvm is not None:
         jvm.connect()
     context = SparkContext(conf=SparkConf().setAll(list(conf.items())))
+    if jvm is not None:
+        _forget_connection()
     spark = SparkSession(context)
     worked = False
     try:
@@ -274,6 +275,12 @@ def session(plan: Plan, jvm: Jvm | None) -> "Iterator[SparkSession]":
         if jvm is not None:
             _forget_gateway()
             jvm.stop(worked=worked)
+
+
+def _forget_connection() -> None:
+    """Once connected: a command that this process starts must not take this JVM for spark-submit's."""
+    for name in ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET"):
+        os.environ.pop(name, None)
 
 
 def _forget_gateway() -> None:
