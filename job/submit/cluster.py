@@ -1,6 +1,7 @@
 """The cluster as `submit` and `doctor` see it: documents in the form of `kubectl -o json`, faults as sentences."""
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,8 +38,13 @@ class Operator(NamedTuple):
 
 def configured() -> bool:
     """Whether this machine knows a cluster: by a kubeconfig, or because it is a pod."""
+    return _kubeconfig() is not None or _IN_CLUSTER.is_file()
+
+
+def _kubeconfig() -> str | None:
+    """The kubeconfig files, separated as on a PATH; None when none of them is there."""
     files = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
-    return any(Path(file).expanduser().is_file() for file in files.split(os.pathsep) if file) or _IN_CLUSTER.is_file()
+    return files if any(Path(file).expanduser().is_file() for file in files.split(os.pathsep) if file) else None
 
 
 def connect() -> "Cluster":
@@ -49,13 +55,18 @@ def connect() -> "Cluster":
         raise UserError(f"No cluster is known here, {where}: set KUBECONFIG to the file that kubectl uses.")
     from kubernetes import client, config
 
-    configuration = client.Configuration()
-    load: Any = config.load_config
+    configuration, files = client.Configuration(), _kubeconfig()
+    from_file: Any = config.load_kube_config
+    in_cluster: Any = config.load_incluster_config
     try:
-        load(client_configuration=configuration)
+        if files:  # named here, as the client reads KUBECONFIG once, when it is imported
+            from_file(config_file=files, client_configuration=configuration, persist_config=False)
+        else:
+            in_cluster(client_configuration=configuration)
     except (config.ConfigException, OSError, ValueError) as error:
         raise UserError(f"The kubeconfig can't be used: {_flat(error)}; `kubectl config view` shows it.") from error
     configuration.retries = 1
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # each retry would be a line
     return Cluster(client.ApiClient(configuration))
 
 

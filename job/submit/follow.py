@@ -64,7 +64,7 @@ class Follower:
                     self._check(now)
                 if time.monotonic() - begun > self.total:
                     state = now.state if now else "unknown"
-                    raise StuckError(f"The job did not end within {self.total:.0f} s, it is {state or 'new'}: give it "
+                    raise StuckError(f"The job did not end within {self.total:g} s, it is {state or 'new'}: give it "
                                      "longer (--wait-timeout).")
                 time.sleep(_POLL)
         finally:
