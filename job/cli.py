@@ -84,7 +84,10 @@ def _add_arguments(name: str, command: argparse.ArgumentParser) -> None:
 
 def _count(least: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        value = int(text) if text.lstrip("-").isdigit() else least - 1
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
         if value < least:
             raise argparse.ArgumentTypeError(f"'{text}' must be a whole number of {least} or more")
         return value
@@ -128,12 +131,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _dry_run(settings: Settings) -> int:
-    from job import pipeline
+    from job import pipeline, spark
     from job.report.console import Console
 
     console = Console()
     console.start(settings.run_name or "(the UTC time)", settings.public())
-    for row in pipeline.plan(settings, _data(settings), os.cpu_count() or 1):
+    for row in pipeline.plan(settings, _data(settings), spark.planned_cores(settings)):
         console.step("plan", row.pop("split"), row)
     stages = ["DescriptorExtractor", "VisualVocabulary", "PrincipalComponents", "CategoryIndexer",
               *([] if settings.no_classify else ["CategoryClassifier"])]
@@ -163,10 +166,18 @@ def _data(settings: Settings) -> str | None:
 def _sample(arguments: argparse.Namespace) -> int:
     from job.imaging import sample
 
-    written = sample.write_sample(arguments.folder, categories=arguments.categories,
-                                  train_images=arguments.train_images, test_images=arguments.test_images,
-                                  seed=arguments.seed)
-    print(f"{written} in {arguments.folder}")  # noqa: T201  (the command's answer)
+    try:
+        done = sample.write_sample(arguments.folder, categories=arguments.categories,
+                                   train_images=arguments.train_images, test_images=arguments.test_images,
+                                   seed=arguments.seed)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    except OSError as error:
+        raise UserError(f"'{error.filename or arguments.folder}' can't be written ({error.strerror}): choose another "
+                        "folder.") from error
+    there = f"; {done.unchanged} were there already" if done.written and done.unchanged else ""
+    print(f"{done.written} pictures written to {arguments.folder}{there}." if done.written else  # noqa: T201  (the command's answer)
+          f"All {done.unchanged} pictures are in {arguments.folder} already.")
     return DONE
 
 
@@ -227,7 +238,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     cause: Exception | None = None
     debug = "--debug" in arguments or os.environ.get("FRUITS_DEBUG", "").lower() in ("1", "true", "yes", "on")
     try:
-        parsed = parser().parse_args(arguments)
+        parsed, unknown = parser().parse_known_args(arguments)
+        if unknown:
+            raise UsageError(f"Unknown option '{unknown[0]}': see `fruits {parsed.command} --help`.")  # noqa: TRY301
         return int(parsed.function(parsed))
     except UserError as error:
         code, sentence, cause = error.exit_code, error.message, error

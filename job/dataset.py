@@ -109,10 +109,13 @@ def check_categories(splits: dict[str, Images], settings: Settings) -> None:
 def choose(images: Images, wanted: int | None) -> Images:
     """`wanted` pictures spread evenly over the categories: in each those with the lowest hash of their names, so that
     they are the same every time, and a smaller choice is part of a larger one. Categories too small for their share
-    give all they have."""
+    give all they have. Raises UserError when a category would have no training picture."""
     if wanted is None or wanted >= len(images):
         return images
     counts = images.categories()
+    if images.split == "train" and wanted < len(counts):
+        raise UserError(f"--train-images {wanted} is less than the {len(counts)} categories: a category needs a "
+                        "picture; raise it, or name fewer with --categories.")
     shares = _even_shares(counts, wanted)
     keep = np.zeros(len(images), bool)
     names, cats = images.table["ima"].to_pylist(), images.table["cat"].to_pylist()

@@ -86,7 +86,8 @@ def _sample(text: str) -> int | str:
 
 
 def _location(text: str) -> str:
-    if not text.strip():
+    scheme, separator, _ = text.partition("://")
+    if not text.strip() or (separator and scheme.lower() not in ("s3", "s3a", "s3n", "file")):
         raise ValueError("a folder or an s3:// address")
     return text
 

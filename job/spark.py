@@ -304,17 +304,31 @@ def uri(address: str) -> str:
 
 def total_cores(spark: "SparkSession") -> int:
     """Tasks that run at a time once all executors are there, from the configuration: executors register late."""
-    conf = spark.sparkContext.getConf()
+    conf = dict(spark.sparkContext.getConf().getAll())
+    return _cluster_cores(conf) or int(spark.sparkContext.defaultParallelism)
 
+
+def planned_cores(settings: Settings) -> int:
+    """The same before there is a session; as many as this machine has where a cluster decides."""
+    conf = {**_base(settings), **settings.spark_conf()}
+    here = os.cpu_count() or 1
+    local = re.fullmatch(r"local(?:\[(\d+|\*)(?:,\s*\d+)?\])?", conf.get("spark.master", "local[*]"))
+    if local:
+        return {None: 1, "*": here}.get(local[1]) or int(local[1])
+    return _cluster_cores(conf) or here
+
+
+def _cluster_cores(conf: Mapping[str, str]) -> int:
+    """Cores of all executors; 0 where Spark runs in this process alone."""
     def whole(key: str, default: int) -> int:
         return int(conf.get(key, str(default)) or default)
 
-    master = conf.get("spark.master", "") or ""
+    master = conf.get("spark.master", "")
     cluster = re.fullmatch(r"local-cluster\[\s*(\d+)\s*,\s*(\d+)\s*,.*\]", master)
     if cluster:
         return int(cluster[1]) * int(cluster[2])
     if master.startswith("local"):
-        return int(spark.sparkContext.defaultParallelism)
+        return 0
     executors = whole("spark.executor.instances", 2)
     if conf.get("spark.dynamicAllocation.enabled", "false") == "true":
         executors = max(executors, min(whole("spark.dynamicAllocation.maxExecutors", executors), 1000))
