@@ -12,7 +12,7 @@ from job.dataset import Images, choose, partitions, shards
 from job.errors import UserError
 from job.settings import resolve
 
-ODD_NAMES = ["Training/Pêche, blanche/é à 0, \"1\".jpg", "Training/Apple Red 1/a b+c%20.JPEG", "Training/🍎/x.png",
+ODD_NAMES = ['Training/Pêche, blanche/é à 0, "1".jpg', "Training/Apple Red 1/a b+c%20.JPEG", "Training/🍎/x.png",
              "Test/Pêche, blanche/1.jpg", "Test/Apple Red 1/ü.jpg", "Test/🍎/y.Jpg"]
 
 
@@ -23,8 +23,8 @@ def images(sizes_by_category: dict[str, list[int]], split: str = "train") -> Ima
     return Images(split, "/data", pa.table({"ima": names, "cat": cats, "size": pa.array(sizes, pa.int64())}))
 
 
-def even(categories: int, each: int, size: int = 4000) -> Images:
-    return images({f"Cat {number:03}": [size] * each for number in range(categories)})
+def even(categories: int, each: int, size: int = 4000, split: str = "train") -> Images:
+    return images({f"Cat {number:03}": [size] * each for number in range(categories)}, split)
 
 
 def names(found: Images) -> set[str]:
@@ -128,13 +128,13 @@ def check(train: Images, test: Images, **settings: str) -> None:
 
 
 def test_one_category_can_not_be_classified_but_described():
-    with pytest.raises(UserError, match="'A'.*--no-classify"):
+    with pytest.raises(UserError, match=r"'A'.*--no-classify"):
         check(images({"A": [1]}), images({"A": [1]}))
     check(images({"A": [1]}), images({"A": [1]}), no_classify="true")
 
 
 def test_a_category_without_training_pictures_is_named():
-    with pytest.raises(UserError, match="'C'.*no training pictures"):
+    with pytest.raises(UserError, match=r"'C'.*no training pictures"):
         check(images({"A": [1], "B": [1]}), images({"A": [1], "C": [1]}))
 
 
@@ -147,14 +147,14 @@ def test_a_category_without_test_pictures_is_no_fault():
 
 @pytest.mark.parametrize("wanted", [1, 2, 3, 5, 30, 31, 32, 299])
 def test_a_choice_is_spread_evenly_over_the_categories(wanted):
-    found = choose(even(3, 100), wanted)
+    found = choose(even(3, 100, split="test"), wanted)
     counts = [found.categories().get(f"Cat {number:03}", 0) for number in range(3)]
     assert sum(counts) == wanted
     assert max(counts) - min(counts) <= 1
 
 
 def test_small_categories_give_all_they_have_and_the_others_share_the_rest():
-    whole = images({"A": [1], "B": [1] * 10, "C": [1] * 10, "D": [1] * 4})
+    whole = images({"A": [1], "B": [1] * 10, "C": [1] * 10, "D": [1] * 4}, "test")
     for wanted in range(1, 25):
         counts = choose(whole, wanted).categories()
         assert sum(counts.values()) == wanted
@@ -166,9 +166,15 @@ def test_small_categories_give_all_they_have_and_the_others_share_the_rest():
 
 
 def test_a_smaller_choice_is_part_of_a_larger_one():
-    whole = images({"A": [1] * 2, "B": [1] * 40, "C": [1] * 7, "D": [1] * 30})
+    whole = images({"A": [1] * 2, "B": [1] * 40, "C": [1] * 7, "D": [1] * 30}, "test")
     chosen = [names(choose(whole, wanted)) for wanted in range(1, 80)]
     assert all(smaller < larger for smaller, larger in itertools.pairwise(chosen))
+
+
+def test_no_category_is_left_without_a_training_picture():
+    with pytest.raises(UserError, match=r"--train-images 2 .* 3 categories"):
+        choose(even(3, 100), 2)
+    assert choose(even(3, 100), 3).categories() == {"Cat 000": 1, "Cat 001": 1, "Cat 002": 1}
 
 
 def test_the_choice_is_the_same_every_time_and_by_the_hash_of_the_name():

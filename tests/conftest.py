@@ -1,0 +1,36 @@
+"""What tests of the pipeline share: generated pictures and one Spark session."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from running import Shared
+
+from job import spark as spark_session
+from job.imaging.sample import write_sample
+from job.settings import resolve
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generated pictures, not to be changed: three categories, 60 for training and 30 to test."""
+    folder = tmp_path_factory.mktemp("pictures") / "sample"
+    write_sample(folder, categories=3, train_images=60, test_images=30)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def spark() -> "Iterator[SparkSession]":
+    """The one session of this process, as the command starts it, on two cores."""
+    plan = spark_session.plan(resolve({"master": "local[2]"}, {}))
+    with spark_session.session(plan, spark_session.Jvm(plan)) as session:
+        yield session
+
+
+@pytest.fixture
+def shared(spark: "SparkSession", capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shared:
+    return Shared(spark, capsys, monkeypatch)
