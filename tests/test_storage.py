@@ -223,7 +223,17 @@ def test_a_run_whose_folder_was_taken_over_is_not_made_whole(tmp_path: Path):
     second.claim()  # same process: takes the first for dead
     with pytest.raises(UserError, match="Another run named 'one'"):
         first.finish({})
+    first.discard()
     second.finish({})
+
+
+def test_a_failed_run_leaves_nothing(tmp_path: Path):
+    (tmp_path / "other").mkdir()
+    run = RunFolder(str(tmp_path), "one")
+    run.claim()
+    run.write("a/b.csv", b"x")
+    run.discard()
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
 
 
 # ---- the object store's configuration

@@ -68,10 +68,10 @@ def explain(error: BaseException, uri: str, config: S3Config, verb: str) -> User
         return UserError(f"The bucket '{bucket}' is not in region '{config.region}': set AWS_REGION to the bucket's.")
     if code in {"AccessDenied", "AllAccessDisabled", "403", "401", "AccessDeniedException"}:
         return UserError(f"'{uri}' can't be {_done(verb)}: the credentials ({_source(config)}) have no right to.")
-    if isinstance(error, FileNotFoundError) and code in {"NoSuchKey", "404", ""}:
+    if verb == "read" and isinstance(error, FileNotFoundError) and code in {"NoSuchKey", "404", ""}:
         return UserError(f"'{uri}' is not there: check the address.")
-    if code in {"404", "405", "400", "501", "NotImplemented"}:
-        return UserError(f"What answers at {_where(config)} is no S3 store (status {code}): check AWS_ENDPOINT_URL.")
+    if code in {"404", "405", "400", "501", "NotImplemented"} or "invalid list response" in str(error):
+        return UserError(f"What answers at {_where(config)} is no S3 store: check AWS_ENDPOINT_URL.")
     if code in _OVERLOADED or (code.startswith("5") and len(code) == 3):
         return UserError(f"{config.place} is overloaded or not ready ({code}): try again later.")
     if _credentials_missing(error):

@@ -60,8 +60,7 @@ class RunFolder:
 
     def claim(self) -> None:
         """Takes the folder for this run. Raises UserError if it can't be written or is taken by another."""
-        self._refuse_if_taken()
-        if self._store.exists(self.uri(CLAIM)):  # of a dead attempt
+        if self._refuse_if_taken():
             self._store.delete_folder(self.root)
         if not self._store.create(self.uri(CLAIM), self._claim):
             raise self._taken()
@@ -85,28 +84,37 @@ class RunFolder:
 
         Raises UserError if the folder is no longer this run's: two attempts may both have found a third one dead.
         """
-        if self._store.read_bytes(self.uri(CLAIM)) != self._claim:
+        if not self._is_mine():
             raise self._taken()
         content = {**manifest, "files": [file._asdict() for file in self.files()]}
         self.write(MANIFEST, (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
         self._store.delete(self.uri(CLAIM))
 
     def discard(self) -> None:
-        """Removes all that this run has written: it failed. Other folders under `out` are left alone."""
-        self._store.delete_folder(self.root)
+        """Removes all that this run has written: it failed. Other runs and folders are left alone."""
+        if self._is_mine():
+            self._store.delete_folder(self.root)
 
-    def _refuse_if_taken(self) -> None:
-        if self._store.exists(self.uri(MANIFEST)):
+    def _is_mine(self) -> bool:
+        claim = self.uri(CLAIM)
+        return self._store.exists(claim) and self._store.read_bytes(claim) == self._claim
+
+    def _refuse_if_taken(self) -> bool:
+        """Whether a dead attempt has left something, which is the only thing that may be removed."""
+        found = set(self._store.walk(self.root))
+        if MANIFEST in found:
             raise UserError(
                 f"The run '{self.name}' is already in '{self.out}': choose another --run-name or another --out.", 2
             )
-        if self._store.exists(self.uri(CLAIM)):
+        if CLAIM in found:
             if not _is_dead(self._store.read_bytes(self.uri(CLAIM))):
                 raise self._taken()
-        elif next(iter(self._store.walk(self.root)), None) is not None:
+            return True
+        if found:
             raise UserError(
                 f"'{self.root}' is not empty and holds no run: choose another --run-name or another --out.", 2
             )
+        return False
 
     def _taken(self) -> UserError:
         return UserError(

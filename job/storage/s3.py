@@ -19,7 +19,7 @@ from obstore.exceptions import BaseError, InvalidPathError
 
 from job.errors import UserError
 from job.storage.clients import file_system, object_store
-from job.storage.config import s3_config
+from job.storage.config import S3Config, s3_config
 from job.storage.faults import explain, is_interrupted, s3_code
 from job.storage.types import LISTING, Fault
 from job.storage.uris import split_s3
@@ -30,18 +30,30 @@ _LISTING_THREADS = 16
 _LISTING_CHUNK = 10_000
 # With more folders than this, a listing per folder takes longer than one listing of their parents.
 _MOST_PREFIXES = 4_000
+_met: set[tuple[S3Config, str]] = set()
 _IS_IMAGE = r"(?i)\.(jpe?g|png)$"
 
 
 def check(uri: str) -> None:
     """Lists one key below `uri`; raises UserError within 15 s if that does not work: a wrong key, no such bucket."""
     bucket, key = split_s3(uri)
+    store = object_store(bucket, hasty=True)
     with explained(uri, "list"):
-        next(iter(obstore.list(object_store(bucket, hasty=True), key or None, chunk_size=1)), None)
+        if not next(iter(obstore.list(store, key or None, chunk_size=1)), None) and _answers_anything(store):
+            raise UserError(f"What answers at {s3_config().endpoint} is no S3 store: check AWS_ENDPOINT_URL.")
+
+
+def _meet(uri: str) -> None:
+    """Checks a bucket when this process asks something of it for the first time: later on, faults are waited for."""
+    place = (s3_config(), split_s3(uri)[0])
+    if place not in _met:
+        check(uri)
+        _met.add(place)
 
 
 def list_images(uri: str, prefix: str) -> pa.Table:
     """See `job.storage.list_images`. Two levels (`Training/`, its categories) are opened, then each is listed."""
+    _meet(uri)
     bucket, key = split_s3(uri)
     base = f"{key}/" if key else ""
     with explained(uri, "list"), ThreadPoolExecutor(_LISTING_THREADS) as pool:
@@ -61,6 +73,7 @@ def list_images(uri: str, prefix: str) -> pa.Table:
 
 def list_folders(uri: str, prefix: str) -> list[str]:
     """Names of the folders directly below, sorted."""
+    _meet(uri)
     bucket, key = split_s3(f"{uri}/{prefix}")
     with explained(uri, "list"):
         folders, _ = again(lambda: _open_folder(object_store(bucket), key))
@@ -76,12 +89,14 @@ def read_many(uri: str, names: Sequence[str], max_bytes: int, in_flight: int) ->
 
 def exists(uri: str) -> bool:
     """Whether there is an object of that key, or one below it."""
+    _meet(uri)
     with explained(uri, "read"):
         return bool(file_system().exists(_path(uri)))
 
 
 def read_bytes(uri: str) -> bytes:
     """The content of one object."""
+    _meet(uri)
     with explained(uri, "read"):
         return bytes(file_system().cat_file(_path(uri)))
 
@@ -137,10 +152,11 @@ def delete_folder(uri: str) -> None:
 
 def walk(uri: str) -> Iterator[str]:
     """Keys below `uri`, relative to it, without the empty objects that stand for folders."""
-    start = len(_path(uri)) + 1
+    start = f"{_path(uri)}/"
     with explained(uri, "list"):
-        found = file_system().find(_path(uri))
-    return iter([path[start:] for path in found if not path.endswith("/")])
+        found = file_system().find(start)
+    # where there is nothing, `find` may give the folder itself
+    return iter([path[len(start) :] for path in found if path.startswith(start) and not path.endswith("/")])
 
 
 def digest(uri: str) -> tuple[int, str]:
@@ -160,6 +176,7 @@ def digest(uri: str) -> tuple[int, str]:
 
 def probe(uri: str) -> None:
     """Writes and removes an object below `uri`; raises UserError within 15 s if that does not work."""
+    _meet(uri)
     bucket, key = split_s3(f"{uri}/.probe-{secrets.token_hex(6)}")
     with explained(uri, "write"):
         store = object_store(bucket, hasty=True)
@@ -198,6 +215,15 @@ def explained(uri: str, verb: str) -> Iterator[None]:
         if isinstance(error, BaseError | OSError | asyncio.TimeoutError) or "botocore" in type(error).__module__:
             raise explain(error, uri, s3_config(), verb) from error
         raise
+
+
+def _answers_anything(store: obstore.store.S3Store) -> bool:
+    """Whether an object of a name that nobody can know is found: a web page, whose HTML passes for an empty listing."""
+    try:
+        obstore.get(store, f"check-{secrets.token_hex(16)}")
+    except (BaseError, OSError) as error:
+        return s3_code(error) == "404" or "missing from response" in str(error)
+    return True
 
 
 def _path(uri: str) -> str:

@@ -86,7 +86,7 @@ class Server:
         if self.process is not None:
             self.process.terminate()
             try:
-                self.process.wait(10)
+                self.process.wait(2)  # idle connections may hold it longer
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

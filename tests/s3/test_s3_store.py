@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import obstore
 import pytest
@@ -233,6 +234,44 @@ def test_https_to_a_server_without_it_is_named(wrong: Callable[..., str], server
     assert f"The store at {endpoint} does not answer" in wrong(AWS_ENDPOINT_URL=endpoint)
 
 
+@pytest.mark.parametrize("status", [200, 404])
+def test_an_endpoint_that_is_no_s3_store_is_named(wrong: Callable[..., str], status: int):
+    class Website(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(b"<!DOCTYPE html><html><body>A web console</body></html>")
+
+        do_GET = do_PUT = do_HEAD = do_DELETE = answer
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Website) as website:
+        threading.Thread(target=website.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{website.server_port}"
+        assert wrong(AWS_ENDPOINT_URL=endpoint) == f"What answers at {endpoint} is no S3 store: check AWS_ENDPOINT_URL."
+        website.shutdown()
+
+
+def test_the_first_question_to_a_store_that_is_down_is_answered_soon(
+    server: Server, use: Callable[[dict[str, str]], None]
+):
+    for action in (storage.exists, storage.list_images, storage.list_folders, storage.read_bytes):
+        use(server.environment(f"http://127.0.0.1:{free_port()}"))
+        start = time.monotonic()
+        with pytest.raises(UserError, match="does not answer"):
+            action("s3://some-bucket/data")
+        assert time.monotonic() - start < 15
+
+
+def test_a_key_that_cannot_be_used_is_named(bucket: str, server: Server):
+    server.client().put_object(Bucket=bucket, Key="data/tab\t.jpg", Body=b"x")
+    with pytest.raises(UserError, match="a key that can't be used, with a control character or an empty folder name"):
+        storage.list_images(f"s3://{bucket}/data")
+
+
 def test_a_bucket_that_may_not_be_written_is_named_before_any_work(
     bucket: str, server: Server, use: Callable[[dict[str, str]], None]
 ):
@@ -294,8 +333,8 @@ def test_of_two_runs_of_one_name_at_the_same_time_one_gets_the_folder(bucket: st
         thread.start()
     for thread in threads:
         thread.join()
-    assert outcomes.count("mine") == 1
-    assert sum("Another run named 'one'" in outcome for outcome in outcomes) == 5
+    assert outcomes.count("mine") == 1, outcomes
+    assert sum("Another run named 'one'" in outcome for outcome in outcomes) == 5, outcomes
 
 
 def test_what_a_killed_attempt_left_is_removed_by_the_next_one_of_the_same_name(bucket: str):
