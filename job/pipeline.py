@@ -16,6 +16,7 @@ from job import cache, dataset, results, storage
 from job import spark as spark_session
 from job.errors import UserError
 from job.report.console import Console
+from job.report.html import Pictures
 from job.settings import Settings
 from job.tasks import TaskFigures, figures
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 SPLITS = ("train", "test")
-# Tables of more cells are written by Spark as Parquet, and not gathered in the driver for CSV.
+PREDICTED = ("prediction", "predicted_cat", "probability")
+# Bags of words of up to so many cells are gathered in the driver once they are counted: what follows is then numpy on
+# one table, without a job. Larger ones stay on the executors, and are written by Spark as Parquet.
 MOST_CELLS = 20_000_000
 
 
@@ -98,6 +101,7 @@ class Run:
         self.bag_rows: dict[str, tuple[pa.Table, NDArray[np.int32]] | None] = {}
         self.features: dict[str, tuple[pa.Table, NDArray[np.float64]] | None] = {}
         self.tables: dict[str, pa.Table] = {}
+        self.pictures = Pictures()
         self.stages: list[Any] = []
         self.cores = 0
         self.accuracy: float | None = None
@@ -220,7 +224,9 @@ class Run:
         frame, model = self.extracted[split].frame, self.stages[1]
         small = self.extracted[split].described * self.settings.words <= MOST_CELLS
         with self.clock.operation("assign_words", split, spark):
-            bags = model.transform(described(frame)).select("ima", "cat", "bag").persist()
+            # a pass over descriptors is short: one task a core, or for every 20,000 pictures of a large set
+            few = described(frame).coalesce(max(self.cores, self.extracted[split].described // 20_000))
+            bags = model.transform(few).select("ima", "cat", "bag").persist()
             rows = (bags if small else bags.select("ima")).toArrow()
         self.bags[split] = bags
         seconds = self.clock.last.seconds
@@ -236,14 +242,20 @@ class Run:
         from job.stages import CategoryIndexer, PrincipalComponents
 
         own = self.settings
-        small = self.extracted[split].described * own.components <= MOST_CELLS
+        categories = list(self.images["train"].categories())
         with self.clock.operation("reduce_dimensions", split, spark):
+            gathered = self.bag_rows[split]
             if split == "train":
-                self.stages += [PrincipalComponents(k=own.components).fit(self.bags["train"]),
-                                CategoryIndexer(categories=list(self.images["train"].categories()))]
-            features = self.stages[3].transform(self.stages[2].transform(self.bags[split]))
-            rows = features.select("ima", "cat", "label", "features").toArrow() if small else None
-            self.features[split] = results.matrix_rows(rows, "features", own.components) if rows is not None else None
+                estimator = PrincipalComponents(k=own.components)
+                self.stages += [estimator.fit(self.bags[split]) if gathered is None else
+                                estimator.fit_arrays(gathered[1]), CategoryIndexer(categories=categories)]
+            if gathered is None:
+                self.features[split] = None
+            else:
+                rows, bags = gathered
+                labels = np.searchsorted(np.array(categories), np.array(rows["cat"].to_pylist())).astype(np.float64)
+                self.features[split] = (rows.append_column("label", pa.array(labels)),
+                                        self.stages[2].transform_arrays(bags))
         self.console.step("reduce_dimensions", split, {"rows": self.extracted[split].described,
                                                        "components": own.components},
                           preview=results.preview(self.features[split]), seconds=self.clock.last.seconds)
@@ -268,11 +280,15 @@ class Run:
         from job.report import tables
 
         with self.clock.operation("evaluate", "test", spark):
-            frame = self.bags["test"]
-            for stage in self.stages[2:]:
-                frame = stage.transform(frame)
-            found = frame.select("ima", "cat", "label", "prediction", "predicted_cat", "probability").toArrow()
-            found = found.sort_by("ima")
+            known = self.features["test"]
+            if known is None:
+                frame = self.bags["test"]
+                for stage in self.stages[2:]:
+                    frame = stage.transform(frame)
+                found = frame.select("ima", "cat", "label", *PREDICTED).toArrow().sort_by("ima")
+            else:
+                columns = self.stages[-1].transform_arrays(known[1])
+                found = pa.Table.from_arrays([*known[0].columns, *columns], [*known[0].column_names, *PREDICTED])
             labels, predicted = (found[name].to_numpy().astype(np.int64) for name in ("label", "prediction"))
             names = list(self.images["train"].categories())
             self.accuracy = float((labels == predicted).mean())

@@ -56,6 +56,7 @@ def write(run: "Run") -> None:
         folder.write(f"model/{path}", data)
     if run.settings.export_intermediate:
         _write_intermediate(run)
+    run.pictures = pictures(run)
 
 
 def _write_rows(run: "Run", name: str, rows: tuple[pa.Table, NDArray[Any]] | None, frame: "DataFrame") -> None:
@@ -91,7 +92,7 @@ def finish(run: "Run") -> None:
         run.folder.write(f"{name}.csv", tables.to_csv(run.tables[name]))
     content = manifest(run)
     known = {f"df_lab_features_{split}": preview_all(rows) for split, rows in run.features.items() if rows}
-    run.folder.write("report.html", html.render(content, {**run.tables, **known}, pictures(run)).encode())
+    run.folder.write("report.html", html.render(content, {**run.tables, **known}, run.pictures).encode())
     run.folder.finish(content)
 
 

@@ -86,12 +86,6 @@ class CategoryClassifier(Estimator["CategoryClassifierModel"], _ClassifierParams
         return self._copyValues(CategoryClassifierModel(found))
 
 
-def _not_described(batch: pa.RecordBatch) -> NDArray[np.bool_] | None:
-    if "reason" not in batch.schema.names:
-        return None
-    return np.asarray(batch["reason"].is_valid().to_numpy(zero_copy_only=False))
-
-
 class CategoryClassifierModel(Model, _ClassifierParams, Stored):
     """Adds `prediction` (double, a label), `predicted_cat` (string) and `probability` (double, of that category); null
     for pictures that could not be described."""
@@ -109,17 +103,22 @@ class CategoryClassifierModel(Model, _ClassifierParams, Stored):
     def _transform(self, dataset: "DataFrame") -> "DataFrame":
         column, trained = self.getFeaturesCol(), self.network
         assert trained is not None
-        names = np.array(self.getOrDefault(self.categories), object)
+        names = self.getOrDefault(self.categories)
 
         def predict(batch: pa.RecordBatch) -> list[pa.Array]:
-            chances = network.probabilities(rows_of(batch[column], len(trained.centre)), trained)
-            best = chances.argmax(axis=1)
-            unknown = _not_described(batch)
-            return [pa.array(best.astype(np.float64), mask=unknown), pa.array(names[best], pa.string(), mask=unknown),
-                    pa.array(chances[np.arange(len(best)), best], mask=unknown)]
+            unknown = None
+            if "reason" in batch.schema.names:
+                unknown = np.asarray(batch["reason"].is_valid().to_numpy(zero_copy_only=False))
+            return network.predictions(rows_of(batch[column], len(trained.centre)), trained, names, unknown)
 
         outputs = {"prediction": DoubleType(), "predicted_cat": StringType(), "probability": DoubleType()}
         return append_columns(dataset, [column], outputs, predict)
+
+    def transform_arrays(self, features: NDArray[np.float64]) -> list[pa.Array]:
+        """The three columns for features (n, d) that the driver holds already."""
+        assert self.network is not None
+        names: list[str] = self.getOrDefault(self.categories)
+        return network.predictions(features, self.network, names)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         assert self.network is not None

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.ml import Estimator, Model
@@ -50,6 +51,13 @@ class PrincipalComponents(Estimator["PrincipalComponentsModel"], HasInputCol, Ha
         part = collect_sum(dataset, [column], sums, pca.Moments.from_bytes)
         if part is None:
             raise ValueError("there are no bags of words to fit principal components to")
+        return self._model(part)
+
+    def fit_arrays(self, bags: NDArray[np.integer]) -> "PrincipalComponentsModel":
+        """The same from bags (n, K) that the driver holds already."""
+        return self._model(pca.moments(bags))
+
+    def _model(self, part: pca.Moments) -> "PrincipalComponentsModel":
         model = PrincipalComponentsModel(pca.fit(part, self.getOrDefault(self.k)))
         return self._copyValues(model)
 
@@ -70,6 +78,11 @@ class PrincipalComponentsModel(Model, HasInputCol, HasOutputCol, Stored):
             return [lists(pca.project(rows_of(batch[column], width), projection))]
 
         return append_columns(dataset, [column], {self.getOutputCol(): ArrayType(DoubleType(), False)}, features)
+
+    def transform_arrays(self, bags: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Features (n, k) of bags (n, K) that the driver holds already."""
+        assert self.projection is not None
+        return pca.project(bags, self.projection)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         assert self.projection is not None
