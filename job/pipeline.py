@@ -66,9 +66,10 @@ class Clock:
 
     @contextmanager
     def operation(self, name: str, split: str, spark: "SparkSession | None" = None) -> Iterator[None]:
-        group = f"{name} {split}"
+        # another run of the same session has groups of its own
+        group = f"{name} {split} {id(self):x}"
         if spark is not None:
-            spark.sparkContext.setJobGroup(group, group)
+            spark.sparkContext.setJobGroup(group, f"{name} {split}")
         start = time.perf_counter()
         yield
         seconds = time.perf_counter() - start

@@ -81,7 +81,7 @@ def finish(run: "Run") -> None:
     """Timings, report and manifest; after this the run is whole."""
     timings = run.clock.timings
     run.tables["timings"] = tables.timings_table(
-        (t.operation, t.split, t.seconds, t.tasks.tasks, t.tasks.partitions) for t in timings)
+        (t.operation, t.split, t.seconds, t.tasks.tasks or None, t.tasks.partitions or None) for t in timings)
     worked = [t for t in timings if t.operation not in ("start_spark", "total")]
     run.tables["task_analysis"] = pa.Table.from_pylist([{
         "operation": t.operation, "split": t.split, "tasks": t.tasks.tasks, "min_s": t.tasks.shortest,
@@ -125,7 +125,8 @@ def manifest(run: "Run") -> dict[str, Any]:
         } for split, part in run.extracted.items()},
         "dimensions": {"bag_of_words": [run.extracted["train"].described, 2 + run.settings.words],
                        "features": [run.extracted["train"].described, 1 + run.settings.components]},
-        "partitions": {t.operation: t.tasks.partitions for t in run.clock.timings if t.tasks.partitions},
+        # train's, where an operation has both splits
+        "partitions": {t.operation: t.tasks.partitions for t in reversed(run.clock.timings) if t.tasks.partitions},
         "seconds": seconds,
         "vocabulary": {"words": run.settings.words, "inertia": found.inertia, "iterations": found.iterations,
                        "descriptors": found.descriptors},
@@ -172,9 +173,14 @@ def pictures(run: "Run") -> html.Pictures:
         worst = tables.worst_mistakes(run.tables["predictions"], _MISTAKES).to_pylist()
         root, names = run.images["test"].root, [row["ima"] for row in worst]
         for row, content in zip(worst, storage.read_many(root, names, max_bytes=pixels.MAX_BYTES), strict=True):
-            if not isinstance(content, storage.Fault):
-                caption = f"{row['cat']} taken for {row['predicted_cat']} ({row['probability']:.0%})"
-                mistakes.append(html.Figure(caption, drawing.thumbnail(pixels.decode_colour(content), 100)))
+            if isinstance(content, storage.Fault):
+                continue
+            try:
+                colour = pixels.decode_colour(content)
+            except pixels.Unusable:  # another picture by now: its descriptors are from the cache
+                continue
+            caption = f"{row['cat']} taken for {row['predicted_cat']} ({row['probability']:.0%})"
+            mistakes.append(html.Figure(caption, drawing.thumbnail(colour, 100)))
     return html.Pictures(keypoints, sorted(patches.items()), mistakes)
 
 
