@@ -9,6 +9,7 @@ from job.storage.config import Credentials, S3Config
 from job.storage.uris import split_s3
 
 _CODE = re.compile(r"<Code>\s*(\w+)\s*</Code>")
+_RETRIED = re.compile(r"after [1-9]\d* retries")
 _STATUS = re.compile(r"status code: (\d{3})")
 
 # Codes that say something of the credentials as a whole, not of one object.
@@ -52,8 +53,10 @@ def is_one_object(error: BaseException) -> bool:
 
 
 def is_interrupted(error: BaseException) -> bool:
-    """Whether the connection broke while an answer was read: no status, no S3 code."""
-    return not s3_code(error) and _is_connection(error) and not isinstance(error, FileNotFoundError | PermissionError)
+    """Whether the connection broke and the client has not tried again by itself: no status, no S3 code."""
+    tried = _RETRIED.search(str(error)) is not None
+    one_file = isinstance(error, FileNotFoundError | PermissionError)
+    return not tried and not one_file and not s3_code(error) and _is_connection(error)
 
 
 def explain(error: BaseException, uri: str, config: S3Config, verb: str) -> UserError:

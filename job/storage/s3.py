@@ -30,6 +30,7 @@ _LISTING_THREADS = 16
 _LISTING_CHUNK = 10_000
 # With more folders than this, a listing per folder takes longer than one listing of their parents.
 _MOST_PREFIXES = 4_000
+_THERE_ALREADY = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _met: set[tuple[S3Config, str]] = set()
 _IS_IMAGE = r"(?i)\.(jpe?g|png)$"
 
@@ -115,25 +116,30 @@ def put_file(uri: str, file: Path) -> None:
 
 
 def create(uri: str, data: bytes) -> bool:
-    """Writes an object that must not exist yet; False if it does. Of two at the same time, one succeeds."""
+    """Writes an object that must not exist yet; False if it does. Of two at the same time, one succeeds.
+
+    `data` tells its writer apart: a lost answer is followed by another try, which may find the first one's object.
+    """
     bucket, key = split_s3(uri)
-    with explained(uri, "write"):
+
+    def put() -> bool:
         try:
             obstore.put(object_store(bucket), key, data, mode="create")
-        except FileExistsError:
-            return False
-        except BaseError as error:
-            if s3_code(error) in {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}:
-                return False
+        except (FileExistsError, BaseError) as error:
+            if isinstance(error, FileExistsError) or s3_code(error) in _THERE_ALREADY:
+                return bytes(obstore.get(object_store(bucket), key).bytes()) == data
             raise
-    return True
+        return True
+
+    with explained(uri, "write"):
+        return again(put)
 
 
 def delete(uri: str) -> None:
     """Removes one object."""
     bucket, key = split_s3(uri)
     with explained(uri, "delete"):
-        obstore.delete(object_store(bucket), key)
+        again(lambda: obstore.delete(object_store(bucket), key))
 
 
 def make_folder(uri: str) -> None:
