@@ -31,6 +31,6 @@ def spark() -> "Iterator[SparkSession]":
         yield session
 
 
-@pytest.fixture
-def shared(spark: "SparkSession", capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shared:
-    return Shared(spark, capsys, monkeypatch)
+@pytest.fixture(scope="session")
+def shared(spark: "SparkSession") -> Shared:
+    return Shared(spark)

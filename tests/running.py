@@ -7,11 +7,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from job import spark as spark_session
@@ -57,25 +59,28 @@ def fruits(*arguments: object, environment: dict[str, str] | None = None, folder
 class Shared:
     """The command in this process, on the shared session: as `fruits`, without the seconds of a start."""
 
-    def __init__(self, spark: "SparkSession", capture: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
-        @contextmanager
-        def session(*_: object) -> "Iterator[SparkSession]":
-            yield spark
-            spark.catalog.clearCache()
+    def __init__(self, spark: "SparkSession") -> None:
+        self.spark = spark
 
-        patch.setattr(spark_session, "Jvm", lambda *_, **__: None)
-        patch.setattr(spark_session, "session", session)
-        for name in [name for name in os.environ if name.startswith("FRUITS_")]:
-            patch.delenv(name)
-        self._capture = capture
+    @contextmanager
+    def session(self, *_: object) -> "Iterator[SparkSession]":
+        yield self.spark
+        self.spark.catalog.clearCache()
 
-    def __call__(self, *arguments: object) -> Answer:
+    def __call__(self, *arguments: object, cores: int | None = None) -> Answer:
+        """`cores`: how many the run is to believe it has."""
         from job import cli
 
-        self._capture.readouterr()
-        code = cli.main([str(argument) for argument in arguments])
-        said = self._capture.readouterr()
-        return Answer(code, said.out, said.err)
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as out, \
+                redirect_stderr(StringIO()) as err:
+            patch.setattr(spark_session, "Jvm", lambda *_, **__: None)
+            patch.setattr(spark_session, "session", self.session)
+            if cores:
+                patch.setattr(spark_session, "total_cores", lambda _: cores)
+            for name in [name for name in os.environ if name.startswith("FRUITS_")]:
+                patch.delenv(name)
+            code = cli.main([str(argument) for argument in arguments])
+        return Answer(code, out.getvalue(), err.getvalue())
 
 
 @dataclass(frozen=True)
@@ -96,3 +101,25 @@ class Results:
     def columns(self, name: str) -> list[str]:
         with (self.folder / name).open(encoding="utf-8", newline="") as file:
             return next(csv.reader(file))
+
+    def files(self) -> set[str]:
+        """All files, by their paths below the folder."""
+        return {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()}
+
+    def matrix(self, name: str) -> np.ndarray:
+        """The columns 0, 1, ... of a table, float64 of shape (rows, columns)."""
+        wide = [column for column in self.columns(name) if column.isdigit()]
+        return np.array([[float(row[column]) for column in wide] for row in self.rows(name)])
+
+    @property
+    def words(self) -> np.ndarray:
+        """The vocabulary that is stored with the model."""
+        (path,) = (self.folder / "model" / "stages").glob("1_VisualVocabularyModel_*/data/arrays.npz")
+        with np.load(path) as arrays:
+            return arrays["words"]
+
+
+def results(out: Path) -> Results:
+    """What the one run below `out` left."""
+    (folder,) = out.iterdir()
+    return Results(folder)
