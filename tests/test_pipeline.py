@@ -302,15 +302,6 @@ def test_one_category_is_enough_without_a_classifier(run: Runner):
     assert found.manifest["dimensions"]["features"] == [7, 1 + COMPONENTS]
 
 
-# ---- a part of the pictures
-
-
-def test_a_subset_is_spread_evenly_and_the_same_every_time(run: Runner):
-    found = run("--train-images", 32, "--test-images", 7, "--no-classify")
-    assert sorted(found.manifest["dataset"]["train"]["categories"].values()) == [10, 11, 11]
-    assert sorted(found.manifest["dataset"]["test"]["categories"].values()) == [2, 2, 3]
-
-
 # ---- the cache
 
 
@@ -332,16 +323,6 @@ def test_descriptors_of_the_cache_are_used_whatever_the_words_and_pictures_are_n
     assert fewer.manifest["dataset"]["train"] == first.manifest["dataset"]["train"]
     assert fewer.words.shape == (10, 128)
     assert {path: path.read_bytes() for path in cache.rglob("*.parquet")} == kept
-
-
-def test_other_pictures_or_descriptors_have_a_place_of_their_own_in_the_cache(run: Runner, tmp_path: Path):
-    cache = tmp_path / "cache"
-    small = ("--cache", cache, "--no-classify", "--train-images", 6, "--test-images", 3)
-    run(*small)
-    places = {path.name for path in cache.iterdir()}
-    assert len(places) == 2
-    run(*small, "--descriptor", "orb")
-    assert len({path.name for path in cache.iterdir()} - places) == 2
 
 
 # ---- bad pictures
@@ -460,17 +441,6 @@ def test_a_run_says_what_it_does_line_by_line(shared: Shared, sample: Path, tmp_
     (done,) = answer.events("done")
     assert f"out={tmp_path / 'out' / 'said'}" in done
     assert "accuracy=" in done
-
-
-def test_a_second_run_of_the_same_name_is_refused_and_the_first_stays(shared: Shared, sample: Path, tmp_path: Path):
-    arguments = ("run", "--data", sample, "--out", tmp_path / "out", "--words", 10, "--train-images", 6,
-                 "--test-images", 3, "--no-classify", "--run-name", "first")
-    assert shared(*arguments).code == 0
-    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    again = shared(*arguments)
-    assert again.code == 2
-    assert "'first'" in again.sentence()
-    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
 
 
 def test_an_interrupted_run_leaves_nothing(shared: Shared, sample: Path, tmp_path: Path, monkeypatch):

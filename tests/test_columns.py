@@ -1,0 +1,52 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from job.columns import flatten, lists, ragged, rows_of
+
+
+def test_packed_descriptors_become_one_array_with_the_row_of_each():
+    parts = [np.arange(6, dtype=np.uint8), np.empty(0, np.uint8), np.arange(6, 9, dtype=np.uint8)]
+    stacked, rows = flatten(pa.array([part.tobytes() for part in parts], pa.binary()), np.uint8, 3)
+    np.testing.assert_array_equal(stacked, np.arange(9).reshape(3, 3))
+    assert rows.tolist() == [0, 0, 2]
+
+
+def test_values_of_more_than_a_byte_keep_their_type_and_order():
+    values = np.array([[-32_768, 1], [32_767, -1]], "<i2")
+    stacked, rows = flatten(pa.array([values.tobytes()], pa.binary()), np.dtype("<i2"), 2)
+    np.testing.assert_array_equal(stacked, values)
+    assert rows.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("column", [pa.array([], pa.binary()), pa.array([b"", b""], pa.binary())])
+def test_no_descriptors_are_an_empty_array(column):
+    stacked, rows = flatten(column, np.uint8, 128)
+    assert stacked.shape == (0, 128)
+    assert rows.shape == (0,)
+
+
+def test_a_slice_of_a_column_is_what_it_says():
+    column = pa.array([bytes([number] * 2) for number in range(5)], pa.binary()).slice(2, 2)
+    np.testing.assert_array_equal(flatten(column, np.uint8, 2)[0], [[2, 2], [3, 3]])
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float64])
+def test_a_matrix_goes_into_a_column_of_lists_and_back(dtype):
+    matrix = np.arange(12).reshape(4, 3).astype(dtype)
+    column = lists(np.asfortranarray(matrix))
+    assert column.to_pylist() == matrix.tolist()
+    for form in (column, pa.chunked_array([column.slice(0, 1), column.slice(1)])):
+        np.testing.assert_array_equal(rows_of(form, 3), matrix)
+    np.testing.assert_array_equal(rows_of(column.slice(1, 2), 3), matrix[1:3])
+
+
+def test_an_empty_matrix_keeps_its_width():
+    column = lists(np.empty((0, 3), np.int32))
+    assert len(column) == 0
+    assert rows_of(column, 3).shape == (0, 3)
+
+
+def test_lists_may_differ_in_length():
+    assert ragged(np.arange(5, dtype=np.int32), np.array([2, 0, 3])).to_pylist() == [[0, 1], [], [2, 3, 4]]
+    assert ragged(np.empty(0, np.int32), np.array([0, 0])).to_pylist() == [[], []]
