@@ -1,6 +1,7 @@
 """What a worker does with pictures: read, decode, describe. Imports no Spark."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, groupby
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +23,9 @@ def described(batch: pa.RecordBatch, kept: list[str], names: Sequence[str], desc
     if "content" in batch.schema.names:
         contents = (value.as_buffer().to_pybytes() for value in batch["content"])
     else:
-        contents = storage.read_many(batch["root"][0].as_py(), batch["ima"].to_pylist(), max_bytes=max_bytes)
+        addresses = zip(batch["root"].to_pylist(), batch["ima"].to_pylist(), strict=True)
+        contents = chain.from_iterable(storage.read_many(root, [name for _, name in group], max_bytes=max_bytes)
+                                       for root, group in groupby(addresses, key=lambda address: address[0]))
     rows, describe = batch.select(kept), descriptors.get(descriptor).describe
     done, size = 0, 0
     packed: list[bytes] = []
@@ -34,7 +37,7 @@ def described(batch: pa.RecordBatch, kept: list[str], names: Sequence[str], desc
             reason = content.reason
         else:
             try:
-                found = describe(pixels.decode(content))
+                found = describe(pixels.decode(content, max_bytes))
             except pixels.Unusable as unusable:
                 reason = unusable.reason
             else:

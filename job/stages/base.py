@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import DataType, StructType
 
 from job import storage
+from job.errors import UserError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -151,6 +152,8 @@ class _StoredWriter(MLWriter):
         self._stage = stage
 
     def saveImpl(self, path: str) -> None:
+        if storage.exists(path):  # `overwrite()` has removed it by now
+            raise UserError(f"'{path}' already exists: save to another address, or with write().overwrite().save().")
         for relative, data in stage_files(self._stage).items():
             storage.write_bytes(storage.join(path, relative), data)
 

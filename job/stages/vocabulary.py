@@ -78,6 +78,8 @@ class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, De
         require(dataset, "ima", self.getInputCol())
         spec, k = registry.get(self.getDescriptor()), self.getOrDefault(self.k)
         total = self.getOrDefault(self.total) or self._count(dataset)
+        if not total:
+            raise ValueError("there are no descriptors to learn words from")
         size = self.getOrDefault(self.sampleSize)
         everything = size < 0
         wanted = max(_LEAST_SAMPLE, DEFAULT_PER_WORD * k) if size == 0 or (everything and total > ONE_PLACE) else size
