@@ -1,5 +1,6 @@
 """What tests of the pipeline share: generated pictures and one Spark session."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ from job.settings import resolve
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+# `pyspark.testing` loads pandas on Spark, which warns where this is not set before.
+os.environ.setdefault("PYARROW_IGNORE_TIMEZONE", "1")
 
 
 @pytest.fixture(scope="session")
