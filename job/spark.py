@@ -152,7 +152,10 @@ class Jvm:
             *(f"-D{key}={value}" for key, value in conf.items()),
             *conf.get("spark.driver.extraJavaOptions", "").split(),
             "org.apache.spark.api.python.PythonGatewayServer"]
+        # Spark's scripts tell the last one to those who start executors from here
+        scala = next((found[1] for jar in jars if (found := re.search(r"spark-core_([\d.]+)-", jar))), "2.13")
         environment = {**os.environ, **THREAD_VARIABLES, "CLASSPATH": os.pathsep.join(classpath),
+                       "SPARK_SCALA_VERSION": scala,
                        "SPARK_HOME": str(home), "_PYSPARK_DRIVER_CONN_INFO_PATH": str(self._connection),
                        "PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable),
                        "PYSPARK_DRIVER_PYTHON": sys.executable}
