@@ -43,6 +43,7 @@ _MODULE_OPTIONS = ("-XX:+IgnoreUnrecognizedVMOptions",
                    "-Djdk.reflect.useDirectMethodHandle=false", "-Dio.netty.tryReflectionSetAccessible=true",
                    "--enable-native-access=ALL-UNNAMED")
 _START_LIMIT = 120.0
+_ARCHIVES_KEPT = 3
 
 
 def started_by_spark_submit() -> bool:
@@ -248,6 +249,9 @@ class _ClassArchive:
         if self._making and self._path:
             if keep and code == 0 and self._making.exists():
                 self._making.replace(self._path)
+                newest = sorted(self._path.parent.glob("classes-*.jsa"), key=lambda path: path.stat().st_mtime)
+                for old in newest[:-_ARCHIVES_KEPT]:  # of other environments, or of jars that are no more
+                    old.unlink(missing_ok=True)
             else:
                 self._making.unlink(missing_ok=True)
 
