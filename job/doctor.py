@@ -102,9 +102,9 @@ def machine() -> Iterator[Finding]:
         folder = tempfile.gettempdir()
         with tempfile.NamedTemporaryFile(dir=folder):
             free = shutil.disk_usage(folder).free
-    except OSError as error:
-        yield Finding("temporary", "fault", f"no temporary folder can be written ({error.strerror or error}): mount "
-                      "one at /tmp (docker run --tmpfs /tmp), or set TMPDIR.")
+    except OSError:
+        yield Finding("temporary", "fault", "no temporary folder can be written: mount one at /tmp (docker run --tmpfs "
+                      "/tmp), or set TMPDIR.")
         return
     if free < _LEAST_TEMPORARY:
         yield Finding("temporary", "warning", f"{folder} has {free >> 20} MiB left: Spark keeps intermediate data "

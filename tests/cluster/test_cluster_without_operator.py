@@ -1,0 +1,28 @@
+"""A cluster in which the operator is not installed: the last of all, as it takes the kind SparkApplication away."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import kube
+
+KINDS = "sparkapplications.sparkoperator.k8s.io"
+
+
+def test_a_cluster_without_the_operator_is_told_at_once(fruits: Callable[..., Any]) -> None:
+    kind = kube.get("crd", KINDS)
+    for key in ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"):
+        kind["metadata"].pop(key, None)
+    kind.pop("status", None)
+    try:
+        kube.kubectl("delete", "crd", KINDS, "--wait")
+        done = fruits("submit", timeout=30)
+        examined = fruits("doctor", "--namespace", "fruits", timeout=30)
+    finally:
+        kube.kubectl("create", "-f", "-", text=json.dumps(kind))
+        kube.kubectl("wait", "--for=condition=Established", f"crd/{KINDS}", "--timeout=30s")
+    assert done.returncode == 1
+    assert "fruits: The Spark operator is not installed in the cluster" in done.stderr
+    assert "helm install spark-operator" in done.stderr
+    assert examined.returncode == 1
+    assert "fault    operator      The Spark operator is not installed" in examined.stdout
