@@ -52,7 +52,7 @@ def fruits(*arguments: object, environment: dict[str, str] | None = None, folder
            command: tuple[str, ...] = (sys.executable, "-m", "job")) -> Answer:
     """The command, in a process of its own."""
     done = subprocess.run([*command, *map(str, arguments)], env=environment or clean_environment(), cwd=folder,
-                          capture_output=True, text=True, timeout=170, check=False)
+                          capture_output=True, text=True, timeout=400, check=False)
     return Answer(done.returncode, done.stdout, done.stderr)
 
 

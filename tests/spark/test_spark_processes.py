@@ -1,0 +1,123 @@
+"""The command in processes of its own: from a shell to the end, a model in another program, an executor that dies."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import psutil
+import pyspark
+import pytest
+from running import Results, clean_environment, fruits, results
+
+WORDS = 30
+LIMIT = 400
+
+
+@pytest.fixture(scope="module")
+def answer_and_results(sample: Path, tmp_path_factory: pytest.TempPathFactory):
+    out = tmp_path_factory.mktemp("process") / "out"
+    answer = fruits("run", "--data", sample, "--out", out, "--words", WORDS, "--master", "local[2]")
+    assert answer.code == 0, answer.err
+    return answer, results(out)
+
+
+@pytest.fixture(scope="module")
+def finished(answer_and_results) -> Results:
+    return answer_and_results[1]
+
+
+def test_the_command_ends_well_and_says_one_line_an_event(answer_and_results):
+    answer, found = answer_and_results
+    assert answer.err == ""
+    lines = answer.out.splitlines()
+    assert all(line.startswith("event=") for line in lines)
+    assert lines[0].startswith("event=start")
+    assert lines[-1].startswith("event=done")
+    assert "\x1b" not in answer.out
+    assert found.manifest["accuracy"] >= 0.95
+    assert found.manifest["seconds"]["start_spark"] > 0
+
+
+def test_the_process_finds_what_the_shared_session_finds(shared, sample: Path, finished: Results, tmp_path: Path):
+    assert shared("run", "--data", sample, "--out", tmp_path / "out", "--words", WORDS, "--min-partitions", 9).code == 0
+    same_outcome(results(tmp_path / "out"), finished)
+
+
+def test_the_stored_model_predicts_the_same_in_another_program(sample: Path, finished: Results, tmp_path: Path):
+    program = Path(__file__).with_name("load_model.py")
+    arguments = [finished.folder / "model", sample / "Test", tmp_path / "found.json"]
+    done = subprocess.run([sys.executable, program, *arguments],
+                          env=clean_environment(), capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert done.returncode == 0, done.stderr
+    found = {unquote(row["ima"]).split("/Test/")[1]: row for row in json.loads((tmp_path / "found.json").read_text())}
+    expected = {row["ima"].removeprefix("Test/"): row for row in finished.rows("predictions.csv")}
+    assert set(found) == set(expected)
+    for name, row in expected.items():
+        assert found[name]["predicted_cat"] == row["predicted_cat"]
+        assert found[name]["prediction"] == float(row["prediction"])
+        assert found[name]["probability"] == pytest.approx(float(row["probability"]), abs=1e-6)
+
+
+# ---- executors
+
+
+def same_outcome(one: Results, other: Results) -> None:
+    assert one.words.tobytes() == other.words.tobytes()
+    for name in ("bag_of_words_train.csv", "bag_of_words_test.csv"):
+        assert one.rows(name) == other.rows(name)
+    first, second = one.rows("predictions.csv"), other.rows("predictions.csv")
+    assert [(row["ima"], row["predicted_cat"]) for row in first] == [(row["ima"], row["predicted_cat"])
+                                                                     for row in second]
+    np.testing.assert_allclose([float(row["probability"]) for row in first],
+                               [float(row["probability"]) for row in second], rtol=0, atol=1e-6)
+
+
+def executors(process: psutil.Process) -> list[psutil.Process]:
+    """The executors of a run on a local cluster that have begun to work: those with Python workers."""
+    found = []
+    for child in process.children(recursive=True):
+        try:
+            if "CoarseGrainedExecutorBackend" in " ".join(child.cmdline()) and child.children():
+                found.append(child)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def kill_one(process: psutil.Process, limit: float) -> int:
+    """Kills an executor as soon as one works; its process id."""
+    while time.monotonic() < limit:
+        for executor in executors(process):
+            executor.send_signal(signal.SIGKILL)
+            return executor.pid
+        time.sleep(0.02)
+    raise AssertionError("no executor began to work")
+
+
+def test_executors_that_die_in_mid_run_change_nothing(sample: Path, finished: Results, tmp_path: Path):
+    environment = clean_environment(SPARK_HOME=str(Path(pyspark.__file__).parent), SPARK_WORKER_DIR=str(tmp_path))
+    command = [sys.executable, "-m", "job", "run", "--data", str(sample), "--out", str(tmp_path / "out"), "--words",
+               str(WORDS), "--master", "local-cluster[2,1,1024]", "--min-partitions", "6"]
+    limit = time.monotonic() + LIMIT
+    killed, lines = [], []
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        try:
+            mine = psutil.Process(run.pid)
+            for line in run.stdout:
+                lines.append(line)
+                # the first while pictures are described, the second when descriptors lie in the executors' memory
+                if line.startswith(("event=step operation=start_spark", "event=step operation=fit_vocabulary")):
+                    killed.append(kill_one(mine, limit))
+            said = run.stderr.read()
+            code = run.wait(max(1.0, limit - time.monotonic()))
+        finally:
+            run.kill()  # its JVM ends with it
+    assert code == 0, said
+    assert len(set(killed)) == 2
+    assert lines[-1].startswith("event=done")
+    same_outcome(finished, results(tmp_path / "out"))
