@@ -265,10 +265,10 @@ def _sentence(error: Exception) -> str:
     raised = re.findall(r"^job\.errors\.(?:UserError|UsageError): (.+)$", text, re.MULTILINE)
     if raised:
         return str(raised[-1])
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = next((line for line in reversed(lines) if re.match(r"^[\w.]+(Error|Exception)\b", line)),
+    lines = [re.sub(r"^(?:: |Caused by: )", "", line.strip()) for line in text.splitlines() if line.strip()]
+    said = next((line for line in reversed(lines) if re.match(r"^[\w.$]+(?:Error|Exception): \S", line)),
                 lines[0] if lines else type(error).__name__)
-    return f"The work failed: {said[:300]} (--debug shows where)."
+    return f"The work failed: {said[:300].rstrip('.')} (--debug shows where)."
 
 
 if __name__ == "__main__":

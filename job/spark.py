@@ -192,6 +192,12 @@ class Jvm:
         assert stream is not None
         threading.Thread(target=lambda: [None for _ in stream], daemon=True).start()
 
+    def ended(self) -> int | None:
+        """The exit code of a JVM that ended of itself, or was killed; None while it runs."""
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(0.2)
+        return None
+
     def stop(self, *, worked: bool = False) -> None:
         """End the JVM. Where it makes its class archive, wait for it, and keep it if a whole run has `worked`: one that
         ended early has loaded few classes."""
@@ -268,20 +274,45 @@ def session(plan: Plan, jvm: Jvm | None) -> "Iterator[SparkSession]":
     os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     if jvm is not None:
         jvm.connect()
-    context = SparkContext(conf=SparkConf().setAll(list(conf.items())))
-    if jvm is not None:
-        _forget_connection()
-    spark = SparkSession(context)
     worked = False
+    spark: SparkSession | None = None
     try:
+        context = SparkContext(conf=SparkConf().setAll(list(conf.items())))
+        if jvm is not None:
+            _forget_connection()
+        spark = SparkSession(context)
         yield spark
         worked = True
+    except Exception as error:
+        if jvm is not None and jvm.ended() is not None:
+            raise UserError(f"Spark's Java process ended in the midst of the work (exit code {jvm.ended()}): often it "
+                            "had too little memory; try --conf spark.driver.memory=2g.") from error
+        raise _with_its_text(error) from None
     finally:
-        with suppress(Exception):
-            spark.stop()
+        if spark is not None:
+            with suppress(Exception):
+                spark.stop()
         if jvm is not None:
             _forget_gateway()
             jvm.stop(worked=worked)
+
+
+class SparkFailure(Exception):  # noqa: N818  (not an error of its own: one of Spark's, kept)
+    """What Spark said of a failure."""
+
+
+def _with_its_text(error: Exception) -> Exception:
+    """The error, or for one of Spark's another with its text: Spark's ask the JVM for it, which is about to end."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    if not isinstance(error, Py4JError | PySparkException):
+        return error
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  (whatever went wrong with asking, there is nothing to be told)
+        text = type(error).__name__
+    return SparkFailure(text).with_traceback(error.__traceback__)
 
 
 def _forget_connection() -> None:
