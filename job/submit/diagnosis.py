@@ -64,16 +64,18 @@ class Snapshot:
 
 class Patience(NamedTuple):
     """Seconds for which a trouble is borne: `start` for want of room, `scaling` while a node is on its way, `passing`
-    for what passes soon or never: a pull, a missing Secret, an operator that does not take the job up."""
+    for what passes soon or never, as a pull or a missing Secret, `operator` until it has submitted the job: 10 s, and
+    more when it is busy."""
 
     start: float
     scaling: float
     passing: float
+    operator: float
 
 
 def patience(start: float) -> Patience:
     """The patience of somebody who waits `start` seconds for a pod to start."""
-    return Patience(start, max(600.0, start), min(30.0, start))
+    return Patience(start, max(600.0, start), min(30.0, start), max(60.0, start))
 
 
 class Trouble(NamedTuple):
@@ -89,7 +91,7 @@ def troubles(now: Snapshot, limits: Patience) -> list[Trouble]:
     """What keeps the job from starting at this moment; none when it goes on."""
     if not now.state:
         return [Trouble("operator", "The Spark operator has not taken the job up: its controller does not run, or "
-                        "looks after other namespaces (`fruits doctor` tells which).", limits.passing)]
+                        "looks after other namespaces (`fruits doctor` tells which).", limits.operator)]
     if now.state == "SUBMISSION_FAILED":
         return [Trouble("submission", f"The Spark operator can't submit the job: {refusal(now.message)}.",
                         limits.passing)]

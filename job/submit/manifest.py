@@ -17,6 +17,8 @@ MADE_BY = {"app.kubernetes.io/managed-by": "fruits-submit"}
 DEFAULT_NAMESPACE = "fruits"
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,42}[a-z0-9])?")
 _CPU = re.compile(r"(\d+(?:\.\d+)?)(m?)")
+# Amounts that the operator wants as texts, be they numbers.
+_TEXTS = ("coreRequest", "coreLimit", "memory", "memoryOverhead")
 # Maps whose keys have dots themselves.
 _FLAT = ("sparkConf", "hadoopConf")
 
@@ -142,7 +144,7 @@ def _set(spec: Document, assignment: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise UsageError(f"--set '{assignment}' has no YAML value: put it into quotes.") from None
-    place[keys[-1]] = str(value) if first in _FLAT else value
+    place[keys[-1]] = str(value) if first in _FLAT or keys[-1] in _TEXTS else value
 
 
 def _set_cores(executor: Document, cores: int) -> None:

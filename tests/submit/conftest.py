@@ -5,7 +5,7 @@ import pytest
 from fake_cluster import FakeCluster
 
 from job import cli
-from job.submit import follow
+from job.submit import diagnosis, follow
 
 
 @pytest.fixture
@@ -14,6 +14,8 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClu
     monkeypatch.setenv("KUBECONFIG", str(fake.kubeconfig))
     monkeypatch.setattr(follow, "_POLL", 0.02)
     monkeypatch.setattr(follow, "_EVENTS_EVERY", 0.0)
+    usual = diagnosis.patience
+    monkeypatch.setattr(diagnosis, "patience", lambda start: usual(start)._replace(operator=start))
     yield fake
     fake.stop()
 

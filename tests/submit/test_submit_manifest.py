@@ -90,8 +90,8 @@ def test_a_number_of_executors_ends_dynamic_allocation() -> None:
 
 def test_any_field_of_the_spec_can_be_set() -> None:
     spec = prepared(fields=("driver.memory=2g", "executor.deleteOnTermination=false", "sparkConf.spark.ui.port=4041",
-                            "timeToLiveSeconds=60"))["spec"]
-    assert spec["driver"]["memory"] == "2g"
+                            "timeToLiveSeconds=60", "driver.coreRequest=2"))["spec"]
+    assert (spec["driver"]["memory"], spec["driver"]["coreRequest"]) == ("2g", "2")
     assert spec["executor"]["deleteOnTermination"] is False
     assert spec["sparkConf"]["spark.ui.port"] == "4041"
     assert spec["timeToLiveSeconds"] == 60
