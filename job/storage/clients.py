@@ -25,8 +25,8 @@ class _Patience(NamedTuple):
     request: str
 
 
-# A server that restarts, or asks to slow down, is waited for: so long, however many tries that is. Pauses are drawn, and
-# fourteen of them were once over in 3 s.
+# A server that restarts, or asks to slow down, is waited for: so long, however many tries that is. Pauses are drawn,
+# and fourteen of them were once over in 3 s.
 _PATIENT = _Patience(10_000, timedelta(seconds=90), timedelta(seconds=10), "5s", "30s")
 # Wrong settings have to be told within seconds, before the work starts.
 _HASTY = _Patience(3, timedelta(seconds=5), timedelta(seconds=1), "3s", "4s")
