@@ -7,6 +7,7 @@ spark-submit has started the JVM already, and this process is its child.
 
 import atexit
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -269,6 +270,8 @@ def session(plan: Plan, jvm: Jvm | None) -> "Iterator[SparkSession]":
     from pyspark.sql import SparkSession
 
     conf = plan.conf
+    # py4j logs what it raises; without a handler that would be printed
+    logging.getLogger().addHandler(logging.NullHandler())
     # workers run under the interpreter that runs this: a virtual environment need not be activated
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
