@@ -15,7 +15,8 @@ COMPLETED, FAILED = "COMPLETED", "FAILED"
 _NEVER_PULLED = ("ErrImageNeverPull", "InvalidImageName")
 _NOT_PULLED = (*_NEVER_PULLED, "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError")
 _NOT_MADE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
-_NOT_STARTED = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
+# Told when they last: the configuration of a driver that has just been made is always a moment late.
+NOT_STARTED = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
 _SCALING_UP = ("TriggeredScaleUp", "Nominated")
 _SHORT_OF = re.compile(r"Insufficient ([\w/-]+(?:\.[\w/-]+)*)")
 _REFUSED = re.compile(r"([\w./ \"'-]*(?:is forbidden|exceeded quota)[^\n]*)")
@@ -58,8 +59,10 @@ class Snapshot:
     def of_role(self, role: str) -> list[Document]:
         return [pod for pod in self.pods if pod["metadata"].get("labels", {}).get("spark-role") == role]
 
-    def events_of(self, name: str) -> list[Document]:
-        return [event for event in self.events if event.get("involvedObject", {}).get("name") == name]
+    def events_of(self, thing: Document) -> list[Document]:
+        """Events of this very pod or application, not of an earlier one of its name."""
+        uid = thing["metadata"].get("uid")
+        return [event for event in self.events if event.get("involvedObject", {}).get("uid") == uid]
 
 
 class Patience(NamedTuple):
@@ -117,12 +120,12 @@ def troubles(now: Snapshot, limits: Patience) -> list[Trouble]:
 
 def _of_pod(now: Snapshot, pod: Document, role: str, limits: Patience) -> Trouble | None:
     """What a pod waits for that it may not get."""
-    name, who = pod["metadata"]["name"], "The driver" if role == "driver" else "An executor"
+    who = "The driver" if role == "driver" else "An executor"
     if pod["metadata"].get("deletionTimestamp"):
         return None
     for condition in pod["status"].get("conditions") or []:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            scaling = any(event.get("reason") in _SCALING_UP for event in now.events_of(name))
+            scaling = any(event.get("reason") in _SCALING_UP for event in now.events_of(pod))
             said = condition.get("message") or condition.get("reason") or ""
             return Trouble(f"{role} room", _unscheduled(pod, role, said),
                            limits.scaling if scaling else limits.start)
@@ -132,7 +135,7 @@ def _of_pod(now: Snapshot, pod: Document, role: str, limits: Patience) -> Troubl
     reason, message = detail.get("reason", ""), detail.get("message", "")
     image = _container(pod["spec"]["containers"], DRIVER if role == "driver" else EXECUTOR).get("image", "")
     if reason in _NOT_PULLED:
-        said = _clean(message) if message and not message.startswith("Back-off") else _pull_error(now, name)
+        said = _clean(message) if message and not message.startswith("Back-off") else _pull_error(now, pod)
         hint = ("put it on the node (`minikube image load`, `kind load`)" if reason == "ErrImageNeverPull" else
                 "check its name and tag, and image pull secrets for a private registry (--image)")
         why = f" ({said})" if said else ""
@@ -142,7 +145,7 @@ def _of_pod(now: Snapshot, pod: Document, role: str, limits: Patience) -> Troubl
         return Trouble(f"{role} container", f"{who}'s container can't be made: {_clean(message) or reason}; the "
                        "namespace lacks what the chart or k8s/minikube.yaml puts there, or the manifest names it "
                        "wrongly.", limits.passing)
-    failed = [event.get("message", "") for event in now.events_of(name) if event.get("reason") in _NOT_STARTED]
+    failed = [event.get("message", "") for event in now.events_of(pod) if event.get("reason") in NOT_STARTED]
     if failed:
         return Trouble(f"{role} pod", f"{who}'s pod can't start: {_clean(failed[-1])}.", limits.start)
     return None
@@ -227,7 +230,7 @@ def refusal(message: str) -> str:
     return _clean((said or causes or lines or [""])[-1])
 
 
-def _pull_error(now: Snapshot, pod: str) -> str:
+def _pull_error(now: Snapshot, pod: Document) -> str:
     said = [event["message"] for event in now.events_of(pod)
             if event.get("reason") == "Failed" and "Failed to pull" in event.get("message", "")]
     return _clean(said[-1].rpartition(": ")[2]) if said else ""

@@ -90,13 +90,13 @@ class Follower:
 
     def _show(self, now: Snapshot) -> None:
         self._killed |= diagnosis.executors_killed(now.executors)
-        names = {self.name, *(pod["metadata"]["name"] for pod in now.pods)}
-        for event in now.events:
-            if event.get("type") == "Warning" and event.get("involvedObject", {}).get("name") in names:
-                key = (event["involvedObject"]["name"], event.get("reason", ""), event.get("message", ""))
-                if key not in self._told:
-                    self._told.add(key)
-                    self.display.say(f"{key[0]}: {key[1]}: {' '.join(key[2].split())[:300]}")
+        for thing in (now.application, *now.pods):
+            for event in now.events_of(thing):
+                if event.get("type") == "Warning" and event.get("reason") not in diagnosis.NOT_STARTED:
+                    key = (thing["metadata"]["name"], event.get("reason", ""), event.get("message", ""))
+                    if key not in self._told:
+                        self._told.add(key)
+                        self.display.say(f"{key[0]}: {key[1]}: {' '.join(key[2].split())[:300]}")
         self.display.state(_summary(now))
         driver = now.driver
         if driver and diagnosis.container_state(driver, DRIVER)[0] in ("running", "terminated"):

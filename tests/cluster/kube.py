@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "fruits"
 VALUES = (CHART / "values-minikube.yaml", Path(__file__).with_name("values.yaml"))
 NAMESPACE = "fruits"
-IMAGE = "localhost/fruits-job:dev"
+IMAGE = os.environ.get("FRUITS_IMAGE", "localhost/fruits-job:dev")
 KUBECONFIG = os.environ.get("KUBECONFIG", "/var/tmp/fruits-cluster/admin.kubeconfig")
 # What every namespace has of itself, and what comes and goes in one.
 _OF_ITSELF = ("configmap/kube-root-ca.crt", "serviceaccount/default")
@@ -58,7 +58,9 @@ def helm(*arguments: str | Path, timeout: float = 300) -> str:
 
 
 def values() -> list[str | Path]:
-    return [item for file in VALUES for item in ("-f", file)]
+    repository, _, tag = IMAGE.rpartition(":")
+    image = ("--set", f"image.repository={repository}", "--set-string", f"image.tag={tag}")
+    return [*(item for file in VALUES for item in ("-f", file)), *image]
 
 
 def get(*arguments: str) -> Document:

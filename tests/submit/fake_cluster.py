@@ -37,7 +37,7 @@ RUNNING: Document = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
 
 
 def event(name: str, reason: str, message: str, kind: str = "Warning") -> Document:
-    return {"involvedObject": {"name": name}, "reason": reason, "message": message, "type": kind}
+    return {"involvedObject": {"name": name, "uid": f"uid-{name}"}, "reason": reason, "message": message, "type": kind}
 
 
 class FakeCluster:

@@ -255,14 +255,22 @@ def test_a_log_line_is_told_once_however_often_the_log_is_read(cluster: FakeClus
 def test_warnings_of_the_pods_are_told_once(
     cluster: FakeCluster, submit: Submit, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cluster.events = [event("fruits-run-driver", "FailedMount", "no such volume"), event("stranger", "Failed", "x")]
+    earlier = {**event("fruits-run-driver", "Failed", "of the run before"), "involvedObject": {"uid": "another"}}
+    cluster.events = [event("fruits-run-driver", "Unhealthy", "no answer"), event("stranger", "Failed", "x"), earlier,
+                      event("fruits-run-driver", "FailedMount", "configmap not found")]
     cluster.scenes = [*[("RUNNING", "", [pod("driver", RUNNING)])] * 5, ("FAILED", "", [])]
     from job import cli
 
     cli.main(["submit"])
     said = capsys.readouterr().err
-    assert said.count("fruits-run-driver: FailedMount: no such volume") == 1
-    assert "stranger" not in said
+    assert said.count("fruits-run-driver: Unhealthy: no answer") == 1
+    assert not any(word in said for word in ("stranger", "of the run before", "FailedMount"))
+
+
+def test_a_volume_that_never_comes_is_told(cluster: FakeCluster, submit: Submit) -> None:
+    cluster.events = [event("fruits-run-driver", "FailedMount", 'MountVolume.SetUp failed: secret "keys" not found')]
+    cluster.scenes = [("SUBMITTED", "", [pod("driver", waiting("ContainerCreating"))])]
+    assert "The driver's pod can't start: MountVolume.SetUp failed: secret \"keys\" not found" in submit()[2]
 
 
 def test_the_cause_is_found_in_what_spark_submit_says() -> None:
