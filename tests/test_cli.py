@@ -237,6 +237,47 @@ def test_a_java_that_can_not_start_spark_is_told(tmp_path: Path, sample: Path):
     assert nothing_left(tmp_path / "out")
 
 
+def test_what_spark_says_of_a_failure_is_told_in_a_sentence(sample: Path, tmp_path: Path):
+    environment = clean_environment(XDG_CACHE_HOME=str(tmp_path / "cache"))
+    found = fruits("run", "--data", sample, "--out", tmp_path / "out", "--master", "nonsense", environment=environment)
+    assert found.code == 1
+    assert "Could not parse Master URL: 'nonsense'" in found.sentence()
+    assert nothing_left(tmp_path / "out")
+    # a run that ended early has loaded few classes: no archive is made of them
+    assert not list((tmp_path / "cache").rglob("*.jsa"))
+
+
+SAID = {
+    "what a worker said to the user": ("""An exception was thrown from the Python worker. Please see the stack trace.
+Traceback (most recent call last):
+  File "x.py", line 1
+job.errors.UserError: 's3://b/x' can't be read: check the address.
+
+    at org.apache.spark.X(X.scala:1)
+""", "'s3://b/x' can't be read: check the address."),
+    "an error of Python in a worker": ("""An exception was thrown from the Python worker. Please see the stack trace.
+Traceback (most recent call last):
+  File "x.py", line 1
+ValueError: bad
+    at org.apache.spark.X(X.scala:1)
+""", "The work failed: ValueError: bad (--debug shows where)."),
+    "an error of Java and its cause": ("""An error occurred while calling o1.x.
+: org.apache.spark.SparkException: Job aborted
+    at a.B.c(B.java:1)
+Caused by: java.io.IOException: No space left on device
+    at a.B.c(B.java:2)
+""", "The work failed: java.io.IOException: No space left on device (--debug shows where)."),
+    "one line": ("It is Tuesday.", "The work failed: It is Tuesday (--debug shows where)."),
+    "nothing": ("", "The work failed: RuntimeError (--debug shows where)."),
+}
+
+
+@pytest.mark.parametrize("case", sorted(SAID))
+def test_an_error_from_below_becomes_one_sentence(case):
+    text, sentence = SAID[case]
+    assert cli._sentence(RuntimeError(text)) == sentence
+
+
 # ---- a dry run
 
 

@@ -12,18 +12,30 @@ import numpy as np
 import psutil
 import pyspark
 import pytest
-from running import Results, clean_environment, fruits, results
+from running import Answer, Results, clean_environment, fruits, results
 
 WORDS = 30
 LIMIT = 400
 
 
 @pytest.fixture(scope="module")
-def answer_and_results(sample: Path, tmp_path_factory: pytest.TempPathFactory):
-    out = tmp_path_factory.mktemp("process") / "out"
-    answer = fruits("run", "--data", sample, "--out", out, "--words", WORDS, "--master", "local[2]")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the processes of this module leave."""
+    return tmp_path_factory.mktemp("process")
+
+
+@pytest.fixture(scope="module")
+def environment(place: Path) -> dict[str, str]:
+    """One of a new user, without an archive of classes."""
+    return clean_environment(XDG_CACHE_HOME=str(place / "cache"))
+
+
+@pytest.fixture(scope="module")
+def answer_and_results(sample: Path, place: Path, environment: dict[str, str]):
+    answer = fruits("run", "--data", sample, "--out", place / "out", "--words", WORDS, "--master", "local[2]",
+                    "--event-log", place / "events", environment=environment)
     assert answer.code == 0, answer.err
-    return answer, results(out)
+    return answer, results(place / "out")
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +53,19 @@ def test_the_command_ends_well_and_says_one_line_an_event(answer_and_results):
     assert "\x1b" not in answer.out
     assert found.manifest["accuracy"] >= 0.95
     assert found.manifest["seconds"]["start_spark"] > 0
+
+
+def test_spark_s_event_log_is_where_it_was_asked_for(finished: Results, place: Path):
+    (log,) = (place / "events").rglob("events_*")
+    assert log.stat().st_size > 1000
+    # whole: the application's end was written
+    assert not list((place / "events").rglob("*.inprogress"))
+
+
+def test_a_run_that_worked_leaves_an_archive_of_classes_to_the_next(finished: Results, place: Path):
+    (archive,) = (place / "cache" / "fruits-job").iterdir()
+    assert archive.suffix == ".jsa"
+    assert archive.stat().st_size > 10_000_000
 
 
 def test_the_process_finds_what_the_shared_session_finds(shared, sample: Path, finished: Results, tmp_path: Path):
@@ -99,8 +124,8 @@ def kill_one(process: psutil.Process, limit: float) -> int:
     raise AssertionError("no executor began to work")
 
 
-def test_executors_that_die_in_mid_run_change_nothing(sample: Path, finished: Results, tmp_path: Path):
-    environment = clean_environment(SPARK_HOME=str(Path(pyspark.__file__).parent), SPARK_WORKER_DIR=str(tmp_path))
+def test_executors_that_die_in_mid_run_change_nothing(sample: Path, finished: Results, environment, tmp_path: Path):
+    environment = {**environment, "SPARK_HOME": str(Path(pyspark.__file__).parent), "SPARK_WORKER_DIR": str(tmp_path)}
     command = [sys.executable, "-m", "job", "run", "--data", str(sample), "--out", str(tmp_path / "out"), "--words",
                str(WORDS), "--master", "local-cluster[2,1,1024]", "--min-partitions", "6"]
     limit = time.monotonic() + LIMIT
@@ -121,3 +146,18 @@ def test_executors_that_die_in_mid_run_change_nothing(sample: Path, finished: Re
     assert len(set(killed)) == 2
     assert lines[-1].startswith("event=done")
     same_outcome(finished, results(tmp_path / "out"))
+
+
+def test_a_jvm_that_dies_is_told_in_a_sentence_and_leaves_nothing(sample: Path, environment, tmp_path: Path):
+    command = [sys.executable, "-m", "job", "run", "--data", str(sample), "--out", str(tmp_path / "out"), "--words",
+               str(WORDS), "--master", "local[2]"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        for line in run.stdout:
+            if line.startswith("event=step operation=start_spark"):
+                (java,) = (child for child in psutil.Process(run.pid).children() if child.name() == "java")
+                java.kill()
+        answer = Answer(run.wait(LIMIT), "", run.stderr.read())
+    assert answer.code == 1
+    assert "Java process ended" in answer.sentence()
+    assert "spark.driver.memory" in answer.sentence()
+    assert not list((tmp_path / "out").iterdir())

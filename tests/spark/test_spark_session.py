@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from job import cli
 from job import spark as spark_session
 from job.errors import UserError
 from job.settings import Settings, resolve
@@ -117,6 +118,20 @@ def test_workers_run_under_this_interpreter_with_one_thread_each(spark):
 
     found = spark.range(0, 1, 1, numPartitions=1).mapInArrow(look, "fact string").toArrow()["fact"].to_pylist()
     assert found == [sys.executable, "1", "1", "1"]
+
+
+def test_what_a_worker_tells_the_user_reaches_the_user(spark):
+    def fail(batches):
+        from job.errors import UserError
+
+        list(batches)
+        raise UserError("'s3://bucket/x' can't be read: check the address.")
+
+    with pytest.raises(Exception, match="UserError") as caught:
+        spark.range(1).mapInArrow(fail, "id long").toArrow()
+    kept = spark_session._with_its_text(caught.value)
+    assert isinstance(kept, spark_session.SparkFailure)
+    assert cli._sentence(kept) == "'s3://bucket/x' can't be read: check the address."
 
 
 def test_versions_of_what_computes_are_known(spark):
