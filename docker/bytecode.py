@@ -22,8 +22,13 @@ def main() -> None:
         aside = path.parent / "__pycache__" / f"{path.stem}.{sys.implementation.cache_tag}.pyc"
         compiled = aside if package in kept else path.with_suffix(".pyc")
         try:
-            py_compile.compile(str(path), str(compiled), doraise=True, quiet=1,
-                               invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+            py_compile.compile(
+                str(path),
+                str(compiled),
+                doraise=True,
+                quiet=1,
+                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+            )
         except py_compile.PyCompileError as error:
             print(f"stays source: {error.file}")  # templates, and code for another Python
             continue

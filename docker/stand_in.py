@@ -35,8 +35,11 @@ def one(pattern: str) -> Path:
 
 def exported(library: Path) -> dict[str, tuple[str, str]]:
     """Name of each symbol that the library defines, with its version and type."""
-    rows = re.findall(r"^\s*\d+:\s+[0-9a-f]+\s+\S+\s+(FUNC|OBJECT|IFUNC)\s+(?:GLOBAL|WEAK)\s+DEFAULT\s+(?!UND)\S+\s+(\S+)$",
-                      read("readelf", "--dyn-syms", "--wide", str(library)), re.MULTILINE)
+    rows = re.findall(
+        r"^\s*\d+:\s+[0-9a-f]+\s+\S+\s+(FUNC|OBJECT|IFUNC)\s+(?:GLOBAL|WEAK)\s+DEFAULT\s+(?!UND)\S+\s+(\S+)$",
+        read("readelf", "--dyn-syms", "--wide", str(library)),
+        re.MULTILINE,
+    )
     return {name.partition("@")[0]: (name.rpartition("@")[2] if "@" in name else "", kind) for kind, name in rows}
 
 
@@ -47,15 +50,19 @@ def imported(users: list[Path]) -> set[str]:
 
 
 def source(wanted: dict[str, tuple[str, str]], how: str, soname: str) -> str:
-    lines = ['#include <stdio.h>', '#include <stdlib.h>', f'static const char *self = "{soname}";']
+    lines = ["#include <stdio.h>", "#include <stdlib.h>", f'static const char *self = "{soname}";']
     for name in sorted(wanted):
         if ":" in how:
-            lines.append(f'__asm__(".globl {name}\\n.type {name},%function\\n{name}: '
-                         f'{JUMP.format(how.partition(":")[0] + name)}\\n");')
+            lines.append(
+                f'__asm__(".globl {name}\\n.type {name},%function\\n{name}: '
+                f'{JUMP.format(how.partition(":")[0] + name)}\\n");'
+            )
         elif how == "fail":
             lines.append(f"long {name}(void) {{ (void)self; return -1; }}")
         else:
-            lines.append(f'void {name}(void) {{ fprintf(stderr, "{name}: %s was left out of this image\\n", self); abort(); }}')
+            lines.append(
+                f'void {name}(void) {{ fprintf(stderr, "{name}: %s was left out of this image\\n", self); abort(); }}'
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -77,15 +84,34 @@ def main() -> None:
         names: dict[str, list[str]] = {}
         for name, (version, _) in wanted.items():
             names.setdefault(version, []).append(name)
-        versions.write_text("".join(f"{version} {{ global: {' '.join(f'{n};' for n in sorted(group))} }};\n"
-                                    for version, group in sorted(names.items()) if version))
-        command = ["gcc", "-shared", "-fPIC", "-Os", "-s", "-Wl,--build-id=none", "-o", str(made), str(code),
-                   f"-Wl,-soname,{soname[1] if soname else library.name}"]
+        versions.write_text(
+            "".join(
+                f"{version} {{ global: {' '.join(f'{n};' for n in sorted(group))} }};\n"
+                for version, group in sorted(names.items())
+                if version
+            )
+        )
+        command = [
+            "gcc",
+            "-shared",
+            "-fPIC",
+            "-Os",
+            "-s",
+            "-Wl,--build-id=none",
+            "-o",
+            str(made),
+            str(code),
+            f"-Wl,-soname,{soname[1] if soname else library.name}",
+        ]
         if versions.stat().st_size:
             command += [f"-Wl,--version-script={versions}"]
         if ":" in how:
             target = one(how.partition(":")[2])
-            command += ["-Wl,--no-as-needed", str(target), f"-Wl,-rpath,$ORIGIN/{os.path.relpath(target.parent, library.parent)}"]
+            command += [
+                "-Wl,--no-as-needed",
+                str(target),
+                f"-Wl,-rpath,$ORIGIN/{os.path.relpath(target.parent, library.parent)}",
+            ]
             command += ["-Wl,--no-undefined"]
         subprocess.run(command, check=True)
         before = library.stat().st_size

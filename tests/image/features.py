@@ -46,8 +46,13 @@ def fetch(url: str) -> str:
 
 
 def numbers(spark: SparkSession) -> DataFrame:
-    return spark.range(200).selectExpr("id", "CAST(id % 3 AS STRING) AS cat", "CAST(id % 7 AS DOUBLE) AS a",
-                                       "CAST(id % 5 AS DOUBLE) AS b", "rand(1) AS c")
+    return spark.range(200).selectExpr(
+        "id",
+        "CAST(id % 3 AS STRING) AS cat",
+        "CAST(id % 7 AS DOUBLE) AS a",
+        "CAST(id % 5 AS DOUBLE) AS b",
+        "rand(1) AS c",
+    )
 
 
 @feature
@@ -55,13 +60,17 @@ def sql(spark: SparkSession) -> None:
     window = Window.partitionBy("cat").orderBy("id")
     frame = numbers(spark).withColumn("rank", f.row_number().over(window))
     frame.createOrReplaceTempView("numbers")
-    rows = spark.sql("SELECT cat, count(*) AS n, percentile_approx(a, 0.5) FROM numbers WHERE rank > 1 "
-                     "GROUP BY cat ORDER BY cat COLLATE UTF8_LCASE").collect()
+    rows = spark.sql(
+        "SELECT cat, count(*) AS n, percentile_approx(a, 0.5) FROM numbers WHERE rank > 1 "
+        "GROUP BY cat ORDER BY cat COLLATE UTF8_LCASE"
+    ).collect()
     assert [row.n for row in rows] == [66, 66, 65], rows
     joined = frame.join(f.broadcast(frame.select("id", f.upper("cat").alias("u"))), "id")
     assert joined.agg(f.approx_count_distinct("u"), f.to_json(f.first(f.struct("a", "b")))).count() == 1
     assert frame.repartitionByRange(5, "c").sortWithinPartitions("c").rdd.getNumPartitions() == 5
-    assert spark.sql("SELECT regexp_replace('Apple Red 1', ' ', '_') AS v, date_format(now(), 'yyyy') AS y").count() == 1
+    assert (
+        spark.sql("SELECT regexp_replace('Apple Red 1', ' ', '_') AS v, date_format(now(), 'yyyy') AS y").count() == 1
+    )
 
 
 @feature
@@ -93,8 +102,15 @@ def python_workers(spark: SparkSession) -> None:
 
 def table_formats(spark: SparkSession, root: str) -> None:
     frame = numbers(spark)
-    for form, codec in (("parquet", "snappy"), ("parquet", "zstd"), ("parquet", "gzip"), ("parquet", "lz4_raw"),
-                        ("csv", "none"), ("json", "gzip"), ("orc", "snappy")):
+    for form, codec in (
+        ("parquet", "snappy"),
+        ("parquet", "zstd"),
+        ("parquet", "gzip"),
+        ("parquet", "lz4_raw"),
+        ("csv", "none"),
+        ("json", "gzip"),
+        ("orc", "snappy"),
+    ):
         path = f"{root}/{form}-{codec}"
         columns = frame.select("id", "cat", "a")
         columns.write.format(form).option("compression", codec).option("header", True).mode("overwrite").save(path)
@@ -107,7 +123,9 @@ def table_formats(spark: SparkSession, root: str) -> None:
 @feature
 def tables(spark: SparkSession) -> None:
     table_formats(spark, str(FOLDER / "tables"))
-    bytes_ = spark.read.format("binaryFile").option("pathGlobFilter", "*.json.gz").load(str(FOLDER / "tables/json-gzip"))
+    bytes_ = (
+        spark.read.format("binaryFile").option("pathGlobFilter", "*.json.gz").load(str(FOLDER / "tables/json-gzip"))
+    )
     assert bytes_.select(f.length("content")).count() >= 1
     assert spark.read.text(str(FOLDER / "tables/json-gzip")).count() == 200
 
@@ -115,23 +133,42 @@ def tables(spark: SparkSession) -> None:
 @feature
 def machine_learning(spark: SparkSession) -> None:
     frame = numbers(spark)
-    steps = [StringIndexer(inputCol="cat", outputCol="label", stringOrderType="alphabetAsc"),
-             VectorAssembler(inputCols=["a", "b", "c"], outputCol="raw"),
-             StandardScaler(inputCol="raw", outputCol="scaled"), PCA(k=2, inputCol="scaled", outputCol="features")]
-    learners = [cl.MultilayerPerceptronClassifier(layers=[2, 4, 3], maxIter=5, seed=1), cl.LogisticRegression(maxIter=5),
-                cl.RandomForestClassifier(numTrees=3, seed=1), cl.LinearSVC(maxIter=2), cl.GBTClassifier(maxIter=2),
-                cl.DecisionTreeClassifier(), cl.NaiveBayes(featuresCol="raw")]
+    steps = [
+        StringIndexer(inputCol="cat", outputCol="label", stringOrderType="alphabetAsc"),
+        VectorAssembler(inputCols=["a", "b", "c"], outputCol="raw"),
+        StandardScaler(inputCol="raw", outputCol="scaled"),
+        PCA(k=2, inputCol="scaled", outputCol="features"),
+    ]
+    learners = [
+        cl.MultilayerPerceptronClassifier(layers=[2, 4, 3], maxIter=5, seed=1),
+        cl.LogisticRegression(maxIter=5),
+        cl.RandomForestClassifier(numTrees=3, seed=1),
+        cl.LinearSVC(maxIter=2),
+        cl.GBTClassifier(maxIter=2),
+        cl.DecisionTreeClassifier(),
+        cl.NaiveBayes(featuresCol="raw"),
+    ]
     names = IndexToString(inputCol="prediction", outputCol="name", labels=["0", "1", "2"])
     for learner in learners:
         two = isinstance(learner, cl.LinearSVC | cl.GBTClassifier)
-        model = Pipeline(stages=[*steps, learner, *([] if two else [names])]).fit(frame.where("cat < 2") if two else frame)
+        model = Pipeline(stages=[*steps, learner, *([] if two else [names])]).fit(
+            frame.where("cat < 2") if two else frame
+        )
         path = str(FOLDER / type(learner).__name__)
         model.write().overwrite().save(path)
         again = PipelineModel.load(path).transform(frame.where("cat < 2"))
-        assert again.select("prediction").collect() == model.transform(frame.where("cat < 2")).select("prediction").collect()
+        assert (
+            again.select("prediction").collect()
+            == model.transform(frame.where("cat < 2")).select("prediction").collect()
+        )
     grid = ParamGridBuilder().addGrid(learners[1].regParam, [0.0, 0.1]).build()
-    folds = CrossValidator(estimator=Pipeline(stages=[*steps, learners[1]]), estimatorParamMaps=grid, numFolds=2, seed=1,
-                           evaluator=MulticlassClassificationEvaluator(metricName="accuracy")).fit(frame)
+    folds = CrossValidator(
+        estimator=Pipeline(stages=[*steps, learners[1]]),
+        estimatorParamMaps=grid,
+        numFolds=2,
+        seed=1,
+        evaluator=MulticlassClassificationEvaluator(metricName="accuracy"),
+    ).fit(frame)
     assert len(folds.avgMetrics) == 2
     vectors = spark.createDataFrame([(Vectors.dense([float(v), v % 2]),) for v in range(40)], ["features"])
     assert KMeans(k=3, seed=1).fit(vectors).summary.trainingCost >= 0
@@ -147,25 +184,38 @@ def algorithms(spark: SparkSession) -> None:
     words = frame.select(f.array("cat", f.col("a").cast("string")).alias("words"))
     counted = ft.CountVectorizer(inputCol="words", outputCol="features").fit(words).transform(words)
     ratings = frame.selectExpr("CAST(id AS INT) AS user", "CAST(a AS INT) AS item", "CAST(b AS FLOAT) AS rating")
-    fits = [(rg.GeneralizedLinearRegression(maxIter=2), frame), (rg.LinearRegression(solver="l-bfgs", maxIter=2), frame),
-            (rg.LinearRegression(solver="normal"), frame), (rg.AFTSurvivalRegression(maxIter=2, censorCol="w"),
-            frame.withColumn("label", f.lit(1.0))), (rg.IsotonicRegression(), frame), (rg.FMRegressor(maxIter=2), frame),
-            (rg.GBTRegressor(maxIter=1), frame), (cl.FMClassifier(maxIter=2), frame),
-            (cl.OneVsRest(classifier=cl.LogisticRegression(maxIter=1)), frame),
-            (cu.GaussianMixture(k=2, maxIter=2), frame), (cu.BisectingKMeans(k=2, maxIter=2), frame),
-            (cu.LDA(k=2, maxIter=2), counted), (cu.LDA(k=2, maxIter=2, optimizer="em"), counted),
-            (ALS(rank=2, maxIter=2), ratings), (FPGrowth(itemsCol="words", minSupport=0.2), words.dropDuplicates()),
-            (ft.Word2Vec(vectorSize=2, minCount=0, inputCol="words"), words), (ft.IDF(inputCol="features"), counted),
-            (ft.MinHashLSH(inputCol="features", outputCol="hash"), counted), (ft.RFormula(formula="label ~ a + b"),
-            frame.select("label", "a", "b")), (ft.QuantileDiscretizer(numBuckets=3, inputCol="c"), frame),
-            (ft.RobustScaler(inputCol="features"), frame), (ft.VectorIndexer(inputCol="features"), frame)]
+    fits = [
+        (rg.GeneralizedLinearRegression(maxIter=2), frame),
+        (rg.LinearRegression(solver="l-bfgs", maxIter=2), frame),
+        (rg.LinearRegression(solver="normal"), frame),
+        (rg.AFTSurvivalRegression(maxIter=2, censorCol="w"), frame.withColumn("label", f.lit(1.0))),
+        (rg.IsotonicRegression(), frame),
+        (rg.FMRegressor(maxIter=2), frame),
+        (rg.GBTRegressor(maxIter=1), frame),
+        (cl.FMClassifier(maxIter=2), frame),
+        (cl.OneVsRest(classifier=cl.LogisticRegression(maxIter=1)), frame),
+        (cu.GaussianMixture(k=2, maxIter=2), frame),
+        (cu.BisectingKMeans(k=2, maxIter=2), frame),
+        (cu.LDA(k=2, maxIter=2), counted),
+        (cu.LDA(k=2, maxIter=2, optimizer="em"), counted),
+        (ALS(rank=2, maxIter=2), ratings),
+        (FPGrowth(itemsCol="words", minSupport=0.2), words.dropDuplicates()),
+        (ft.Word2Vec(vectorSize=2, minCount=0, inputCol="words"), words),
+        (ft.IDF(inputCol="features"), counted),
+        (ft.MinHashLSH(inputCol="features", outputCol="hash"), counted),
+        (ft.RFormula(formula="label ~ a + b"), frame.select("label", "a", "b")),
+        (ft.QuantileDiscretizer(numBuckets=3, inputCol="c"), frame),
+        (ft.RobustScaler(inputCol="features"), frame),
+        (ft.VectorIndexer(inputCol="features"), frame),
+    ]
     for estimator, data in fits:
         model = estimator.fit(data)
         model.transform(data).count()
         model.write().overwrite().save(str(FOLDER / "algorithm"))
     assert ft.DCT(inputCol="features", outputCol="dct").transform(frame).count() == 60
     assert PrefixSpan().findFrequentSequentialPatterns(words.select(f.array("words").alias("sequence"))).count()
-    assert Correlation.corr(frame, "features", "spearman").first() and ChiSquareTest.test(frame, "features", "label").first()
+    assert Correlation.corr(frame, "features", "spearman").first()
+    assert ChiSquareTest.test(frame, "features", "label").first()
 
 
 @feature
@@ -174,12 +224,26 @@ def streaming(spark: SparkSession) -> None:
     source.mkdir()
     (source / "1.json").write_text('{"k": "a"}\n{"k": "b"}\n')
     stream = spark.readStream.schema("k string").json(str(source))
-    written = stream.writeStream.format("parquet").option("path", str(sink)).trigger(availableNow=True) \
-        .option("checkpointLocation", str(FOLDER / "checkpoint")).start()
-    counted = stream.groupBy("k").count().writeStream.format("memory").queryName("counted").outputMode("complete") \
-        .trigger(availableNow=True).start()
+    written = (
+        stream.writeStream.format("parquet")
+        .option("path", str(sink))
+        .trigger(availableNow=True)
+        .option("checkpointLocation", str(FOLDER / "checkpoint"))
+        .start()
+    )
+    counted = (
+        stream.groupBy("k")
+        .count()
+        .writeStream.format("memory")
+        .queryName("counted")
+        .outputMode("complete")
+        .trigger(availableNow=True)
+        .start()
+    )
     each: list[int] = []
-    batches = stream.writeStream.foreachBatch(lambda batch, _: each.append(batch.count())).trigger(availableNow=True).start()
+    batches = (
+        stream.writeStream.foreachBatch(lambda batch, _: each.append(batch.count())).trigger(availableNow=True).start()
+    )
     for query in (written, counted, batches):
         assert query.awaitTermination(60), query.status
     assert (spark.read.parquet(str(sink)).count(), spark.table("counted").count(), sum(each)) == (2, 2, 2)
@@ -210,21 +274,33 @@ def s3a(spark: SparkSession, bucket: str) -> None:
 
 
 def main() -> None:
-    endpoint, bucket = (sys.argv[1:] + ["", ""])[:2]
-    builder = SparkSession.builder.master("local[2]").config("spark.ui.prometheus.enabled", "true") \
-        .config("spark.metrics.conf.*.sink.prometheusServlet.class", "org.apache.spark.metrics.sink.PrometheusServlet") \
-        .config("spark.metrics.conf.*.sink.prometheusServlet.path", "/metrics/prometheus") \
-        .config("spark.sql.warehouse.dir", str(FOLDER / "warehouse")).config("spark.driver.host", "127.0.0.1") \
-        .config("spark.eventLog.enabled", "true").config("spark.eventLog.dir", FOLDER.as_uri()) \
-        .config("spark.authenticate", "true").config("spark.network.crypto.enabled", "true") \
-        .config("spark.io.encryption.enabled", "true").config("spark.sql.shuffle.partitions", "4") \
+    endpoint, bucket = [*sys.argv[1:], "", ""][:2]
+    builder = (
+        SparkSession.builder.master("local[2]")
+        .config("spark.ui.prometheus.enabled", "true")
+        .config("spark.metrics.conf.*.sink.prometheusServlet.class", "org.apache.spark.metrics.sink.PrometheusServlet")
+        .config("spark.metrics.conf.*.sink.prometheusServlet.path", "/metrics/prometheus")
+        .config("spark.sql.warehouse.dir", str(FOLDER / "warehouse"))
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.eventLog.enabled", "true")
+        .config("spark.eventLog.dir", FOLDER.as_uri())
+        .config("spark.authenticate", "true")
+        .config("spark.network.crypto.enabled", "true")
+        .config("spark.io.encryption.enabled", "true")
+        .config("spark.sql.shuffle.partitions", "4")
         .config("spark.serializer", "org.apache.spark.serializer.KryoSerializer")
+    )
     if endpoint:
-        for key, value in {"fs.s3a.endpoint": endpoint, "fs.s3a.endpoint.region": "us-east-1",
-                           "fs.s3a.path.style.access": "true", "fs.s3a.connection.ssl.enabled": "false",
-                           "fs.s3a.input.stream.type": "classic", "fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
-                           "fs.s3a.aws.credentials.provider":
-                               "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider"}.items():
+        for key, value in {
+            "fs.s3a.endpoint": endpoint,
+            "fs.s3a.endpoint.region": "us-east-1",
+            "fs.s3a.path.style.access": "true",
+            "fs.s3a.connection.ssl.enabled": "false",
+            "fs.s3a.input.stream.type": "classic",
+            "fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+            "fs.s3a.aws.credentials.provider": "software.amazon.awssdk.auth.credentials"
+            ".EnvironmentVariableCredentialsProvider",
+        }.items():
             builder = builder.config(f"spark.hadoop.{key}", value)
     spark = builder.getOrCreate()
     for function in FEATURES:
@@ -235,7 +311,9 @@ def main() -> None:
         s3a(spark, bucket)
         print("ok s3a", flush=True)
     spark.stop()
-    assert any(path.name.endswith(".zstd") or "events" in path.name or "local-" in path.name for path in FOLDER.iterdir())
+    assert any(
+        path.name.endswith(".zstd") or "events" in path.name or "local-" in path.name for path in FOLDER.iterdir()
+    )
     print("ok all", flush=True)
 
 
