@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from running import Shared
+from running import QUICK, Shared
 
 from job import spark as spark_session
 from job.imaging.sample import write_sample
@@ -29,9 +29,12 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def spark() -> "Iterator[SparkSession]":
-    """The one session of this process, as the command starts it, on two cores."""
-    plan = spark_session.plan(resolve({"master": "local[2]"}, {}))
-    with spark_session.session(plan, spark_session.Jvm(plan)) as session:
+    """The one session of this process, as the command starts it, on two cores; compiled quickly rather than well."""
+    plan = spark_session.plan(resolve({"master": "local[2]", "conf": [f"spark.driver.extraJavaOptions={QUICK}"]}, {}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FRUITS_CLASS_ARCHIVE", "off")
+        jvm = spark_session.Jvm(plan)
+    with spark_session.session(plan, jvm) as session:
         yield session
 
 

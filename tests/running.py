@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+# Two thirds of the CPU seconds of a session this short.
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a command left: its exit code and what it said."""

@@ -13,7 +13,9 @@ from pyspark.sql import functions as F
 
 model, folder, output = sys.argv[1:]
 os.environ["PYSPARK_PYTHON"] = sys.executable
-spark = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+quick = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+spark = (SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+         .config("spark.driver.extraJavaOptions", quick).getOrCreate())
 spark.sparkContext.setLogLevel("OFF")
 pictures = (spark.read.format("binaryFile").option("recursiveFileLookup", "true").option("pathGlobFilter", "*.jpg")
             .load(folder).select(F.col("path").alias("ima"), "content"))

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pyspark
 import pytest
-from running import Answer, Results, clean_environment, fruits, results
+from running import QUICK, Answer, Results, clean_environment, fruits, results
 
 WORDS = 30
 LIMIT = 400
@@ -127,7 +127,8 @@ def kill_one(process: psutil.Process, limit: float) -> int:
 def test_executors_that_die_in_mid_run_change_nothing(sample: Path, finished: Results, environment, tmp_path: Path):
     environment = {**environment, "SPARK_HOME": str(Path(pyspark.__file__).parent), "SPARK_WORKER_DIR": str(tmp_path)}
     command = [sys.executable, "-m", "job", "run", "--data", str(sample), "--out", str(tmp_path / "out"), "--words",
-               str(WORDS), "--master", "local-cluster[2,1,1024]", "--min-partitions", "6"]
+               str(WORDS), "--master", "local-cluster[2,1,1024]", "--min-partitions", "6",
+               "--conf", f"spark.driver.extraJavaOptions={QUICK}", "--conf", f"spark.executor.extraJavaOptions={QUICK}"]
     limit = time.monotonic() + LIMIT
     killed, lines = [], []
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
