@@ -93,15 +93,16 @@ def until(limit: float, what: str, check: Callable[[], Any]) -> Any:
 
 def completed(application: str, limit: float = 180) -> Document:
     """The SparkApplication once it has completed; fails with the end of its log when it fails."""
-    def check() -> bool:
-        now = state(application)
-        if now == "FAILED":
-            log = kubectl("logs", f"{application}-driver", "--tail=40")
-            raise SystemError(f"{application} failed: {log}")
-        return now == "COMPLETED"
-
-    until(limit, f"{application} completes", check)
+    until(limit, f"{application} completes", lambda: going(application) == "COMPLETED")
     return get("sparkapplication", application)
+
+
+def going(application: str) -> str:
+    """Its state; fails with the end of its log when it has failed."""
+    now = state(application)
+    if now == "FAILED":
+        raise SystemError(f"{application} failed: {kubectl('logs', f'{application}-driver', '--tail=40')}")
+    return now
 
 
 @contextmanager

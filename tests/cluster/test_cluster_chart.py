@@ -37,6 +37,7 @@ def test_the_user_interface_of_a_running_job_is_reached_by_one_command() -> None
     kube.helm("install", "fruits", kube.CHART, *kube.values())
 
     def asked() -> Any:
+        kube.going("fruits")
         with kube.forwarded("fruits-driver", 4040) as address:
             return fetch(address, "/api/v1/applications")
 
@@ -102,7 +103,7 @@ def test_an_upgrade_keeps_the_password_and_the_finished_job(first: kube.Document
 
 
 def test_the_notebook_asks_for_its_token() -> None:
-    kube.kubectl("rollout", "status", "statefulset/fruits-notebook", "--timeout=120s")
+    kube.kubectl("rollout", "status", "statefulset/fruits-notebook", "--timeout=90s")
     import base64
 
     token = base64.b64decode(kube.get("secret", "fruits-notebook")["data"]["token"]).decode()
