@@ -52,8 +52,15 @@ def is_one_object(error: BaseException) -> bool:
     return code in {"AccessDenied", "InvalidObjectState", "403", "KeyTooLongError", "KeyTooLong"}
 
 
+# What a server says that is going down in the middle of an answer; clients take it for final.
+_LEAVING = {"ClientDisconnected", "499"}
+
+
 def is_interrupted(error: BaseException) -> bool:
-    """Whether the connection broke and the client has not tried again by itself: no status, no S3 code."""
+    """Whether the connection broke and the client has not tried again by itself: no status, no S3 code, or the code of
+    a server that is going down."""
+    if s3_code(error) in _LEAVING:
+        return True
     tried = _RETRIED.search(str(error)) is not None
     one_file = isinstance(error, FileNotFoundError | PermissionError)
     return not tried and not one_file and not s3_code(error) and _is_connection(error)
