@@ -1,18 +1,17 @@
 """`fruits submit` on the real cluster, beside the chart: a run that completes, and every way of failing for real."""
 
-import json
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import kube
 import pytest
+import timeline
 from compare import assert_same_results
 
 from job.submit import results
@@ -89,11 +88,9 @@ def test_a_submitted_run_completes_and_its_results_are_fetched(
 def test_two_executors_take_little_longer_than_the_same_image_alone() -> None:
     application = kube.get("sparkapplication", "fruits-run")
     assert application["status"]["applicationState"]["state"] == "COMPLETED"
-    begun, ended = application["metadata"]["creationTimestamp"], application["status"]["terminationTime"]
-    on_cluster = (_time(ended) - _time(begun)).total_seconds()
-    alone = _alone(application)
-    sys.stdout.write(f"apply to COMPLETED {on_cluster:.0f} s, the same run alone {alone:.0f} s\n")
-    assert on_cluster - alone <= MOST_MORE
+    moments, alone = timeline.of_application("fruits-run"), timeline.alone(application)
+    sys.stdout.write(f"\n{timeline.table(moments, alone)}\n")
+    assert moments["COMPLETED"] - alone["container ended"] <= MOST_MORE
 
 
 def test_an_image_that_is_nowhere_is_told(failures: Any) -> None:
@@ -170,24 +167,3 @@ def test_the_doctor_finds_the_cluster_ready(fruits: Fruits) -> None:
     assert done.returncode == 0, done.stdout
     for subject in ("store", "cluster", "operator", "rights"):
         assert f"ok       {subject}" in done.stdout
-
-
-def _time(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-
-
-def _alone(application: kube.Document) -> float:
-    """Seconds of the same run in a pod of the same image on `local[2]`."""
-    driver = application["spec"]["driver"]["template"]["spec"]
-    (container,) = driver["containers"]
-    arguments = [*application["spec"]["arguments"], "--run-name", "alone", "--master", "local[2]"]
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "alone", "namespace": kube.NAMESPACE},
-           "spec": {**driver, "restartPolicy": "Never", "automountServiceAccountToken": False, "containers": [
-               {**container, "name": "alone", "image": kube.IMAGE, "args": ["fruits", *arguments]}]}}
-    kube.kubectl("apply", "-f", "-", text=json.dumps(pod))
-    try:
-        kube.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/alone", "--timeout=120s", timeout=150)
-        ended = kube.get("pod", "alone")["status"]["containerStatuses"][0]["state"]["terminated"]
-    finally:
-        kube.kubectl("delete", "pod", "alone", "--now")
-    return (_time(ended["finishedAt"]) - _time(ended["startedAt"])).total_seconds()

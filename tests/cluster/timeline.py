@@ -1,0 +1,106 @@
+"""Where the seconds of a run on the cluster go, beside those of the same run in one pod of the same image.
+
+    python tests/cluster/timeline.py --data s3://fruits/sample [--image IMAGE] [-- further arguments of fruits run]
+
+submits k8s/sparkapplication.yaml and runs the same on `local[2]`, and prints the moments of both, in seconds.
+"""
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+
+import kube
+
+from job.submit import manifest
+
+# What the job's log says when a part of it is done.
+_SAID = {"Python ready": "event=start ", "Spark ready": "event=step operation=start_spark",
+         "training pictures described": "event=step operation=extract_descriptors split=train",
+         "test pictures scored": "event=step operation=evaluate", "results written": "event=done"}
+
+Moments = dict[str, float]
+
+
+def of_application(name: str) -> Moments:
+    """Seconds from the creation of a completed SparkApplication to each moment of it, in their order."""
+    application, driver = kube.get("sparkapplication", name), kube.get("pod", f"{name}-driver")
+    begun = _time(application["metadata"]["creationTimestamp"])
+    ended = driver["status"]["containerStatuses"][0]["state"]["terminated"]
+    made = {"driver's pod made": _time(driver["metadata"]["creationTimestamp"]),
+            "driver's container started": _time(ended["startedAt"]), **_log(f"{name}-driver")}
+    started = [_time(event["firstTimestamp"]) for event in kube.get("events")["items"]
+               if event["reason"] == "Started" and event["firstTimestamp"]
+               and event["involvedObject"]["name"] in application["status"]["executorState"]]
+    if started:
+        made["executors' containers started"] = max(started)
+    made |= {"driver's container ended": _time(ended["finishedAt"]),
+             "COMPLETED": _time(application["status"]["terminationTime"])}
+    return _since(begun, made)
+
+
+def alone(application: kube.Document, pod: str = "alone") -> Moments:
+    """Seconds from the start of its container to each moment of the same run in one pod on `local[2]`."""
+    driver = application["spec"]["driver"]["template"]["spec"]
+    (container,) = driver["containers"]
+    arguments = [*application["spec"]["arguments"], "--run-name", f"{pod}-{datetime.now(UTC):%H-%M-%S}", "--master",
+                 "local[2]"]
+    document = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": pod, "namespace": kube.NAMESPACE}, "spec": {
+        **driver, "restartPolicy": "Never", "automountServiceAccountToken": False, "containers": [
+            {**container, "name": pod, "image": application["spec"]["image"], "args": ["fruits", *arguments]}]}}
+    kube.kubectl("apply", "-f", "-", text=json.dumps(document))
+    try:
+        kube.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{pod}", "--timeout=170s", timeout=180)
+        ended = kube.get("pod", pod)["status"]["containerStatuses"][0]["state"]["terminated"]
+        return _since(_time(ended["startedAt"]), {**_log(pod), "container ended": _time(ended["finishedAt"])})
+    finally:
+        kube.kubectl("delete", "pod", pod, "--now")
+
+
+def table(cluster: Moments, one: Moments) -> str:
+    """Both, line by line: the moment, its second on the cluster, its second in one pod."""
+    lines = [f"{'':30} {'cluster':>8} {'one pod':>8}"]
+    for name in [*cluster, *(name for name in one if name not in cluster)]:
+        cells = [f"{moments[name]:8.1f}" if name in moments else " " * 8 for moments in (cluster, one)]
+        lines.append(f"{name:30} {cells[0]} {cells[1]}")
+    return "\n".join(lines)
+
+
+def _log(pod: str) -> dict[str, datetime]:
+    lines = [line.partition(" ") for line in kube.kubectl("logs", pod, "--timestamps").splitlines()]
+    return {name: _time(next(line[0] for line in lines if line[2].startswith(start))) for name, start in _SAID.items()}
+
+
+def _since(begun: datetime, moments: dict[str, datetime]) -> Moments:
+    seconds = {name: (moment - begun).total_seconds() for name, moment in moments.items()}
+    return dict(sorted(seconds.items(), key=lambda pair: pair[1]))
+
+
+def _time(text: str) -> datetime:
+    """A time of the API server; those of logs have nanoseconds, of which six digits are kept."""
+    whole, _, rest = text.rstrip("Z").partition(".")
+    return datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").replace(microsecond=int((rest or "0")[:6].ljust(6, "0")),
+                                                                 tzinfo=UTC)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--image", default=kube.IMAGE)
+    parser.add_argument("arguments", nargs="*")
+    asked = parser.parse_args()
+    name = f"timeline-{datetime.now(UTC):%H-%M-%S}"
+    wanted = manifest.Wanted(name=name, image=asked.image, fields=("driver.coreRequest=100m",
+                                                                  "executor.coreRequest=100m"))
+    arguments = ["--data", asked.data, *asked.arguments]
+    document = manifest.prepare(manifest.load(manifest.shipped()), wanted, arguments, name)
+    kube.kubectl("apply", "-f", "-", text=json.dumps(document))
+    try:
+        moments = of_application(kube.completed(name, 600)["metadata"]["name"])
+        sys.stdout.write(table(moments, alone(document)) + "\n")
+    finally:
+        kube.kubectl("delete", "sparkapplication", name)
+
+
+if __name__ == "__main__":
+    main()
