@@ -22,13 +22,23 @@ Fault = Callable[[int, str, str], str | None]
 class Proxy:
     """Runs in a thread of its own while the `with` block lasts.
 
-    `seen` counts requests and faults, `heads` has the requests' headers.
+    `latency` is waited for before each answer, in seconds. `seen` counts requests and faults, `heads` has the requests'
+    headers. With `share_port` several processes may serve the same port.
     """
 
-    def __init__(self, upstream: int, *, port: int = 0, latency: float = 0.0, fault: Fault | None = None) -> None:
+    def __init__(
+        self,
+        upstream: int,
+        *,
+        port: int = 0,
+        latency: float | Callable[[], float] = 0.0,
+        fault: Fault | None = None,
+        share_port: bool = False,
+    ) -> None:
         self.upstream = upstream
         self.port = port
-        self.latency = latency
+        self.latency = latency if callable(latency) else lambda: latency
+        self.share_port = share_port
         self.fault = fault or (lambda _number, _method, _path: None)
         self.seen: Counter[str] = Counter()
         self.heads: list[bytes] = []
@@ -51,7 +61,10 @@ class Proxy:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=512))
+        listening = asyncio.start_server(
+            self._serve, "127.0.0.1", self.port, backlog=512, reuse_port=self.share_port or None
+        )
+        server = self._loop.run_until_complete(listening)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         self._loop.run_forever()
@@ -75,8 +88,8 @@ class Proxy:
                 fault = self.fault(self.seen["requests"], method, path)
                 if fault:
                     self.seen[fault] += 1
-                if self.latency:
-                    await asyncio.sleep(self.latency)
+                if latency := self.latency():
+                    await asyncio.sleep(latency)
                 if fault == "reset":
                     _reset(writer)
                     return

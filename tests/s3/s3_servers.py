@@ -44,7 +44,7 @@ class Server:
         self.access_key = f"key{secrets.token_hex(6)}"
         self.secret_key = secrets.token_hex(16)
         self.process: subprocess.Popen[bytes] | None = None
-        (folder / "data").mkdir(parents=True)
+        (folder / "data").mkdir(parents=True, exist_ok=True)
 
     @property
     def endpoint(self) -> str:
