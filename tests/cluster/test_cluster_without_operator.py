@@ -10,6 +10,8 @@ KINDS = "sparkapplications.sparkoperator.k8s.io"
 
 
 def test_a_cluster_without_the_operator_is_told_at_once(fruits: Callable[..., Any]) -> None:
+    others = kube.get("sparkapplications", "--all-namespaces")["items"]
+    assert not others, "the cluster has SparkApplications of somebody else, which would go with their kind"
     kind = kube.get("crd", KINDS)
     for key in ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"):
         kind["metadata"].pop(key, None)
@@ -20,7 +22,7 @@ def test_a_cluster_without_the_operator_is_told_at_once(fruits: Callable[..., An
         examined = fruits("doctor", "--namespace", "fruits", timeout=30)
     finally:
         kube.kubectl("create", "-f", "-", text=json.dumps(kind))
-        kube.kubectl("wait", "--for=condition=Established", f"crd/{KINDS}", "--timeout=30s")
+        kube.until(30, "the kind is back", lambda: kube.kubectl("get", "sparkapplications", "--ignore-not-found") == "")
     assert done.returncode == 1
     assert "fruits: The Spark operator is not installed in the cluster" in done.stderr
     assert "helm install spark-operator" in done.stderr

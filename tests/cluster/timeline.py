@@ -1,18 +1,9 @@
-"""Where the seconds of a run on the cluster go, beside those of the same run in one pod of the same image.
+"""Where the seconds of a run on the cluster go, beside those of the same run in one pod of the same image."""
 
-    python tests/cluster/timeline.py --data s3://fruits/sample [--image IMAGE] [-- further arguments of fruits run]
-
-submits k8s/sparkapplication.yaml and runs the same on `local[2]`, and prints the moments of both, in seconds.
-"""
-
-import argparse
 import json
-import sys
 from datetime import UTC, datetime
 
 import kube
-
-from job.submit import manifest
 
 # What the job's log says when a part of it is done.
 _SAID = {"Python ready": "event=start ", "Spark ready": "event=step operation=start_spark",
@@ -22,10 +13,13 @@ _SAID = {"Python ready": "event=start ", "Spark ready": "event=step operation=st
 Moments = dict[str, float]
 
 
-def of_application(name: str) -> Moments:
-    """Seconds from the creation of a completed SparkApplication to each moment of it, in their order."""
+def of_application(name: str, begun: datetime | None = None) -> Moments:
+    """Seconds from `begun` (else from its creation) to each moment of a completed SparkApplication, in their order.
+
+    Those of the log are exact, the others, which the API server keeps in whole seconds, up to a second too small.
+    """
     application, driver = kube.get("sparkapplication", name), kube.get("pod", f"{name}-driver")
-    begun = _time(application["metadata"]["creationTimestamp"])
+    begun = begun or _time(application["metadata"]["creationTimestamp"])
     ended = driver["status"]["containerStatuses"][0]["state"]["terminated"]
     made = {"driver's pod made": _time(driver["metadata"]["creationTimestamp"]),
             "driver's container started": _time(ended["startedAt"]), **_log(f"{name}-driver")}
@@ -81,26 +75,3 @@ def _time(text: str) -> datetime:
     whole, _, rest = text.rstrip("Z").partition(".")
     return datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").replace(microsecond=int((rest or "0")[:6].ljust(6, "0")),
                                                                  tzinfo=UTC)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--image", default=kube.IMAGE)
-    parser.add_argument("arguments", nargs="*")
-    asked = parser.parse_args()
-    name = f"timeline-{datetime.now(UTC):%H-%M-%S}"
-    wanted = manifest.Wanted(name=name, image=asked.image, fields=("driver.coreRequest=100m",
-                                                                  "executor.coreRequest=100m"))
-    arguments = ["--data", asked.data, *asked.arguments]
-    document = manifest.prepare(manifest.load(manifest.shipped()), wanted, arguments, name)
-    kube.kubectl("apply", "-f", "-", text=json.dumps(document))
-    try:
-        moments = of_application(kube.completed(name, 600)["metadata"]["name"])
-        sys.stdout.write(table(moments, alone(document)) + "\n")
-    finally:
-        kube.kubectl("delete", "sparkapplication", name)
-
-
-if __name__ == "__main__":
-    main()
