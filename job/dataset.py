@@ -147,6 +147,13 @@ def partitions(pictures: int, size: int, cores: int, least: int = 1) -> int:
     return max(1, min(pictures, max(least, min(_MOST_TASKS, rounds * cores))))
 
 
+def planned_partitions(images: Images, cores: int, settings: Settings) -> int:
+    """The number asked for, or the one that suits."""
+    if settings.partitions:
+        return min(settings.partitions, len(images))
+    return partitions(len(images), int(pc.sum(images.table["size"]).as_py()), cores, settings.min_partitions)
+
+
 def shards(images: Images, count: int, seed: int) -> list[pa.RecordBatch]:
     """The pictures in `count` parts of about the same bytes, mixed, so that each part has some of every category."""
     random = np.random.default_rng(seed)
@@ -169,6 +176,6 @@ def frame(spark: "SparkSession", images: Images, cores: int, settings: Settings)
     are described."""
     from pyspark.sql import functions as F
 
-    count = partitions(len(images), int(pc.sum(images.table["size"]).as_py()), cores, settings.min_partitions)
+    count = planned_partitions(images, cores, settings)
     table = pa.Table.from_batches(shards(images, count, settings.seed)).select(["ima", "cat"])
     return spark.createDataFrame(table).select(F.lit(images.root).alias("root"), "ima", "cat")

@@ -353,7 +353,7 @@ def plan(settings: Settings, data: str | None, cores: int) -> list[dict[str, Any
     for split, wanted in (("train", settings.train_images), ("test", settings.test_images)):
         chosen = dataset.choose(images[split], wanted)
         size = int(pc.sum(chosen.table["size"]).as_py())
-        count = dataset.partitions(len(chosen), size, cores, settings.min_partitions)
+        count = dataset.planned_partitions(chosen, cores, settings)
         rows.append({"split": split, "pictures": len(chosen), "categories": len(chosen.categories()), "bytes": size,
                      "partitions": count, "pictures_per_task": math.ceil(len(chosen) / count)})
     return rows

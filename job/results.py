@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from job import spark as spark_session
@@ -118,6 +119,7 @@ def manifest(run: "Run") -> dict[str, Any]:
         "versions": run.versions, "cores": run.cores,
         "dataset": {split: {
             "root": run.images[split].root, "listing_sha256": run.images[split].digest(), "images": part.images,
+            "bytes": int(pc.sum(run.images[split].table["size"]).as_py()),
             "described": part.described, "without_descriptors": part.without_descriptors,
             "rejected": part.rejected.num_rows - part.without_descriptors, "descriptors": part.descriptors,
             "descriptor_bytes": part.descriptors * descriptor_bytes,

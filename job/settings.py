@@ -133,6 +133,8 @@ class Settings:
     export_intermediate: bool = setting(False, "also write images, descriptors and words per image as tables", _flag)
     min_partitions: int = setting(1, "at least this many partitions, where there are as many pictures",
                                   _at_least(1), metavar="N")
+    partitions: int | None = setting(None, "exactly so many partitions (default: as cores and bytes want it)",
+                                     _at_least(1), metavar="N")
     seed: int = setting(123, "seed of every draw", _at_least(0, 2**63 - 1), metavar="N")
     max_bad_fraction: float = setting(0.5, "fail when more than this part of the pictures is unusable",
                                       _fraction, metavar="F")

@@ -256,6 +256,12 @@ def test_shards_are_balanced_by_bytes():
         assert loads.min() > 0.85 * loads.mean()
 
 
+def test_partitions_that_are_asked_for_are_taken_whatever_the_cores():
+    whole = images({"A": [5000] * 20})
+    assert [dataset.planned_partitions(whole, 8, resolve({"partitions": text}, {})) for text in ("5", "30")] == [5, 20]
+    assert dataset.planned_partitions(whole, 8, resolve({}, {})) == 8
+
+
 def test_each_shard_has_some_of_every_category():
     for part in shards(even(5, 200), 8, seed=123):
         assert len(set(part["cat"].to_pylist())) == 5
