@@ -79,7 +79,8 @@ def test_every_setting_can_come_from_each_place(file):
              "vocabulary_sample": "1000", "classifier": "mlp", "protocol": "standard", "no_classify": "true",
              "export_intermediate": "yes", "min_partitions": "4", "partitions": "5", "seed": "9",
              "max_bad_fraction": "0.25", "cache": "c", "event_log": "e", "run_name": "r",
-             "public_read": "on", "master": "local[2]", "conf": "spark.a=1", "wait_for_data": "5", "dry_run": "1", "debug": "TRUE"}
+             "public_read": "on", "master": "local[2]", "conf": "spark.a=1",
+             "wait_for_data": "5", "dry_run": "1", "debug": "TRUE"}
     assert set(texts) == {spec.name for spec in fields(Settings)}
     for name, text in texts.items():
         others = {"train": {"test": "y"}, "test": {"train": "x"}}.get(name, {})
