@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "grows with them")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="fields",
                         help="a field of the manifest's spec, such as driver.memory=2g; may be repeated")
-    parser.add_argument("--wait-timeout", type=_duration, default=1800.0, metavar="30m",
+    parser.add_argument("--wait-timeout", type=duration, default=1800.0, metavar="30m",
                         help="give up when the job has not ended by then (30m)")
-    parser.add_argument("--start-timeout", type=_duration, default=120.0, metavar="2m",
+    parser.add_argument("--start-timeout", type=duration, default=120.0, metavar="2m",
                         help="give up when a pod could not start by then (2m; 10m while the cluster is adding a node, "
                         "30s when its image can't be pulled)")
     parser.add_argument("--results", metavar="DIR", help="copy the run's folder from the store to DIR/<run name>; "
@@ -181,7 +181,8 @@ def _terminated_as_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _duration(text: str) -> float:
+def duration(text: str) -> float:
+    """Seconds of a time such as 90s, 30m or 2h."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
     if not match or not float(match[1]):
         raise argparse.ArgumentTypeError(f"'{text}' must be a time such as 90s, 30m or 2h")
