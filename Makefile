@@ -1,6 +1,7 @@
 PYTHON ?= .venv/bin/python
+IMAGE ?= $(or $(FRUITS_IMAGE),localhost/fruits-job:dev)
 
-.PHONY: check test manifests benchmarks
+.PHONY: check test manifests benchmarks image sbom scan
 
 check:
 	$(PYTHON) -m ruff check .
@@ -15,3 +16,13 @@ manifests:
 
 benchmarks:
 	$(PYTHON) tests/benchmarks/engine.py
+
+# by podman, on a base image made here where there is no registry; elsewhere `docker build -f docker/Dockerfile .` does
+image:
+	FRUITS_IMAGE=$(IMAGE) .ci/image
+
+sbom:
+	$(PYTHON) docker/sbom.py $(IMAGE) dist/fruits-job.cdx.json
+
+scan: sbom
+	$(PYTHON) docker/scan.py dist/fruits-job.cdx.json

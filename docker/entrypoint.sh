@@ -21,7 +21,7 @@ fi
 case ${1-} in
   driver)
     shift
-    say "driver at ${SPARK_DRIVER_BIND_ADDRESS-}: ${*: -1}"
+    say "driver at ${SPARK_DRIVER_BIND_ADDRESS-}: $*"
     set -- "$SPARK_HOME/bin/spark-submit" \
       --conf "spark.driver.bindAddress=$SPARK_DRIVER_BIND_ADDRESS" \
       --conf "spark.executorEnv.SPARK_DRIVER_POD_IP=$SPARK_DRIVER_BIND_ADDRESS" \

@@ -19,6 +19,6 @@ rm -rf /usr/share/{bash-completion,doc-base,info,lintian,locale,man,perl5,pixmap
 # converters to other character sets, a second tini and zstd, parts of Python that explain, test or install it
 rm -r /usr/lib/*-linux-gnu/gconv /usr/bin/localedef /usr/bin/pzstd /usr/bin/tini-static
 cd /usr/lib/python3.11
-rm -r pydoc_data test turtle.py
+rm -r lib-dynload/_dbm.*.so pydoc_data test turtle.py
 find . -name __pycache__ -prune -exec rm -r {} +
 PYTHONHASHSEED=0 python3 /src/bytecode.py .
