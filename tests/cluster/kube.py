@@ -93,7 +93,10 @@ def until(limit: float, what: str, check: Callable[[], Any]) -> Any:
 
 def completed(application: str, limit: float = 180) -> Document:
     """The SparkApplication once it has completed; fails with the end of its log when it fails."""
-    until(limit, f"{application} completes", lambda: going(application) == "COMPLETED")
+    try:
+        until(limit, f"{application} completes", lambda: going(application) == "COMPLETED")
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{kubectl('get', 'pods', '-o', 'wide')}") from error
     return get("sparkapplication", application)
 
 

@@ -114,8 +114,8 @@ def test_the_notebook_asks_for_its_token() -> None:
 
 
 def test_the_notebook_runs_on_executors_of_the_cluster() -> None:
-    kube.kubectl("exec", "fruits-notebook-0", "-c", "notebook", "--", "jupyter", "execute", "--output=executed",
-                 "pipeline.ipynb", timeout=240)
+    kube.kubectl("exec", "fruits-notebook-0", "-c", "notebook", "--", "jupyter", "nbconvert", "--to=notebook",
+                 "--execute", "--output=executed", "pipeline.ipynb", timeout=240)
     executed = json.loads(kube.kubectl("exec", "fruits-notebook-0", "-c", "notebook", "--", "cat", "executed.ipynb"))
     said = "\n".join("".join(output.get("data", {}).get("text/plain", output.get("text", "")))
                      for cell in executed["cells"] for output in cell.get("outputs", []))
