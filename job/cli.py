@@ -68,6 +68,16 @@ def parser() -> argparse.ArgumentParser:
                                  description="Gives a SparkApplication to the Spark operator, follows it to its end "
                                  "with the driver's log, and returns the job's exit code.")
     _add_arguments("submit", submit)
+    benchmark = commands.add_parser("benchmark", help="the same run on 1, 2, 4 ... executors", allow_abbrev=False,
+                                    description="Runs the same on different numbers of executors, several times and "
+                                    "in mixed order, and shows seconds, speed-up, efficiency, cost and what limits "
+                                    "each operation, beside the prototype's figures.")
+    _add_settings(benchmark)
+    _add_arguments("benchmark", benchmark)
+    plan = commands.add_parser("plan", help="executors, time and cost for N pictures", allow_abbrev=False,
+                               description="Fits a scaling law to the measurements of `fruits benchmark`, and says "
+                               "what a run with N pictures takes.")
+    _add_arguments("benchmark.plan", plan)
     doctor = commands.add_parser("doctor", help="what works here, and what to do about what does not",
                                  allow_abbrev=False, description="Checks Python, Java, Spark, OpenCV, the store, the "
                                  "cluster and the Spark operator. Changes nothing, downloads nothing.")

@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -49,7 +50,7 @@ def test_help_lists_every_command(answer):
     assert found.code == 0
     assert {"run", "sample"} <= set(COMMANDS)
     for command in COMMANDS:
-        assert f"\n    {command} " in found.out
+        assert re.search(rf"\n    {command}\s", found.out)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

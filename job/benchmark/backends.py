@@ -1,0 +1,89 @@
+"""How one run of a benchmark is started: the command line of this package's own `run` or `submit`."""
+
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from job import spark as spark_session
+from job import storage
+from job.benchmark.schedule import Point
+from job.errors import UserError
+
+# One plain file, which is whole when the run has ended.
+_EVENT_LOG = ("--conf", "spark.eventLog.compress=false", "--conf", "spark.eventLog.rolling.enabled=false")
+# No task before all executors are there: what is measured is their work, not their coming.
+_ALL_EXECUTORS = ("--conf", "spark.scheduler.minRegisteredResourcesRatio=1.0", "--conf",
+                  "spark.scheduler.maxRegisteredResourcesWaitingTime=300s")
+_APPLICATION = re.compile(r"event=step operation=start_spark .*\bapplication=(\S+)")
+
+
+class Backend(Protocol):
+    """Where the runs are made; it leaves each run's folder in `folder/runs`, its event log in `folder/events`."""
+
+    def command(self, point: Point, name: str) -> tuple[list[str], Mapping[str, str]]:
+        """The arguments of `fruits` that make this run, and what they want in the environment."""
+
+    def event_log(self, name: str, said: str) -> bytes:
+        """The event log of a run that has `said` so much. Raises UserError or OSError when there is none."""
+
+
+class Local:
+    """Executors that are processes of this machine (Spark's local-cluster)."""
+
+    def __init__(self, folder: Path, arguments: Sequence[str], memory: int) -> None:
+        self.folder, self.arguments, self.memory = folder, arguments, memory
+
+    def command(self, point: Point, name: str) -> tuple[list[str], Mapping[str, str]]:
+        events = self.folder / "events" / name
+        scratch = self.folder / "scratch"
+        line = ["run", *self.arguments, *point.pictures_arguments(), "--out", str(self.folder / "runs"),
+                "--run-name", name, "--event-log", str(events), *_EVENT_LOG, *_ALL_EXECUTORS,
+                "--master", f"local-cluster[{point.executors},{point.cores},{self.memory}]",
+                "--conf", f"spark.cores.max={point.executors * point.cores}",
+                "--conf", f"spark.executor.memory={self.memory}m"]
+        return line, {"SPARK_HOME": str(spark_session.spark_home()), "SPARK_WORKER_DIR": str(scratch)}
+
+    def event_log(self, name: str, said: str) -> bytes:
+        del said
+        shutil.rmtree(self.folder / "scratch", ignore_errors=True)
+        (file,) = (self.folder / "events" / name).iterdir()
+        content = file.read_bytes()
+        shutil.rmtree(self.folder / "events" / name)
+        return content
+
+
+class Kubernetes:
+    """A SparkApplication for each run, through the operator, by `fruits submit`."""
+
+    def __init__(self, folder: Path, arguments: Sequence[str], submit: Sequence[str], document: Mapping[str, Any],
+                 out: str) -> None:
+        self.folder, self.arguments, self.submit, self.document, self.out = folder, arguments, submit, document, out
+
+    def command(self, point: Point, name: str) -> tuple[list[str], Mapping[str, str]]:
+        line = ["submit", *self.submit, "--executors", str(point.executors), "--executor-cores", str(point.cores),
+                "--results", str(self.folder / "runs"), "--", *self.arguments, *point.pictures_arguments(),
+                "--run-name", name, "--event-log", self._events(name), *_EVENT_LOG, *_ALL_EXECUTORS]
+        return line, {}
+
+    def event_log(self, name: str, said: str) -> bytes:
+        found = _APPLICATION.search(said)
+        if not found:
+            raise UserError("The run's log does not name its application.")
+        return storage.read_bytes(storage.join(self._events(name), found[1]))
+
+    def _events(self, name: str) -> str:
+        return storage.join(self.out, f"events/{name}")
+
+
+def machine() -> dict[str, Any]:
+    """The machine, as a reader of the figures wants it named."""
+    model = "unknown"
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(encoding="utf-8"), re.MULTILINE)
+        model = found[1].strip() if found else model
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    return {"cores": len(os.sched_getaffinity(0)), "cpu": model, "memory_gb": round(memory / 1e9, 1)}

@@ -1,0 +1,204 @@
+"""`fruits plan`: executors, cores, memory, partitions, time and cost of a run with N pictures, from a benchmark."""
+
+import argparse
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from job.errors import UsageError, UserError
+from job.report import text
+
+if TYPE_CHECKING:
+    from job.benchmark.law import Law
+    from job.benchmark.prices import Instance
+    from job.benchmark.record import Benchmark
+
+MOST_PICTURES = 1_000_000_000
+# An executor more is worth it as long as the whole run keeps so much of the efficiency of the fewest.
+_WORTH = 0.7
+_MB = 1 << 20
+# What a picture costs the driver: its row in the listing, several times (names, order, shards), and on its way into
+# the JVM.
+_LISTING_BYTES, _JVM_BYTES = 500, 250
+# Spark caches descriptors in 60 % of a heap less 300 MB; a heap of a gigabyte is the least that works well.
+_CACHE_SHARE, _RESERVED, _LEAST_HEAP = 0.6, 300, 1024
+_WORKER = 384  # MB of a Python worker with OpenCV and a batch of pictures
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A cluster for so many pictures: seconds with their interval, dollars for whole machines, memory in MB."""
+
+    pictures: int
+    executors: int
+    cores: int
+    cpus: float
+    partitions: int
+    seconds: float
+    low: float
+    high: float
+    machines: int
+    cost: float
+    heap: int
+    overhead: int
+    driver_heap: int
+    driver_overhead: int
+    spills: bool
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `fruits plan`."""
+    from job.benchmark import _count, _duration, _price, add_price
+
+    parser.add_argument("benchmark", nargs="?", default="benchmark", metavar="BENCHMARK",
+                        help="folder or benchmark.json that `fruits benchmark` made (benchmark)")
+    parser.add_argument("--images", type=_count, required=True, metavar="N", help="pictures in all, up to a billion")
+    parser.add_argument("--deadline", type=_duration, metavar="10m", help="longest time the run may take")
+    parser.add_argument("--budget", type=_price, metavar="USD", help="most dollars the run may cost")
+    parser.add_argument("--executors", type=_count, metavar="N", help="so many executors (default: the plan says)")
+    parser.add_argument("--max-executors", type=_count, default=1000, metavar="N", help="most executors (1000)")
+    add_price(parser)
+    parser.add_argument("--values", metavar="FILE", help="write the values for the chart here (`helm install -f FILE`)")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Prints a plan. Raises UserError when no cluster keeps deadline and budget, or the benchmark tells too little."""
+    from job import storage
+    from job.benchmark import law, prices, record
+
+    if arguments.images > MOST_PICTURES:
+        raise UsageError(f"--images is {arguments.images}: a plan reaches up to {MOST_PICTURES} pictures.")
+    instance = prices.instance(arguments.instance, arguments.price_per_hour)
+    benchmark = record.read(Path(arguments.benchmark))
+    check(benchmark, arguments.images)
+    fitted = law.fit(benchmark)
+    chosen = choose(fitted, benchmark, instance, arguments.images, deadline=arguments.deadline,
+                    budget=arguments.budget, executors=arguments.executors, most=arguments.max_executors)
+    _show(chosen, fitted, benchmark, instance)
+    if arguments.values:
+        storage.write_bytes(arguments.values, values_text(chosen).encode())
+        print(f"Values: {arguments.values}")  # noqa: T201  (the command's answer)
+    else:
+        print(f"\nValues for the chart (--values FILE writes them):\n\n{values_text(chosen)}", end="")  # noqa: T201
+    return 0
+
+
+def check(benchmark: "Benchmark", pictures: int) -> None:
+    """Raises UserError when the benchmark can't tell anything of so many pictures."""
+    from job.benchmark.law import measured_sizes
+
+    known = measured_sizes(benchmark)
+    if not known:
+        raise UserError("The benchmark has no run that ended well: see why by `fruits benchmark --resume`.")
+    if len(known) == 1 and pictures != known[0]:
+        raise UserError(f"The benchmark has runs with {known[0]:,} pictures only, so that what {pictures:,} take can't "
+                        "be told: measure several numbers with `fruits benchmark --sizes 1000,4000`.")
+
+
+def choose(law: "Law", benchmark: "Benchmark", instance: "Instance", pictures: int, *, deadline: float | None = None,
+           budget: float | None = None, executors: int | None = None, most: int = 1000) -> Plan:
+    """The cheapest plan that keeps the deadline, by the upper end of its interval; without a deadline the quickest
+    within the budget; without either as many executors as are worth it. Raises UserError where there is none."""
+    plans = [make(law, benchmark, instance, pictures, count) for count in ([executors] if executors else _counts(most))]
+    kept = [plan for plan in plans if (deadline is None or plan.high <= deadline) and (
+        budget is None or plan.cost <= budget)]
+    if not kept:
+        fastest, cheapest = min(plans, key=lambda plan: plan.high), min(plans, key=lambda plan: plan.cost)
+        limits = [f"within {text.seconds(deadline)}" if deadline is not None else "",
+                  f"for ${budget:g}" if budget is not None else ""]
+        raise UserError(f"{pictures:,} pictures can't be done {' and '.join(filter(None, limits))} with "
+                        f"{plans[-1].executors} executors or fewer: the quickest is {fastest.executors} executors, up "
+                        f"to {text.seconds(fastest.high)}, ${fastest.cost:.2f}; the cheapest {cheapest.executors}, up "
+                        f"to {text.seconds(cheapest.high)}, ${cheapest.cost:.2f}.")
+    if deadline is not None:
+        return min(kept, key=lambda plan: (plan.cost, plan.executors))
+    if budget is not None:
+        return min(kept, key=lambda plan: (plan.seconds, plan.executors))
+    one = plans[0]
+    worth = [plan for plan in kept if one.seconds * one.executors / (plan.seconds * plan.executors) >= _WORTH]
+    return worth[-1]
+
+
+def _counts(most: int) -> list[int]:
+    """All numbers up to 64, then by steps of 5 %."""
+    found = list(range(1, min(most, 64) + 1))
+    while found[-1] < most:
+        found.append(min(most, math.ceil(found[-1] * 1.05)))
+    return found
+
+
+def make(law: "Law", benchmark: "Benchmark", instance: "Instance", pictures: int, executors: int) -> Plan:
+    """What a run with so many pictures takes on so many executors."""
+    from job import dataset
+    from job.benchmark.summary import used_cores
+    from job.imaging import descriptors
+
+    runs, cores = benchmark.measured(), executors * benchmark.cores
+    middle, low, high = law.total(pictures, cores)
+    train = round(pictures * law.train_share)
+    size = sum(run.bytes["train"] for run in runs) / sum(run.images["train"] for run in runs)
+    packed = descriptors.get(benchmark.settings["descriptor"]).bytes * law.descriptors * pictures / _MB
+    heap = max(_LEAST_HEAP, math.ceil(packed / executors / _CACHE_SHARE) + _RESERVED)
+    overhead = 384 + _WORKER * benchmark.cores
+    driver = (1024 + pictures * _JVM_BYTES // _MB, 512 + pictures * _LISTING_BYTES // _MB)
+    # the memory of a machine that its share of cores has: what does not fit is kept on disk
+    fair = int(instance.memory * 1024 * 0.9 * min(1.0, benchmark.cpus / instance.cores)) - overhead
+    kept = min(heap, max(fair, _LEAST_HEAP))
+    machines = math.ceil(max(used_cores(benchmark, executors) / instance.cores,
+                             (executors * (kept + overhead) + sum(driver)) / (instance.memory * 1024 * 0.9)))
+    partitions = dataset.partitions(train, int(size * train), cores)
+    return Plan(pictures, executors, benchmark.cores, benchmark.cpus, partitions, middle, low, high, machines,
+                instance.cost(machines * instance.cores, middle), kept, overhead, *driver, spills=kept < heap)
+
+
+def values(plan: Plan) -> dict[str, Any]:
+    """The plan in the form of the chart's values."""
+    return {
+        "driver": {"memory": _amount(plan.driver_heap), "memoryOverhead": _amount(plan.driver_overhead)},
+        "executor": {"instances": plan.executors, "cores": plan.cores, "coreRequest": f"{plan.cpus * 1000:.0f}m",
+                     "memory": _amount(plan.heap), "memoryOverhead": _amount(plan.overhead)},
+    }
+
+
+def values_text(plan: Plan) -> str:
+    """The same as YAML."""
+    import yaml
+
+    return f"# {_sentence(plan)}\n{yaml.safe_dump(values(plan), sort_keys=True)}"
+
+
+def _amount(megabytes: int) -> str:
+    return f"{megabytes // 1024}g" if megabytes % 1024 == 0 else f"{megabytes}m"
+
+
+def _sentence(plan: Plan) -> str:
+    return (f"{plan.pictures:,} pictures on {plan.executors} executors of {plan.cores} core"
+            f"{'s' if plan.cores > 1 else ''}: {text.seconds(plan.seconds)}, 90 % interval {text.seconds(plan.low)} to "
+            f"{text.seconds(plan.high)}")
+
+
+def _show(plan: Plan, law: "Law", benchmark: "Benchmark", instance: "Instance") -> None:
+    from job.benchmark.law import measured_sizes
+
+    largest, most = measured_sizes(benchmark)[-1], max(run.point.executors for run in benchmark.measured())
+    longest = sorted(law.seconds(plan.pictures, plan.executors * plan.cores).items(), key=lambda item: -item[1])[:5]
+    memory = [_amount(size) for size in (plan.heap, plan.overhead, plan.driver_heap, plan.driver_overhead)]
+    lines = [
+        f"{_sentence(plan)}.",
+        f"Cost: ${plan.cost:.2f} for {plan.machines} x {instance.name} at ${instance.price:g} an hour.",
+        f"Partitions: {plan.partitions:,} (chosen by the run itself).",
+        "Memory: executor {} + {}, driver {} + {}.".format(*memory),
+        "Longest: " + ", ".join(f"{' '.join(key)} {text.seconds(value)}" for key, value in longest) + ".",
+        ("Fit: seconds = a + b n + c n/cores for each operation; of the totals of the "
+        f"{len(benchmark.measured())} runs the median error is {law.error:.1%}, the largest {law.worst:.1%}."),
+    ]
+    if plan.pictures > largest or plan.executors > most:
+        lines.append(f"Beyond what was measured (up to {largest:,} pictures, {most} executors): an extrapolation.")
+    if plan.spills:
+        lines.append("The descriptors do not all fit into the executors' memory: Spark keeps the rest on their disks.")
+    if plan.driver_heap + plan.driver_overhead > instance.memory * 1024:
+        lines.append(f"The driver, which lists every picture, does not fit on {instance.name}: put it on a larger "
+                     "machine.")
+    print("\n".join(lines))  # noqa: T201  (the command's answer)
