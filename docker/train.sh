@@ -17,10 +17,11 @@ note spark-submit --master 'local-cluster[1,2,1024]' --conf spark.driver.host=12
   /opt/fruits/main.py run --data "$work/sample" --out "$work/out" --run-name cluster
 wc -l ./*.list
 
-# Names that another run would not find again are left out.
+# Names that another run would not find again are left out. Heap and collector are given, since what lies in the archive
+# depends on them; a heap below 4 GB, as drivers and executors mostly have, takes it without a change to pointers.
 sed -s '/^#/d; /Proxy/d; /EventHandler/d; /^@/!s/ .*//' ./*.list | sort -u >classes
 jars=("$SPARK_HOME"/jars/*.jar)
-/opt/java/bin/java.bin -Xshare:dump -XX:SharedClassListFile=classes -XX:SharedArchiveFile=archive \
+/opt/java/bin/java.bin -Xmx512m -XX:+UseG1GC -Xshare:dump -XX:SharedClassListFile=classes -XX:SharedArchiveFile=archive \
   -cp "$(IFS=:; printf '%s' "${jars[*]}")" >dump.log 2>&1 || { tail dump.log; exit 1; }
 printf '%s classes, %s MB\n' "$(wc -l <classes)" "$(($(stat -c %s archive) / 1000000))"
 zstd -q -19 -T0 archive -o "$1"

@@ -1,5 +1,6 @@
 """What is in the image, what is not, and what it says of itself."""
 
+import json
 import re
 import subprocess
 import sys
@@ -219,3 +220,24 @@ def test_an_avif_picture_is_refused_and_ends_nothing() -> None:
         "python", "-c", f"import cv2, numpy as np; print(cv2.imdecode(np.frombuffer({head} * 9, np.uint8), 1))"
     )
     assert answer.succeeded().out.strip() == "None"
+
+
+def test_the_bill_of_materials_lists_all_packages_and_jars(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        subprocess.run([sys.executable, DOCKER / "sbom.py", containers.IMAGE, tmp_path / name], check=True)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    bill = json.loads((tmp_path / "one").read_text())
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    listed = {component["purl"] for component in bill["components"]}
+    assert len(listed) == len(bill["components"])
+    assert not [purl for purl in listed if purl.startswith("pkg:generic") or "@" not in purl]
+    locked = re.findall(r"^([\w.-]+)==(\S+)", (DOCKER / "requirements.lock").read_text(), re.MULTILINE)
+    assert {f"pkg:pypi/{name}@{version}" for name, version in locked} <= listed
+    jars = [path for path in files() if path.startswith("/opt/spark/jars/")]
+    assert len([purl for purl in listed if purl.startswith("pkg:maven/")]) == len(jars)
+    table = re.findall(
+        r"^([^#:]+):([^:]+):(\S+) [0-9a-f]{64}$", (ROOT / "job" / "s3a_jars.txt").read_text(), re.MULTILINE
+    )
+    assert {f"pkg:maven/{group}/{artifact}@{version}" for group, artifact, version in table} <= listed
+    debian = {component["name"] for component in bill["components"] if component["purl"].startswith("pkg:deb/")}
+    assert {"libc6", "bash", "tini", "python3.11-minimal", "openjdk-17-jre-headless"} <= debian
