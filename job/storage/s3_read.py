@@ -6,11 +6,10 @@ obstore's blocking `get` 0.27 ms (4,800 a second), asyncio around its `get_async
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
-from threading import Condition
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Condition, Lock, Thread
 
 import obstore
 from obstore.exceptions import BaseError
@@ -33,29 +32,45 @@ def read_many(root: str, names: Sequence[str], max_bytes: int, in_flight: int) -
     base = f"{key}/" if key else ""
     store = object_store(bucket)
     budget = _Budget(_BYTES_IN_FLIGHT)
-    numbered = enumerate(names)
-    pool = ThreadPoolExecutor(in_flight, thread_name_prefix="fruits-read")
-    window: deque[tuple[int, str, Future[bytes | Fault]]] = deque()
+    asked: SimpleQueue[tuple[int, str] | None] = SimpleQueue()
+    answered: SimpleQueue[tuple[int, bytes | Fault | Exception]] = SimpleQueue()
 
-    def fill(count: int) -> None:
-        for number, name in islice(numbered, count):
-            window.append((number, name, pool.submit(_read, store, base + name, max_bytes, budget, number)))
-
-    try:
-        fill(in_flight)
-        while window:
-            number, name, future = window.popleft()
-            budget.wait_for(number)
+    def work() -> None:
+        while (job := asked.get()) is not None:
+            number, name = job
             try:
-                content = future.result()
-            except (BaseError, OSError) as error:
-                raise explain(error, join(root, name), s3_config(), "read") from error
-            budget.release(content)
-            fill(1)
-            yield content
+                answered.put((number, _read(store, base + name, max_bytes, budget, number)))
+            except Exception as error:  # noqa: BLE001 - raised where the caller waits for it
+                answered.put((number, error))
+
+    numbered = enumerate(names)
+    readers = [Thread(target=work, name="fruits-read", daemon=True) for _ in range(min(in_flight, len(names)))]
+    try:
+        for reader in readers:
+            reader.start()
+            asked.put(next(numbered))
+        early: dict[int, bytes | Fault | Exception] = {}
+        for wanted, name in enumerate(names):
+            budget.wait_for(wanted)
+            while wanted not in early:
+                number, content = answered.get()
+                early[number] = content
+            found = early.pop(wanted)
+            if isinstance(found, BaseError | OSError):
+                raise explain(found, join(root, name), s3_config(), "read") from found
+            if isinstance(found, Exception):
+                raise found
+            budget.release(found)
+            if (more := next(numbered, None)) is not None:
+                asked.put(more)
+            yield found
     finally:
         budget.stop()
-        pool.shutdown(wait=False, cancel_futures=True)
+        with suppress(Empty):
+            while True:
+                asked.get_nowait()
+        for _ in readers:
+            asked.put(None)
 
 
 def _read(store: S3Store, key: str, max_bytes: int, budget: _Budget, number: int) -> bytes | Fault:
@@ -71,7 +86,7 @@ def _read(store: S3Store, key: str, max_bytes: int, budget: _Budget, number: int
 
 def _get(store: S3Store, key: str, max_bytes: int, budget: _Budget, number: int) -> bytes | Fault:
     answer = obstore.get(store, key)  # returns with the headers
-    size = answer.meta["size"]
+    _, size = answer.range
     if size == 0:
         return Fault("empty")
     if size > max_bytes:
@@ -91,29 +106,36 @@ class _Budget:
         self._limit = limit
         self._used = 0
         self._wanted = -1
-        self._changed = Condition()
+        self._waiting = 0
+        self._lock = Lock()
+        self._changed = Condition(self._lock)
 
     def take(self, number: int, size: int) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: number <= self._wanted or self._used + size <= self._limit)
+        with self._lock:
+            if self._used + size > self._limit:
+                self._waiting += 1
+                self._changed.wait_for(lambda: number <= self._wanted or self._used + size <= self._limit)
+                self._waiting -= 1
             self._used += size
 
     def give_back(self, size: int) -> None:
-        with self._changed:
+        with self._lock:
             self._used -= size
-            self._changed.notify_all()
+            self._tell()
 
     def release(self, content: bytes | Fault) -> None:
         if not isinstance(content, Fault):
             self.give_back(len(content))
 
     def wait_for(self, number: int) -> None:
-        with self._changed:
+        with self._lock:
             self._wanted = number
-            self._changed.notify_all()
+            self._tell()
 
     def stop(self) -> None:
         """Lets every waiting thread go: nobody takes what they bring."""
-        with self._changed:
-            self._wanted = 1 << 62
+        self.wait_for(1 << 62)
+
+    def _tell(self) -> None:
+        if self._waiting:
             self._changed.notify_all()

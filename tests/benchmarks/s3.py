@@ -130,7 +130,7 @@ def workers_cpu() -> float:
     rows = {path.name: row for path in Path("/proc").glob("[0-9]*") if (row := _stat(path))}
     for pid in rows:
         try:
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
         if b"job.worker_daemon" in command and _is_below(pid, str(os.getpid()), rows):
