@@ -30,9 +30,14 @@ from job.upload import upload
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "cluster"))
 import kube
-import timeline
 
-NAME = "cluster-start"
+NAME, POD = "cluster-start", "cluster-start-alone"
+# What the job's log says when a part of it is done.
+_SAID = {"Python ready": "event=start ", "Spark ready": "event=step operation=start_spark",
+         "training pictures described": "event=step operation=extract_descriptors split=train",
+         "test pictures scored": "event=step operation=evaluate", "results written": "event=done"}
+
+Moments = dict[str, float]
 
 
 def fill(options: argparse.Namespace, uri: str) -> None:
@@ -44,7 +49,7 @@ def fill(options: argparse.Namespace, uri: str) -> None:
         upload(folder, uri)
 
 
-def turn(document: kube.Document) -> tuple[timeline.Moments, timeline.Moments]:
+def turn(document: kube.Document) -> tuple[Moments, Moments]:
     """Moments of one run on the cluster, and of one in a single pod."""
     begun, clock = datetime.now(UTC), time.perf_counter()
     spec = document["spec"]
@@ -54,15 +59,78 @@ def turn(document: kube.Document) -> tuple[timeline.Moments, timeline.Moments]:
         kube.kubectl("wait", "--for=jsonpath={.status.applicationState.state}=COMPLETED", f"sparkapplication/{NAME}",
                      "--timeout=170s", timeout=180)
         seconds = time.perf_counter() - clock
-        moments = {**timeline.of_application(NAME, begun), "COMPLETED": seconds}
+        moments = {**of_application(NAME, begun), "COMPLETED": seconds}
     finally:
         kube.kubectl("delete", "sparkapplication", NAME)
         kube.until(60, "its pods are gone", lambda: not kube.get("pods", "-l", "spark-role")["items"])
-    return moments, timeline.alone(document)
+    return moments, alone(document)
 
 
-def medians(turns: Sequence[timeline.Moments]) -> timeline.Moments:
-    return {name: statistics.median(moments[name] for moments in turns) for name in turns[0]}
+def of_application(name: str, begun: datetime) -> Moments:
+    """Seconds from `begun` to each moment of a completed SparkApplication, in their order.
+
+    Those of the log are exact, the others, which the API server keeps in whole seconds, up to a second too small.
+    """
+    application, driver = kube.get("sparkapplication", name), kube.get("pod", f"{name}-driver")
+    ended = driver["status"]["containerStatuses"][0]["state"]["terminated"]
+    made = {"driver's pod made": _time(driver["metadata"]["creationTimestamp"]),
+            "driver's container started": _time(ended["startedAt"]), **_log(f"{name}-driver")}
+    started = [_time(event["firstTimestamp"]) for event in kube.get("events")["items"]
+               if event["reason"] == "Started" and event["firstTimestamp"]
+               and event["involvedObject"]["name"] in application["status"]["executorState"]]
+    if started:
+        made["executors' containers started"] = max(started)
+    made |= {"driver's container ended": _time(ended["finishedAt"]),
+             "COMPLETED": _time(application["status"]["terminationTime"])}
+    return _since(begun, made)
+
+
+def alone(application: kube.Document) -> Moments:
+    """Seconds from the start of its container to each moment of the same run in one pod on `local[2]`."""
+    driver = application["spec"]["driver"]["template"]["spec"]
+    (container,) = driver["containers"]
+    arguments = [*application["spec"]["arguments"], "--run-name", f"{POD}-{datetime.now(UTC):%H-%M-%S}", "--master",
+                 "local[2]"]
+    document = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": POD, "namespace": kube.NAMESPACE}, "spec": {
+        **driver, "restartPolicy": "Never", "automountServiceAccountToken": False, "containers": [
+            {**container, "name": POD, "image": application["spec"]["image"], "args": ["fruits", *arguments]}]}}
+    kube.kubectl("apply", "-f", "-", text=json.dumps(document))
+    try:
+        kube.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{POD}", "--timeout=170s", timeout=180)
+        ended = kube.get("pod", POD)["status"]["containerStatuses"][0]["state"]["terminated"]
+        return _since(_time(ended["startedAt"]), {**_log(POD), "container ended": _time(ended["finishedAt"])})
+    finally:
+        kube.kubectl("delete", "pod", POD, "--now")
+
+
+def table(cluster: Moments, one: Moments) -> str:
+    """Both, line by line: the moment, its second on the cluster, its second in one pod."""
+    lines = [f"{'':30} {'cluster':>8} {'one pod':>8}"]
+    for name in [*cluster, *(name for name in one if name not in cluster)]:
+        cells = [f"{moments[name]:8.1f}" if name in moments else " " * 8 for moments in (cluster, one)]
+        lines.append(f"{name:30} {cells[0]} {cells[1]}")
+    return "\n".join(lines)
+
+
+def _log(pod: str) -> dict[str, datetime]:
+    lines = [line.partition(" ") for line in kube.kubectl("logs", pod, "--timestamps").splitlines()]
+    return {name: _time(next(line[0] for line in lines if line[2].startswith(start))) for name, start in _SAID.items()}
+
+
+def _since(begun: datetime, moments: dict[str, datetime]) -> Moments:
+    seconds = {name: (moment - begun).total_seconds() for name, moment in moments.items()}
+    return dict(sorted(seconds.items(), key=lambda pair: pair[1]))
+
+
+def _time(text: str) -> datetime:
+    """A time of the API server; those of logs have nanoseconds, of which six digits are kept."""
+    whole, _, rest = text.rstrip("Z").partition(".")
+    return datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").replace(microsecond=int((rest or "0")[:6].ljust(6, "0")),
+                                                                 tzinfo=UTC)
+
+
+def medians(turns: Sequence[Moments]) -> Moments:
+    return {name: statistics.median(moments[name] for moments in turns if name in moments) for name in turns[0]}
 
 
 def main() -> None:
@@ -84,7 +152,7 @@ def main() -> None:
     document = manifest.prepare(manifest.load(manifest.shipped()), wanted, ["--data", uri, *options.arguments], NAME)
     turns = [turn(document) for _ in range(options.repeats + 1)][1:]
     cluster, alone = ([pair[place] for pair in turns] for place in (0, 1))
-    print(timeline.table(medians(cluster), medians(alone)))
+    print(table(medians(cluster), medians(alone)))
     more = [ours["COMPLETED"] - theirs["container ended"] for ours, theirs in zip(cluster, alone, strict=True)]
     figures = {"cluster": spread([moments["COMPLETED"] for moments in cluster]),
                "one_pod": spread([moments["container ended"] for moments in alone]), "more": spread(more)}

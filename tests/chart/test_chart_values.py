@@ -81,7 +81,7 @@ def test_every_values_file_is_accepted(name: str) -> None:
     "executor.instances=8", "executor.memory=512m", "executor.coreRequest=2", "executor.coreRequest=1500m",
     "driver.coreLimit=2", "job.timeToLiveSeconds=60", "job.arguments.words=100", "job.arguments.categories={Kiwi,Lime}",
     "storage.region=eu-central-1", "image.pullSecrets={registry}", "minio.sizeLimit=10Gi",
-    "metrics.podMonitor.interval=1m30s",
+    "metrics.podMonitor.interval=1m30s", "job.schedule=@daily", "job.schedule=0 3 * * 1-5",
 ])
 def test_a_good_value_is_accepted(setting: str) -> None:
     assert render(sets=(setting,)).documents
@@ -105,6 +105,7 @@ def test_a_good_value_is_accepted(setting: str) -> None:
     ("job.sparkConf.fs\\.s3a\\.endpoint=x", "'fs.s3a.endpoint' does not match pattern '^spark"),
     ("job.restartPolicy.type=Sometimes", "at '/job/restartPolicy/type'"),
     ("job.batchScheduler.name=slurm", "at '/job/batchScheduler/name'"),
+    ("job.schedule=tomorrow", "at '/job/schedule'"),
     ("job.concurrencyPolicy=Queue", "at '/job/concurrencyPolicy'"),
     ("job.name=Fruits", "at '/job/name'"),
     ("storage.credentials=keys", "at '/storage/credentials'"),

@@ -11,7 +11,6 @@ from typing import Any
 
 import kube
 import pytest
-import timeline
 from compare import assert_same_results
 
 from job.submit import results
@@ -19,8 +18,6 @@ from job.submit import results
 Fruits = Callable[..., Any]
 SMALL = ("--image", kube.IMAGE, "--set", "driver.coreRequest=100m", "--set", "executor.coreRequest=100m")
 ARGUMENTS = ("--words", "40")
-# From apply to COMPLETED on two executors, against the same run in the same image with local[2].
-MOST_MORE = 25.0
 FAILURES = {
     "image": (("--image", "localhost/nowhere:1", "--start-timeout", "5s"), ()),
     "driver-room": (("--set", "driver.coreRequest=100", "--start-timeout", "3s"), ()),
@@ -83,14 +80,6 @@ def test_a_submitted_run_completes_and_its_results_are_fetched(
     for stated in ("SUBMITTED", "RUNNING", "executors 2 of 2", "COMPLETED"):
         assert stated in done.stderr
     assert done.stderr.splitlines()[-1].endswith(f"Results: {tmp_path / 'submitted'}")
-
-
-def test_two_executors_take_little_longer_than_the_same_image_alone() -> None:
-    application = kube.get("sparkapplication", "fruits-run")
-    assert application["status"]["applicationState"]["state"] == "COMPLETED"
-    moments, alone = timeline.of_application("fruits-run"), timeline.alone(application)
-    sys.stdout.write(f"\n{timeline.table(moments, alone)}\n")
-    assert moments["COMPLETED"] - alone["container ended"] <= MOST_MORE
 
 
 def test_an_image_that_is_nowhere_is_told(failures: Any) -> None:
