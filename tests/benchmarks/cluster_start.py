@@ -1,6 +1,7 @@
 """What the cluster adds to a run: seconds from `kubectl apply` to COMPLETED, beside the same run in one pod.
 
-Pictures of `--data` are put into the store of the chart, which must be installed (`helm install`, as README.md says).
+Pictures of `--data` are put into the store of the chart, which must be installed (`helm install`, as README.md says) in
+the cluster of FRUITS_TEST_KUBECONFIG (else of .ci/cluster).
 Then, by turns, k8s/sparkapplication.yaml is applied with these pictures and two executors, and one pod of the same
 image runs the same on `local[2]`; where the seconds of both go is printed.
 

@@ -1,4 +1,7 @@
-"""The real cluster: brought up by `.ci/cluster`. Without it a user's tests skip, and those of CI fail."""
+"""The real cluster: that of `.ci/cluster`, or of FRUITS_TEST_KUBECONFIG. Its namespace `fruits` is emptied.
+
+Without a cluster a user's tests skip, and those of CI fail.
+"""
 
 import os
 import subprocess

@@ -17,7 +17,9 @@ CHART = ROOT / "helm" / "fruits"
 VALUES = (CHART / "values-minikube.yaml", Path(__file__).with_name("values.yaml"))
 NAMESPACE = "fruits"
 IMAGE = os.environ.get("FRUITS_IMAGE", "localhost/fruits-job:dev")
-KUBECONFIG = os.environ.get("KUBECONFIG", "/var/tmp/fruits-cluster/admin.kubeconfig")
+# Never the user's own cluster by accident: what is in the namespace is deleted.
+KUBECONFIG = (os.environ.get("FRUITS_TEST_KUBECONFIG")
+              or f"{os.environ.get('K8S_STATE', '/var/tmp/fruits-cluster')}/admin.kubeconfig")
 # What every namespace has of itself, and what comes and goes in one.
 _OF_ITSELF = ("configmap/kube-root-ca.crt", "serviceaccount/default")
 _PASSING = ("events", "events.events.k8s.io", "leases.coordination.k8s.io", "endpoints",
