@@ -10,6 +10,7 @@ import pytest
 from job import storage
 from job.errors import UsageError, UserError
 from job.storage import Credentials, Fault, RunFolder, s3_config
+from job.storage.faults import explain
 from job.storage.s3_read import _Budget
 
 NAMES = ["Training/Apple Braeburn/0, 1.jpg", "Training/Poire é/a%20b+c.JPEG", "Training/🍎/x.png", "Test/Lemon/1.jpg"]
@@ -304,6 +305,11 @@ def test_a_configuration_that_cannot_be_meant_is_a_usage_error(
 def test_a_configuration_shows_no_secret(home: dict[str, str]):
     shown = repr(s3_config({**home, **KEYS, "AWS_SESSION_TOKEN": "FwoGZXIv"}))
     assert not any(secret in shown for secret in (*KEYS.values(), "FwoGZXIv"))
+
+
+def test_a_name_that_no_bucket_can_have_is_named(home: dict[str, str]):
+    error = OSError("400 Bad Request: <Error><Code>InvalidBucketName</Code></Error>")
+    assert "'x' can't be a bucket" in explain(error, "s3://x/data", s3_config({**home, **KEYS}), "list").message
 
 
 # ---- memory while reading

@@ -79,7 +79,7 @@ def exists(uri: str) -> bool:
     return backend(root).exists(root)
 
 
-def read_many(root: str, names: Sequence[str], *, max_bytes: int, in_flight: int = 64) -> Iterator[bytes | Fault]:
+def read_many(root: str, names: Sequence[str], *, max_bytes: int, in_flight: int = 96) -> Iterator[bytes | Fault]:
     """The contents of `root/name` for each of `names`, in their order.
 
     A file of 0 bytes gives `Fault("empty")`, one of more than `max_bytes` `Fault("too_large")` without being read, and

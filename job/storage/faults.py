@@ -72,7 +72,9 @@ def explain(error: BaseException, uri: str, config: S3Config, verb: str) -> User
     code = s3_code(error)
     if code in _WRONG_CREDENTIALS:
         return UserError(f"{config.place} {_WRONG_CREDENTIALS[code]}: check {_source(config)}.")
-    if code in {"NoSuchBucket", "InvalidBucketName"}:
+    if code == "InvalidBucketName":
+        return UserError(f"'{bucket}' can't be a bucket: its name has 3 to 63 lower-case letters, digits, '.' and '-'.")
+    if code == "NoSuchBucket":
         return UserError(f"There is no bucket '{bucket}' at {_where(config)}: create it, or correct the address.")
     if code in {"PermanentRedirect", "TemporaryRedirect", "301", "307", "IllegalLocationConstraintException"}:
         return UserError(f"The bucket '{bucket}' is not in region '{config.region}': set AWS_REGION to the bucket's.")

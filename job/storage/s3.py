@@ -96,10 +96,11 @@ def exists(uri: str) -> bool:
 
 
 def read_bytes(uri: str) -> bytes:
-    """The content of one object."""
+    """The content of one object. By obstore: a worker that reads an index needs no s3fs, half a second of imports."""
     _meet(uri)
+    bucket, key = split_s3(uri)
     with explained(uri, "read"):
-        return bytes(file_system().cat_file(_path(uri)))
+        return again(lambda: bytes(obstore.get(object_store(bucket), key).bytes()))
 
 
 def write_bytes(uri: str, data: bytes, *, public_read: bool = False) -> None:

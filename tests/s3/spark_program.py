@@ -4,34 +4,29 @@ Reads and writes through `s3a://` and `s3://`, and prints what it saw as JSON.
 """
 
 import json
-import os
 import sys
 
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.feature import StringIndexer
 from pyspark.sql import SparkSession
 
-from job import s3a, spark, storage
+from job import spark, storage
+from job.settings import Settings
+
+# Two thirds of the CPU seconds of a session this short.
+QUICK = "spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 def main(bucket: str) -> None:
-    jars = spark.spark_home() / "jars"
-    prepared = s3a.prepare(storage.s3_config(), jars, spark.find_java(), lambda text: print(text, file=sys.stderr))
-    storage.make_folder(f"s3://{bucket}/logs")
-    builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
-    conf = {
-        **prepared.conf,
-        "spark.driver.extraClassPath": os.pathsep.join(prepared.jars),
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.eventLog.enabled": "true",
-        "spark.eventLog.compress": "false",
-        "spark.eventLog.dir": f"s3://{bucket}/logs",
-    }
-    for key, value in conf.items():
-        builder = builder.config(key, value)
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("FATAL")
+    place = f"s3://{bucket}"
+    storage.make_folder(f"{place}/logs")
+    plan = spark.plan(Settings(data=f"{place}/data", event_log=f"{place}/logs", master="local[2]",
+                               conf=(QUICK, "spark.eventLog.compress=false")))  # fmt: skip
+    with spark.session(plan, spark.Jvm(plan)) as session:
+        print(json.dumps(use(session, bucket)))
+
+
+def use(session: SparkSession, bucket: str) -> dict[str, object]:
     seen: dict[str, object] = {}
     for scheme in ("s3a", "s3"):
         root = f"{scheme}://{bucket}/out é {scheme}"
@@ -52,8 +47,7 @@ def main(bucket: str) -> None:
         failing.write.parquet(f"s3a://{bucket}/failed")
     except Exception as error:  # noqa: BLE001 - whatever Spark makes of it
         seen["failed"] = type(error).__name__
-    session.stop()
-    print(json.dumps(seen))
+    return seen
 
 
 if __name__ == "__main__":

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from running import clean_environment
+from running import QUICK, clean_environment
 from s3_proxy import Proxy, every
 from s3_servers import Server
 
 from job.imaging.sample import write_sample
 
-SETTINGS = ("--preset", "reference", "--words", "20")
+SETTINGS = ("--preset", "reference", "--words", "20", "--conf", f"spark.driver.extraJavaOptions={QUICK}")
 
 pytestmark = pytest.mark.skipif(not shutil.which("java") and "CI" not in os.environ, reason="no Java on this machine")
 
@@ -55,14 +55,14 @@ def predictions(content: bytes) -> tuple[list[str], np.ndarray]:
     return [row["predicted_cat"] for row in rows], np.array([float(row["probability"]) for row in rows])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
     write_sample(folder, categories=3, train_images=60, test_images=30)
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def here(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same run on a folder."""
     out = tmp_path_factory.mktemp("out")
@@ -139,6 +139,55 @@ def test_passing_faults_and_a_restart_change_nothing(server: Server, filled: str
         (here / "predictions.csv").read_bytes())[0]
 
 
+@pytest.fixture(scope="module")
+def together(server: Server, filled: str, pictures: Path) -> dict[str, tuple[int, str]]:
+    """Two runs at the same time into the same --out, neither of them named: exit code and errors of each. One reads
+    pictures of which one has 0 bytes and one vanishes between the listing and its reading."""
+    names = sorted(file.relative_to(pictures).as_posix() for file in (pictures / "Training").rglob("*.jpg"))
+    for name in [*names, *(file.relative_to(pictures).as_posix() for file in (pictures / "Test").rglob("*.jpg"))]:
+        content = b"" if name == names[1] else (pictures / name).read_bytes()
+        server.client().put_object(Bucket=filled, Key=f"holes é+%/{name}", Body=content)
+    gone = f"holes é+%/{names[0]}"
+
+    def vanish(_number: int, method: str, path: str) -> None:
+        if method == "GET" and path.endswith(names[0].replace(" ", "%20")):
+            server.client().delete_object(Bucket=filled, Key=gone)
+
+    common = ("--out", f"s3://{filled}/both", "--no-classify", *SETTINGS)
+    with Proxy(server.port, fault=vanish) as proxy:
+        runs = {
+            "holes": start(server.environment(proxy.endpoint), "run", "--data", f"s3://{filled}/holes é+%", *common),
+            "whole": start(server.environment(), "run", "--train", f"s3a://{filled}/pictures/Training", "--test",
+                           f"s3://{filled}/pictures/Test", *common)}  # fmt: skip
+        errors = {name: process.communicate(timeout=170)[1] for name, process in runs.items()}
+    return {name: (process.returncode, errors[name]) for name, process in runs.items()}
+
+
+def test_two_runs_at_the_same_time_do_not_touch_each_other(
+    server: Server, filled: str, together: dict[str, tuple[int, str]]
+):
+    assert {name: code for name, (code, _) in together.items()} == {"holes": 0, "whole": 0}, together
+    runs = sorted({key.split("/")[1] for key in keys(server, filled, "both/")})
+    assert len(runs) == 2
+    whole = 0
+    for run in runs:
+        found = manifest(server, filled, f"both/{run}")
+        assert {file["path"] for file in found["files"]} | {"manifest.json"} == {
+            key.removeprefix(f"both/{run}/") for key in keys(server, filled, f"both/{run}/")}
+        whole += found["dataset"]["train"]["images"] == found["dataset"]["train"]["described"]
+    assert whole == 1
+
+
+def test_an_object_that_vanished_and_one_of_0_bytes_are_listed_as_rejected(
+    server: Server, filled: str, together: dict[str, tuple[int, str]], pictures: Path
+):
+    assert together["holes"][0] == 0, together["holes"][1]
+    names = sorted(file.relative_to(pictures).as_posix() for file in (pictures / "Training").rglob("*.jpg"))
+    files = [key for key in keys(server, filled, "both/") if key.endswith("/rejected.csv")]
+    rejected = [list(csv.reader(read(server, filled, key).decode().splitlines()))[1:] for key in files]
+    assert sorted(rejected) == [[], [[names[0], "unreadable"], [names[1], "empty"]]]
+
+
 @pytest.mark.parametrize(("change", "said"), [
     ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "AWS_SECRET_ACCESS_KEY"),
     ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "http://127.0.0.1:9"),
@@ -154,12 +203,14 @@ def test_wrong_settings_end_soon_with_one_sentence(server: Server, filled: str, 
     assert "Traceback" not in err
 
 
-def test_a_bucket_that_is_not_there_is_named(server: Server, filled: str):
+def test_a_bucket_that_is_not_there_is_named_and_public_read_warns(server: Server, filled: str):
     assert filled
-    code, _, err = fruits(server.environment(), "run", "--data", "s3://no-such-bucket-here/x", *SETTINGS)
+    code, out, err = fruits(server.environment(), "run", "--data", "s3://no-such-bucket-here/x", "--public-read",
+                            *SETTINGS)
     assert code in (1, 2)
     assert "no-such-bucket-here" in err
     assert len(err.strip().splitlines()) == 1, err
+    assert 'event=warning message="Everybody will be able to read the results (--public-read)."' in out
 
 
 def test_without_the_right_to_write_nothing_is_begun(server: Server, filled: str):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -73,6 +74,11 @@ def test_more_keys_than_fit_one_answer_are_all_listed_once(bucket: str, monkeypa
     names = [f"Training/{number % 3}/{number:05d}.jpg" for number in range(2_300)]
     put_many(bucket, names, lambda _name: b"x")
     assert storage.list_images(f"s3://{bucket}")["name"].to_pylist() == sorted(names)
+    tracemalloc.start()
+    storage.list_images(f"s3://{bucket}")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 80 * len(names)  # in Arrow: a list of names takes 80 bytes each at the least
     monkeypatch.setattr(s3, "_MOST_PREFIXES", 2)  # as if there were too many folders to open each
     assert storage.list_images(f"s3://{bucket}")["name"].to_pylist() == sorted(names)
 

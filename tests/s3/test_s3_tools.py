@@ -1,6 +1,10 @@
 """Upload and pack against real servers, and credentials of every source."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,6 +12,7 @@ from pathlib import Path
 
 import botocore.session
 import pytest
+from running import clean_environment
 from s3_proxy import Proxy, every
 from s3_servers import Server
 
@@ -166,10 +171,12 @@ class Issuer:
         self.address = f"http://127.0.0.1:{self.server.server_port}"
 
 
+# versitygw has no session tokens
+with_tokens = pytest.mark.parametrize("server", ["minio"], indirect=True)
+
+
 @pytest.fixture
 def issuer(server: Server) -> Iterator[Issuer]:
-    if server.kind != "minio":
-        pytest.skip(f"{server.kind} has no session tokens")
     service = botocore.session.Session().create_client(
         "sts",
         region_name="us-east-1",
@@ -199,6 +206,7 @@ def write_and_read(bucket: str) -> None:
     assert list(storage.read_many(f"s3://{bucket}", ["a.jpg"], max_bytes=10)) == [b"content"]
 
 
+@with_tokens
 def test_the_role_of_a_pod_works_for_both_clients(
     bucket: str, server: Server, issuer: Issuer, token: Path, use: Callable[[dict[str, str]], None]
 ):
@@ -214,6 +222,7 @@ def test_the_role_of_a_pod_works_for_both_clients(
     assert issuer.asked == ["/v1/credentials the-token"] * 2
 
 
+@with_tokens
 def test_the_role_of_a_service_account_works_for_both_clients(
     bucket: str, server: Server, issuer: Issuer, token: Path, use: Callable[[dict[str, str]], None]
 ):
@@ -230,6 +239,28 @@ def test_the_role_of_a_service_account_works_for_both_clients(
     write_and_read(bucket)
     assert len(issuer.asked) == 2
     assert all("WebIdentityToken=the-token" in asked for asked in issuer.asked)
+
+
+@with_tokens
+@pytest.mark.skipif(not shutil.which("java") and "CI" not in os.environ, reason="no Java on this machine")
+def test_both_roles_work_for_spark(server: Server, issuer: Issuer, token: Path):
+    environment = {
+        **{name: value for name, value in clean_environment().items() if not name.startswith("AWS_")},
+        "AWS_ENDPOINT_URL_S3": server.endpoint,
+        "AWS_ENDPOINT_URL_STS": issuer.address,
+        "AWS_REGION": "us-east-1",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": str(token),
+        "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/fruits",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{issuer.address}/v1/credentials",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(token),
+        "PYTHONPATH": str(Path.cwd()),
+    }
+    command = [sys.executable, str(Path(__file__).with_name("spark_roles.py")), server.bucket(), server.bucket()]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr[-5_000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == [10, 10]
+    asked = {"account" if "AssumeRoleWithWebIdentity" in asked else asked for asked in issuer.asked}
+    assert asked == {"account", "/v1/credentials the-token"}
 
 
 def test_the_keys_of_a_profile_work_for_both_clients(
