@@ -61,6 +61,14 @@ def test_packed_files_have_the_documented_columns(tree: Path, tmp_path: Path):
     assert set(table["split"].to_pylist()) == {"train", "test"}
 
 
+def test_files_have_the_size_asked_for_which_is_128_mb(tree: Path, tmp_path: Path):
+    pack(str(tree), str(tmp_path / "packed"), file_bytes=1_000_000)
+    sizes = [file.stat().st_size for file in sorted((tmp_path / "packed").glob("*.parquet"))]
+    assert len(sizes) > 3
+    assert all(950_000 < size < 1_050_000 for size in sizes[:-1]), sizes
+    assert pack.__kwdefaults__["file_bytes"] == 128 << 20
+
+
 def test_a_pack_is_whole_once_its_index_is_there(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     target = tmp_path / "packed"
     monkeypatch.setattr(storage, "write_bytes", lambda *_: (_ for _ in ()).throw(UserError("stopped")))
