@@ -122,6 +122,8 @@ class Run:
             with ExitStack() as stack:
                 with self.clock.operation("start_spark", "all"):
                     spark = stack.enter_context(spark_session.session(plan, jvm))
+                    if spark_session.has_executors(spark):
+                        warm_up(spark, self.settings.descriptor)
                 self._work(spark)
         except BaseException:
             self.folder.discard()
@@ -341,6 +343,21 @@ def summary(frame: "DataFrame") -> tuple[pa.Table, int, int]:
     rejected = found.filter(pc.is_valid(found["path"])).select(["path", "reason"]).sort_by("path")
     total = [int(pc.sum(found[name]).as_py() or 0) for name in ("described", "descriptors")]
     return rejected, total[0], total[1]
+
+
+def warm_up(spark: "SparkSession", descriptor: str) -> None:
+    """Has each core of the executors describe one generated picture: they load classes and start Python workers, 2
+    CPU-seconds each, as part of the start, all at once, and not while others wait for them in the midst of the work."""
+    from job.imaging.sample import sample_picture
+    from job.stages import DescriptorExtractor
+
+    spark.sparkContext.setJobGroup("start_spark all", "warm-up")
+    cores = spark_session.total_cores(spark)
+    picture = pa.table({"ima": ["warm-up.jpg"], "cat": ["warm-up"], "content": [sample_picture(0, 0)]})
+    each = pa.Table.from_batches(picture.to_batches() * cores)
+    found = DescriptorExtractor(descriptor=descriptor).transform(spark.createDataFrame(each)).persist()
+    summary(found)
+    found.unpersist()
 
 
 def plan(settings: Settings, data: str | None, cores: int) -> list[dict[str, Any]]:

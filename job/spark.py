@@ -349,6 +349,11 @@ def total_cores(spark: "SparkSession") -> int:
     return _cluster_cores(conf) or int(spark.sparkContext.defaultParallelism)
 
 
+def has_executors(spark: "SparkSession") -> bool:
+    """Whether tasks run in processes of their own."""
+    return bool(_cluster_cores(dict(spark.sparkContext.getConf().getAll())))
+
+
 def planned_cores(settings: Settings) -> int:
     """The same before there is a session; as many as this machine has where a cluster decides."""
     conf = {**_base(settings), **settings.spark_conf()}
