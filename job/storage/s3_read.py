@@ -2,6 +2,7 @@
 
 Measured on 4,000 pictures of 4.7 kB on a loopback server, 64 in flight, CPU in this process per object: threads around
 obstore's blocking `get` 0.27 ms (4,800 a second), asyncio around its `get_async` 0.38 ms (2,400), s3fs 1.9 ms (520).
+Two queues in place of a future for each object took 0.02 ms off that, threads as needed in place of all of them 0.02.
 """
 
 from __future__ import annotations
