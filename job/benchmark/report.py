@@ -140,8 +140,9 @@ def page(benchmark: Benchmark, found: Sequence[Size], folder: Path, instance: In
 def _part(size: Size, benchmark: Benchmark, folder: Path) -> dict[str, object]:
     by_executors = {count: _by_operation(size, place) for place, count in enumerate(size.executors)}
     names = charts.operations(list(by_executors.values()))
-    for parts in by_executors.values():
-        parts["other"] = sum(value for name, value in parts.items() if name not in names)
+    for cell in size.cells["total", "all"]:
+        parts = by_executors[cell.executors]
+        parts["other"] = max(0.0, cell.seconds - sum(parts[name] for name in names))
     names = [*names, "other"]
     bars = [(f"{count} executor{'s' if count > 1 else ''}", parts) for count, parts in by_executors.items()]
     longest = sorted(((key, cells) for key, cells in size.cells.items() if key[0] not in ("total", "start_spark")),
@@ -163,7 +164,7 @@ def _part(size: Size, benchmark: Benchmark, folder: Path) -> dict[str, object]:
 
 
 def _by_operation(size: Size, place: int) -> dict[str, float]:
-    """Median seconds of each operation, its splits together; what no operation accounts for is left to 'other'."""
+    """Median seconds of each operation, its splits together."""
     found: dict[str, float] = {}
     for (operation, _), cells in size.cells.items():
         if operation != "total":
