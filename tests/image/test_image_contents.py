@@ -1,14 +1,16 @@
 """What is in the image, what is not, and what it says of itself."""
 
 import json
+import os
 import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import containers
 import pytest
-from containers import ROOT, configuration, files, run
+from containers import ROOT, configuration, files, run, tool
 
 DOCKER = ROOT / "docker"
 SITE = "/opt/venv/lib/python3.11/site-packages"
@@ -241,3 +243,31 @@ def test_the_bill_of_materials_lists_all_packages_and_jars(tmp_path: Path) -> No
     assert {f"pkg:maven/{group}/{artifact}@{version}" for group, artifact, version in table} <= listed
     debian = {component["name"] for component in bill["components"] if component["purl"].startswith("pkg:deb/")}
     assert {"libc6", "bash", "tini", "python3.11-minimal", "openjdk-17-jre-headless"} <= debian
+
+
+def test_two_images_are_compared_by_their_content(tmp_path: Path) -> None:
+    made = {}
+    try:
+        for name, text in (("one", "a"), ("two", "a"), ("three", "b")):
+            (tmp_path / "file").write_text(text)
+            os.utime(tmp_path / "file", (0, len(made)))
+            with tarfile.open(tmp_path / f"{name}.tar", "w") as tar:
+                tar.add(tmp_path / "file", "file")
+            done = tool(
+                "import",
+                '--change=ENTRYPOINT ["/file"]',
+                tmp_path / f"{name}.tar",
+                f"localhost/fruits-test-{os.getpid()}:{name}",
+            )
+            assert done.returncode == 0, done.stderr
+            made[name] = f"localhost/fruits-test-{os.getpid()}:{name}"
+        same = [sys.executable, str(DOCKER / "same.py")]
+        equal, differing = (
+            subprocess.run([*same, made["one"], made[other]], capture_output=True, text=True, check=False)
+            for other in ("two", "three")
+        )
+        assert (equal.returncode, equal.stdout) == (0, "0 of 1 paths differ\n"), equal.stderr
+        assert (differing.returncode, differing.stdout.splitlines()[-1]) == (1, "1 of 1 paths differ")
+        assert differing.stdout.startswith("file: ")
+    finally:
+        tool("rmi", "--force", *made.values())
