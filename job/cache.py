@@ -9,24 +9,28 @@ from job import spark as spark_session
 from job.settings import Settings
 
 if TYPE_CHECKING:
+    from pyspark import Accumulator
     from pyspark.sql import DataFrame, SparkSession
 
 # Counts up when descriptors of the same name come to have other values.
 _FORMAT = 1
 
 
-def descriptors(spark: "SparkSession", images: dataset.Images, cores: int, settings: Settings) -> "DataFrame":
+def descriptors(spark: "SparkSession", images: dataset.Images, cores: int, settings: Settings,
+                waited: "Accumulator[float] | None" = None) -> "DataFrame":
     """Frame `ima, cat, descriptors, keypoints, reason`, kept in memory and on disk by the executors.
 
     With `--cache`, written there as Parquet under a name made of the pictures' names and sizes and of the descriptor;
-    what is there under that name is read, and nothing is extracted.
+    what is there under that name is read, and nothing is extracted. `waited` adds up the seconds for which workers
+    waited for pictures.
     """
     from job.stages import DescriptorExtractor
 
     place = _place(images, settings) if settings.cache else None
     if place is None or not storage.exists(storage.join(place, "_SUCCESS")):
-        found = DescriptorExtractor(descriptor=settings.descriptor).transform(
-            dataset.frame(spark, images, cores, settings))
+        extractor = DescriptorExtractor(descriptor=settings.descriptor)
+        extractor.waited = waited
+        found = extractor.transform(dataset.frame(spark, images, cores, settings))
         if place is None:
             return found.persist()
         found.write.mode("overwrite").parquet(spark_session.uri(place))

@@ -1,7 +1,8 @@
 """What a worker does with pictures: read, decode, describe. Imports no Spark."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, groupby
+from time import perf_counter
 from typing import Any
 
 import pyarrow as pa
@@ -14,9 +15,10 @@ _ROWS, _BYTES = 256, 4 << 20
 
 
 def described(batch: pa.RecordBatch, kept: list[str], names: Sequence[str], descriptor: str,
-              max_bytes: int) -> Iterator[pa.RecordBatch]:
+              max_bytes: int, waited: Callable[[float], None] | None = None) -> Iterator[pa.RecordBatch]:
     """The columns `kept` of a batch of pictures with three more, a slice at a time: packed descriptors, their number,
-    and why there are none. Reads `root/ima`, or takes the bytes in `content` where there is such a column."""
+    and why there are none. Reads `root/ima`, or takes the bytes in `content` where there is such a column. `waited` is
+    told the seconds that each picture's bytes were waited for."""
     if not batch.num_rows:
         return
     contents: Iterator[Any]
@@ -31,7 +33,7 @@ def described(batch: pa.RecordBatch, kept: list[str], names: Sequence[str], desc
     packed: list[bytes] = []
     counts: list[int] = []
     reasons: list[str | None] = []
-    for content in contents:
+    for content in _timed(contents, waited) if waited else contents:
         values, reason = b"", None
         if isinstance(content, storage.Fault):
             reason = content.reason
@@ -52,6 +54,14 @@ def described(batch: pa.RecordBatch, kept: list[str], names: Sequence[str], desc
             done, size, packed, counts, reasons = done + len(packed), 0, [], [], []
     if packed:
         yield _batch(rows.slice(done, len(packed)), packed, counts, reasons, names)
+
+
+def _timed(contents: Iterator[Any], waited: Callable[[float], None]) -> Iterator[Any]:
+    begun = perf_counter()
+    for content in contents:
+        waited(perf_counter() - begun)
+        yield content
+        begun = perf_counter()
 
 
 def _batch(rows: pa.RecordBatch, packed: list[bytes], counts: list[int], reasons: list[str | None],

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +74,10 @@ class Clock:
         yield
         seconds = time.perf_counter() - start
         self.timings.append(Timing(name, split, seconds, figures(spark, group) if spark else TaskFigures()))
+
+    def waited(self, seconds: float) -> None:
+        """Of the last operation: what its tasks waited for the store."""
+        self.timings[-1] = replace(self.last, tasks=replace(self.last.tasks, waited=seconds))
 
     def finish(self) -> None:
         self.timings.append(Timing("total", "all", time.perf_counter() - self.begun))
@@ -171,10 +175,11 @@ class Run:
             self.console.categories(split, images.categories())
 
     def extract(self, spark: "SparkSession", split: str) -> None:
-        images = self.images[split]
+        images, waited = self.images[split], spark.sparkContext.accumulator(0.0)
         with self.clock.operation("extract_descriptors", split, spark):
-            frame = cache.descriptors(spark, images, self.cores, self.settings)
+            frame = cache.descriptors(spark, images, self.cores, self.settings, waited)
             rejected, described, descriptors = summary(frame)
+        self.clock.waited(waited.value)
         done = Extracted(frame, len(images), described, descriptors, rejected, self.clock.last.tasks.partitions)
         self.extracted[split] = done
         self._check_extracted(split, done)

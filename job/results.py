@@ -87,7 +87,8 @@ def finish(run: "Run") -> None:
     run.tables["task_analysis"] = pa.Table.from_pylist([{
         "operation": t.operation, "split": t.split, "tasks": t.tasks.tasks, "min_s": t.tasks.shortest,
         "median_s": t.tasks.median, "max_s": t.tasks.longest, "skew": t.tasks.skew,
-        "busy": t.tasks.busy(t.seconds, run.cores), "limited_by": limited_by(t.tasks, t.seconds, run.cores),
+        "busy": t.tasks.busy(t.seconds, run.cores), "waited_s": t.tasks.waited,
+        "limited_by": limited_by(t.tasks, t.seconds, run.cores),
     } for t in worked])
     for name in ("timings", "task_analysis"):
         run.folder.write(f"{name}.csv", tables.to_csv(run.tables[name]))

@@ -20,6 +20,8 @@ class TaskFigures:
     median: float = 0.0
     longest: float = 0.0
     total: float = 0.0
+    waited: float = 0.0
+    """Seconds that all tasks together waited for the store."""
 
     @property
     def skew(self) -> float:
@@ -72,6 +74,8 @@ def limited_by(tasks: TaskFigures, seconds: float, cores: int) -> str:
     if not tasks.tasks:
         return "Driver work: it ran no tasks."
     busy = tasks.busy(seconds, cores)
+    if tasks.waited > 0.5 * tasks.total:
+        return f"Waiting for the store: {tasks.waited / tasks.total:.0%} of the tasks' time."
     if tasks.partitions < cores and tasks.longest > 0.5 * seconds:
         return f"Too few tasks: {tasks.partitions} for {cores} cores, so {cores - tasks.partitions} had nothing to do."
     if tasks.longest > 0.5 * seconds and tasks.skew > 2.0:

@@ -15,6 +15,7 @@ from job.tasks import TaskFigures, figures, limited_by
         (TaskFigures(8, 8, 0.5, 1.0, 5.0, 12.0), 6.0, 4, "Skew: the longest task took 5.00 s, the median one 1.00 s"),
         (TaskFigures(64, 64, 0.9, 1.0, 1.1, 64.0), 17.0, 4, "The cores: busy 94%"),
         (TaskFigures(4, 4, 0.1, 0.1, 0.2, 0.5), 3.0, 4, "Driver work and job starts: the tasks took 0.20 of 3.00 s"),
+        (TaskFigures(8, 8, 1.0, 1.0, 1.2, 8.0, 6.0), 2.1, 4, "Waiting for the store: 75% of the tasks' time"),
         (TaskFigures(4, 4, 1.0, 1.0, 1.2, 4.4), 2.0, 4, "Start-up and waiting: the cores were busy 55%"),
     ],
 )

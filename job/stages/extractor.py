@@ -11,6 +11,7 @@ from job.imaging import pixels
 from job.stages.base import Batches, HasDescriptor, HasOutputCol, Stored, keyword_only, require
 
 if TYPE_CHECKING:
+    from pyspark import Accumulator
     from pyspark.sql import DataFrame
 
 class DescriptorExtractor(Transformer, HasDescriptor, HasOutputCol, Stored):
@@ -32,6 +33,8 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasOutputCol, Stored):
         super().__init__()
         self._setDefault(descriptor="sift", outputCol="descriptors", maxBytes=pixels.MAX_BYTES)
         self._set(**self._input_kwargs)
+        self.waited: Accumulator[float] | None = None
+        """Where it is set: adds up the seconds that workers waited for pictures, all of them together."""
 
     def _transform(self, dataset: "DataFrame") -> "DataFrame":
         require(dataset, "ima")
@@ -44,10 +47,10 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasOutputCol, Stored):
         schema = StructType(dataset.select(*kept).schema.fields.copy())
         schema = schema.add(output, BinaryType()).add("keypoints", IntegerType()).add("reason", StringType())
 
-        names = schema.names
+        names, waited = schema.names, self.waited
 
         def work(batches: Batches) -> Batches:
             for batch in batches:
-                yield from extraction.described(batch, kept, names, name, limit)
+                yield from extraction.described(batch, kept, names, name, limit, waited.add if waited else None)
 
         return dataset.mapInArrow(work, schema)
