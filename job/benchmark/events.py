@@ -56,9 +56,11 @@ def read(lines: Iterable[str]) -> Log:
 
 def _task(event: dict[str, Any], group: tuple[str, str], begun: float) -> Task:
     info, metrics = event["Task Info"], event.get("Task Metrics") or {}
-    sums = {item["Name"]: item.get("Update") for item in info["Accumulables"] if item.get("Name")}
+    # a stage may pass through several Python workers, each with sums of its own
+    sums = [(item.get("Name"), item.get("Update")) for item in info["Accumulables"]]
     launched, ended = info["Launch Time"] / 1000 - begun, info["Finish Time"] / 1000 - begun
-    python = _SENT in sums and _PYTHON in sums
-    worked = float(sums[_PYTHON]) / 1000 if python else metrics.get("Executor Run Time", 0) / 1000
+    python = [float(update) / 1000 for name, update in sums if name == _PYTHON]
+    worked = sum(python) if python and any(name == _SENT for name, _ in sums) else (
+        metrics.get("Executor Run Time", 0) / 1000)
     return Task(*group, event["Stage ID"], info["Executor ID"], round(launched, 3), round(ended, 3),
                 round(min(worked, ended - launched), 3))

@@ -60,8 +60,10 @@ def line(kind: str, **more: object) -> str:
 
 
 def task_end(stage: int, launched: int, ended: int, python: int | None = None, *, failed: bool = False) -> str:
-    sums = [{"Name": "time to run Python workers", "Update": str(python)},
-            {"Name": "data sent to Python workers", "Update": "9"}] if python is not None else []
+    # two Python workers, one behind the other
+    sums = [{"Name": "time to run Python workers", "Update": str(python - 100)},
+            {"Name": "data sent to Python workers", "Update": "9"},
+            {"Name": "time to run Python workers", "Update": "100"}, {}] if python is not None else []
     return line("TaskEnd", **{"Stage ID": stage, "Task Metrics": {"Executor Run Time": 300}, "Task Info": {
         "Launch Time": launched, "Finish Time": ended, "Executor ID": "2", "Failed": failed, "Accumulables": sums}})
 
