@@ -23,6 +23,7 @@ _MB = 1 << 20
 _LISTING_BYTES, _JVM_BYTES = 500, 250
 # Spark caches descriptors in 60 % of a heap less 300 MB; a heap of a gigabyte is the least that works well.
 _CACHE_SHARE, _RESERVED, _LEAST_HEAP = 0.6, 300, 1024
+_STEP = 128  # MB
 _WORKER = 384  # MB of a Python worker with OpenCV and a batch of pictures
 
 
@@ -110,8 +111,8 @@ def choose(law: "Law", benchmark: "Benchmark", instance: "Instance", pictures: i
                   f"for ${budget:g}" if budget is not None else ""]
         raise UserError(f"{pictures:,} pictures can't be done {' and '.join(filter(None, limits))} with "
                         f"{plans[-1].executors} executors or fewer: the quickest is {fastest.executors} executors, up "
-                        f"to {text.seconds(fastest.high)}, ${fastest.cost:.2f}; the cheapest {cheapest.executors}, up "
-                        f"to {text.seconds(cheapest.high)}, ${cheapest.cost:.2f}.")
+                        f"to {text.seconds(fastest.high)}, {_dollars(fastest.cost)}; the cheapest "
+                        f"{cheapest.executors}, up to {text.seconds(cheapest.high)}, {_dollars(cheapest.cost)}.")
     if deadline is not None:
         return min(kept, key=lambda plan: (plan.cost, plan.executors))
     if budget is not None:
@@ -140,12 +141,13 @@ def make(law: "Law", benchmark: "Benchmark", instance: "Instance", pictures: int
     train = round(pictures * law.train_share)
     size = sum(run.bytes["train"] for run in runs) / sum(run.images["train"] for run in runs)
     packed = descriptors.get(benchmark.settings["descriptor"]).bytes * law.descriptors * pictures / _MB
-    heap = max(_LEAST_HEAP, math.ceil(packed / executors / _CACHE_SHARE) + _RESERVED)
+    heap = _rounded(max(_LEAST_HEAP, packed / executors / _CACHE_SHARE + _RESERVED))
     overhead = 384 + _WORKER * benchmark.cores
-    driver = (1024 + pictures * _JVM_BYTES // _MB, 512 + pictures * _LISTING_BYTES // _MB)
+    driver = _rounded(max(1024, 768 + pictures * _JVM_BYTES / _MB)), _rounded(
+        max(512, 384 + pictures * _LISTING_BYTES / _MB))
     # the memory of a machine that its share of cores has: what does not fit is kept on disk
     fair = int(instance.memory * 1024 * 0.9 * min(1.0, benchmark.cpus / instance.cores)) - overhead
-    kept = min(heap, max(fair, _LEAST_HEAP))
+    kept = min(heap, max(fair // _STEP * _STEP, _LEAST_HEAP))
     machines = math.ceil(max(used_cores(benchmark, executors) / instance.cores,
                              (executors * (kept + overhead) + sum(driver)) / (instance.memory * 1024 * 0.9)))
     partitions = dataset.partitions(train, int(size * train), cores)
@@ -169,6 +171,14 @@ def values_text(plan: Plan) -> str:
     return f"# {_sentence(plan)}\n{yaml.safe_dump(values(plan), sort_keys=True)}"
 
 
+def _rounded(megabytes: float) -> int:
+    return math.ceil(megabytes / _STEP) * _STEP
+
+
+def _dollars(cost: float) -> str:
+    return f"${cost:,.2f}" if cost >= 1 else f"${cost:.4f}"
+
+
 def _amount(megabytes: int) -> str:
     return f"{megabytes // 1024}g" if megabytes % 1024 == 0 else f"{megabytes}m"
 
@@ -187,7 +197,7 @@ def _show(plan: Plan, law: "Law", benchmark: "Benchmark", instance: "Instance") 
     memory = [_amount(size) for size in (plan.heap, plan.overhead, plan.driver_heap, plan.driver_overhead)]
     lines = [
         f"{_sentence(plan)}.",
-        f"Cost: ${plan.cost:.2f} for {plan.machines} x {instance.name} at ${instance.price:g} an hour.",
+        f"Cost: {_dollars(plan.cost)} for {plan.machines} x {instance.name} at ${instance.price:g} an hour.",
         f"Partitions: {plan.partitions:,} (chosen by the run itself).",
         "Memory: executor {} + {}, driver {} + {}.".format(*memory),
         "Longest: " + ", ".join(f"{' '.join(key)} {text.seconds(value)}" for key, value in longest) + ".",
