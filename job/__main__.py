@@ -1,8 +1,6 @@
 """`python -m job` is the command `fruits`."""
 
-import sys
-
-from job.cli import main
+from job.cli import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

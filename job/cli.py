@@ -9,8 +9,10 @@ import os  # noqa: E402
 import sys  # noqa: E402
 import traceback  # noqa: E402
 from collections.abc import Callable, Sequence  # noqa: E402
+from contextlib import suppress  # noqa: E402
 from dataclasses import fields  # noqa: E402
 from importlib import import_module  # noqa: E402
+from typing import NoReturn  # noqa: E402
 
 from job import __version__  # noqa: E402
 from job.errors import UsageError, UserError  # noqa: E402
@@ -267,6 +269,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def command() -> NoReturn:
+    """The whole process: `main`, and gone. Taking down what was imported would take 0.3 s, to no end."""
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
 def _sentence(error: Exception) -> str:
     """One sentence for an error from below: the one that a worker raised for the user, or the last line."""
     import re
@@ -282,4 +293,4 @@ def _sentence(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -1,11 +1,13 @@
 """The order of the operations, each one timed: list, extract, vocabulary, words, components, classifier, results."""
 
 import math
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from job import cache, dataset, results, storage
 from job import spark as spark_session
 from job.errors import UserError
-from job.report.console import Console
+from job.report.console import PREVIEW_ROWS, Console
 from job.report.html import Pictures
 from job.settings import Settings
 from job.tasks import TaskFigures, figures
@@ -125,8 +127,10 @@ class Run:
         try:
             with ExitStack() as stack:
                 with self.clock.operation("start_spark", "all"):
+                    # pyspark.ml brings pandas and scipy: 0.7 s, while the JVM makes its session
+                    threading.Thread(target=import_module, args=("job.stages",), daemon=True).start()
                     spark = stack.enter_context(spark_session.session(plan, jvm))
-                    if spark_session.has_executors(spark):
+                    if spark_session.has_fixed_executors(spark):
                         warm_up(spark, self.settings.descriptor)
                 self._work(spark)
         except BaseException:
@@ -178,7 +182,7 @@ class Run:
         images, waited = self.images[split], spark.sparkContext.accumulator(0.0)
         with self.clock.operation("extract_descriptors", split, spark):
             frame = cache.descriptors(spark, images, self.cores, self.settings, waited)
-            rejected, described, descriptors = summary(frame)
+            rejected, described, descriptors, first = summary(frame)
         self.clock.waited(waited.value)
         done = Extracted(frame, len(images), described, descriptors, rejected, self.clock.last.tasks.partitions)
         self.extracted[split] = done
@@ -187,8 +191,7 @@ class Run:
             "descriptor": self.settings.descriptor, "partitions": done.partitions, "pictures": done.images,
             "described": described, "without_descriptors": done.without_descriptors,
             "rejected": rejected.num_rows - done.without_descriptors, "descriptors": descriptors,
-        }, preview=frame.select("ima", "cat", "keypoints", "descriptors").limit(5).toArrow(),
-            seconds=self.clock.last.seconds)
+        }, preview=first, seconds=self.clock.last.seconds)
 
     def _check_extracted(self, split: str, done: Extracted) -> None:
         if done.images != done.described + done.rejected.num_rows:
@@ -324,30 +327,39 @@ def described(frame: "DataFrame") -> "DataFrame":
     return frame.where(F.col("reason").isNull())
 
 
-def summary(frame: "DataFrame") -> tuple[pa.Table, int, int]:
-    """Extracts, and counts: the table `path, reason` of pictures not described, sorted; pictures and descriptors."""
+def summary(frame: "DataFrame") -> tuple[pa.Table, int, int, pa.Table]:
+    """Extracts, and counts: the table `path, reason` of pictures not described, sorted; pictures; descriptors; and the
+    first described pictures of the first partition, `ima, cat, keypoints`."""
     import pyarrow.compute as pc
 
     def work(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        from pyspark import TaskContext
+
         described = descriptors = 0
+        context = TaskContext.get()
+        wanted = PREVIEW_ROWS if context and not context.partitionId() else 0
         for batch in batches:
             good = pc.is_null(batch["reason"])
-            described += pc.sum(good).as_py() or 0
-            descriptors += pc.sum(batch["keypoints"]).as_py() or 0
-            bad = batch.filter(pc.invert(good))
-            if bad.num_rows:
-                nothing = pa.array([0] * bad.num_rows, pa.int64())
-                yield pa.RecordBatch.from_arrays([bad["ima"], bad["reason"], nothing, nothing],
-                                                 ["path", "reason", "described", "descriptors"])
-        yield pa.RecordBatch.from_arrays([pa.array([None], pa.string()), pa.array([None], pa.string()),
-                                          pa.array([described], pa.int64()), pa.array([descriptors], pa.int64())],
-                                         ["path", "reason", "described", "descriptors"])
+            found = batch.filter(good)
+            described += found.num_rows
+            descriptors += pc.sum(found["keypoints"]).as_py() or 0
+            for rows in (batch.filter(pc.invert(good)), found.slice(0, wanted)):
+                if rows.num_rows:
+                    yield rows.append_column("described", pa.nulls(rows.num_rows, pa.int64()))
+            wanted = max(0, wanted - found.num_rows)
+        # what is no picture's
+        yield pa.RecordBatch.from_pylist([{"keypoints": descriptors, "described": described}], schema)
 
-    schema = "path string, reason string, described bigint, descriptors bigint"
-    found = frame.select("ima", "reason", "keypoints").mapInArrow(work, schema).toArrow()
-    rejected = found.filter(pc.is_valid(found["path"])).select(["path", "reason"]).sort_by("path")
-    total = [int(pc.sum(found[name]).as_py() or 0) for name in ("described", "descriptors")]
-    return rejected, total[0], total[1]
+    schema = pa.schema([("ima", pa.string()), ("cat", pa.string()), ("reason", pa.string()), ("keypoints", pa.int64()),
+                        ("described", pa.int64())])
+    found = frame.select("ima", "cat", "reason", frame["keypoints"].cast("long").alias("keypoints")).mapInArrow(
+        work, "ima string, cat string, reason string, keypoints bigint, described bigint").toArrow()
+    pictures, counts = (found.filter(mask) for mask in (pc.is_valid(found["ima"]), pc.is_null(found["ima"])))
+    rejected = pictures.filter(pc.is_valid(pictures["reason"])).select(["ima", "reason"]).rename_columns(
+        ["path", "reason"]).sort_by("path")
+    first = pictures.filter(pc.is_null(pictures["reason"])).select(["ima", "cat", "keypoints"])
+    described, descriptors = (int(pc.sum(counts[name]).as_py() or 0) for name in ("described", "keypoints"))
+    return rejected, described, descriptors, first
 
 
 def warm_up(spark: "SparkSession", descriptor: str) -> None:

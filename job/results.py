@@ -11,12 +11,9 @@ from job import spark as spark_session
 from job import storage
 from job.columns import rows_of
 from job.report import html, reference, tables
-from job.stages.base import pipeline_files
 from job.tasks import limited_by
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from job.pipeline import Run
 
 SCHEMA_VERSION = 1
@@ -43,12 +40,19 @@ def preview(rows: tuple[pa.Table, NDArray[Any]] | None) -> pa.Table | None:
 
 def write(run: "Run") -> None:
     """All files but the manifest, the timings and the report, which tell of this writing too."""
+    from job.stages.base import pipeline_files
+
     folder = run.folder
-    for split in run.extracted:
-        _write_rows(run, f"bag_of_words_{split}", run.bag_rows[split], run.bags[split])
-        features = run.stages[3].transform(run.stages[2].transform(run.bags[split])).select(
-            "ima", "cat", "label", "features")
-        _write_rows(run, f"df_lab_features_{split}", run.features[split], features)
+    for split, bags in run.bags.items():
+        counted, reduced = run.bag_rows[split], run.features[split]
+        if counted is None or reduced is None:
+            bags.write.parquet(spark_session.uri(folder.uri(f"bag_of_words_{split}")))
+            features = run.stages[3].transform(run.stages[2].transform(bags))
+            features.select("ima", "cat", "label", "features").write.parquet(
+                spark_session.uri(folder.uri(f"df_lab_features_{split}")))
+        else:
+            folder.write(f"bag_of_words_{split}.csv", tables.to_csv(wide(counted)))
+            folder.write(f"df_lab_features_{split}.csv", tables.to_csv(wide(reduced)))
     run.tables["rejected"] = pa.concat_tables([part.rejected for part in run.extracted.values()])
     for name in ("rejected", "predictions", "confusion_matrix", "categories"):
         if name in run.tables:
@@ -58,13 +62,6 @@ def write(run: "Run") -> None:
     if run.settings.export_intermediate:
         _write_intermediate(run)
     run.pictures = pictures(run)
-
-
-def _write_rows(run: "Run", name: str, rows: tuple[pa.Table, NDArray[Any]] | None, frame: "DataFrame") -> None:
-    if rows is None:
-        frame.write.parquet(spark_session.uri(run.folder.uri(name)))
-    else:
-        run.folder.write(f"{name}.csv", tables.to_csv(wide(rows)))
 
 
 def _write_intermediate(run: "Run") -> None:

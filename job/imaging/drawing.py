@@ -68,7 +68,8 @@ def _resize(colour: NDArray[np.uint8], width: int, height: int) -> NDArray[np.ui
 
 
 def _png(colour: NDArray[np.uint8]) -> bytes:
-    done, data = cv2.imencode(".png", colour, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    # level 9 takes 15 times as long, for 12 % less
+    done, data = cv2.imencode(".png", colour, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     if not done:
         raise ValueError(f"a picture of {colour.shape[1]} x {colour.shape[0]} could not be written as PNG.")
     return data.tobytes()

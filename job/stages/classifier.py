@@ -1,5 +1,6 @@
 """Features to categories."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -82,7 +83,7 @@ class CategoryClassifier(Estimator["CategoryClassifierModel"], _ClassifierParams
         layers = [width, len(categories)] if linear else [width, width, width, len(categories)]
         found = network.train(features, labels, layers, seed=self.getOrDefault(self.seed),
                               max_iterations=self.getOrDefault(self.maxIter), scaled=linear,
-                              penalty=1e-2 if linear else 0.0)
+                              penalty=1e-2 if linear else 0.0, threads=len(os.sched_getaffinity(0)))
         return self._copyValues(CategoryClassifierModel(found))
 
 

@@ -1,7 +1,9 @@
 """Nearest words, and how often each occurs in a picture."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,12 @@ _BLOCK_VALUES = 1 << 18
 def _blas() -> ThreadpoolController:
     """The libraries that numpy multiplies with; finding them takes 1.7 ms, as long as 5,000 descriptors."""
     return ThreadpoolController()
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """A context in which each product runs in the thread that asks for it."""
+    limited: AbstractContextManager[Any] = _blas().limit(limits=1, user_api="blas")
+    return limited
 
 
 def half_squares(words: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -59,7 +67,7 @@ def assign(descriptors: NDArray[np.generic], words: NDArray[np.float32], threads
         nearest[start : start + step] = scores.argmax(axis=1)
 
     starts = range(0, len(descriptors), step)
-    with _blas().limit(limits=1, user_api="blas"):
+    with one_blas_thread():
         if threads > 1 and len(starts) > 1:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(work, starts))

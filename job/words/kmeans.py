@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.words.assign import assign
-
-# Descriptors of one place are kept as float32 up to this many values (256 MB).
-_KEPT_VALUES = 1 << 26
+from job.words.nearest import Nearest
 
 
 @dataclass(frozen=True)
@@ -57,13 +55,14 @@ def grid_mean(counts: NDArray[np.int64], sums: NDArray[np.int64], old: NDArray[n
     return np.where(counts[:, None] > 0, rounded, old)
 
 
-def squared_lengths(descriptors: NDArray[np.generic]) -> int:
-    """Sum of the squared lengths of all descriptors, exact."""
-    total = 0
+def squared_lengths(descriptors: NDArray[np.generic]) -> NDArray[np.int64]:
+    """The squared length of each descriptor, int64 (n,), exact."""
+    lengths = np.empty(len(descriptors), np.int64)
     for start in range(0, len(descriptors), 1 << 14):
-        wide = descriptors[start : start + (1 << 14)].astype(np.int64)
-        total += int(np.einsum("nd,nd->", wide, wide))
-    return total
+        rows = slice(start, start + (1 << 14))
+        wide = descriptors[rows].astype(np.int64)
+        np.einsum("nd,nd->n", wide, wide, out=lengths[rows])
+    return lengths
 
 
 def grouped_sums(descriptors: NDArray[np.generic], groups: NDArray[np.int32],
@@ -82,7 +81,7 @@ def grouped_sums(descriptors: NDArray[np.generic], groups: NDArray[np.int32],
 def cluster_sums(descriptors: NDArray[np.generic], words: NDArray[np.float32]) -> ClusterSums:
     """One part's contribution to an iteration: assign, count, add up."""
     counts, sums = grouped_sums(descriptors, assign(descriptors, words), len(words))
-    return ClusterSums(counts, sums, squared_lengths(descriptors))
+    return ClusterSums(counts, sums, int(squared_lengths(descriptors).sum()))
 
 
 def inertia_of(part: ClusterSums, words: NDArray[np.float32]) -> float:
@@ -144,30 +143,30 @@ def lloyd(descriptors: NDArray[np.generic], words: NDArray[np.float32], *, quant
     22,000 descriptors and K = 50. A word that loses all its descriptors goes to the descriptor that lies farthest from
     its own.
     """
-    k = len(words)
-    floats = descriptors.astype(np.float32) if descriptors.size <= _KEPT_VALUES else descriptors
-    nearest = assign(floats, words, threads)
-    counts, sums = grouped_sums(descriptors, nearest, k)
-    squares = squared_lengths(descriptors)
-    inertia = inertia_of(ClusterSums(counts, sums, squares), words)
-    iterations = 0
-    while iterations < max_iterations:
-        iterations += 1
-        moved = grid_mean(counts, sums, words, quantum)
-        _fill_empty(moved, counts, descriptors, nearest)
-        if np.array_equal(moved, words):
-            break
-        words = moved
-        now = assign(floats, words, threads)
-        changed = np.flatnonzero(now != nearest)
-        if len(changed):
-            left, from_sums = grouped_sums(descriptors[changed], nearest[changed], k)
-            joined, to_sums = grouped_sums(descriptors[changed], now[changed], k)
-            counts, sums = counts + joined - left, sums + to_sums - from_sums
-        nearest = now
-        before, inertia = inertia, inertia_of(ClusterSums(counts, sums, squares), words)
-        if before - inertia < tolerance * before and tolerance:
-            break
+    k, lengths = len(words), squared_lengths(descriptors)
+    squares = int(lengths.sum())
+    with Nearest(descriptors, words, lengths, threads) as nearest:
+        now = nearest.words_of.copy()
+        counts, sums = grouped_sums(descriptors, now, k)
+        inertia = inertia_of(ClusterSums(counts, sums, squares), words)
+        iterations = 0
+        while iterations < max_iterations:
+            iterations += 1
+            moved = grid_mean(counts, sums, words, quantum)
+            _fill_empty(moved, counts, descriptors, now)
+            if np.array_equal(moved, words):
+                break
+            words, before = moved, now
+            nearest.move(words)
+            now = nearest.words_of.copy()
+            changed = np.flatnonzero(now != before)
+            if len(changed):
+                left, from_sums = grouped_sums(descriptors[changed], before[changed], k)
+                joined, to_sums = grouped_sums(descriptors[changed], now[changed], k)
+                counts, sums = counts + joined - left, sums + to_sums - from_sums
+            last, inertia = inertia, inertia_of(ClusterSums(counts, sums, squares), words)
+            if last - inertia < tolerance * last and tolerance:
+                break
     return Vocabulary(words, inertia, iterations, len(descriptors))
 
 

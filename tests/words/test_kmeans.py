@@ -114,7 +114,7 @@ def test_sums_of_sixteen_bits_neither_wrap_nor_lose_their_sign():
     counts, sums = kmeans.grouped_sums(descriptors, np.zeros(70_000, np.int32), 2)
     assert counts.tolist() == [70_000, 0]
     assert sums.tolist() == [[-32_768 * 70_000, 32_767 * 70_000], [0, 0]]
-    assert kmeans.squared_lengths(descriptors) == 70_000 * (32_768**2 + 32_767**2)
+    assert kmeans.squared_lengths(descriptors).sum() == 70_000 * (32_768**2 + 32_767**2)
 
 
 def test_a_word_that_lost_all_its_descriptors_goes_to_the_one_that_lies_farthest():

@@ -1,0 +1,446 @@
+"""The engine beside what it is measured by, part by part, everything by turns in one run.
+
+`extraction`  descriptors of a large and of a small set through Spark, the session warm, beside a process pool
+`scaling`     the same on one core and on all, and how many tasks the number of pictures makes
+`vocabulary`  visual words beside `pyspark.ml.clustering.KMeans`: seconds, and the inertia over all descriptors
+`classifier`  the network beside Spark's and scikit-learn's, on the features of a run
+`whole`       `fruits run --preset reference` from command to exit, beside the prototype and plain Python
+`large`       a whole run on all pictures beside the pool's extraction alone; the memory of its processes
+`cache`       a second run with another number of words, beside the first
+
+    python tests/benchmarks/engine.py --data fruits-360 --part extraction,scaling
+    make benchmarks DATA=fruits-360
+
+`--categories`, `--train-images` and `--test-images` choose the small set.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from measure import add_results_option, fruits_command, record, run, spread
+from pictures import add_picture_options, choose, stage, staged_pictures
+from pool import extract_with_pool
+
+from job import dataset
+from job import spark as spark_session
+from job.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+LARGE = 20_000
+MAX_ITERATIONS = 25
+SEEDS = (1, 2, 3)
+SETTINGS = Settings(descriptor="sift")
+Seconds = dict[str, list[float]]
+
+
+@contextmanager
+def session(workers: int, *conf: str) -> "Iterator[SparkSession]":
+    plan = spark_session.plan(Settings(master=f"local[{workers}]", conf=conf))
+    with spark_session.session(plan, spark_session.Jvm(plan)) as spark:
+        yield spark
+
+
+def listed(folder: Path, split: str = "train") -> dataset.Images:
+    return dataset.listing(Settings(), str(folder), split)
+
+
+def paths_of(images: dataset.Images) -> list[str]:
+    return [f"{images.root}/{name}" for name in images.table["ima"].to_pylist()]
+
+
+def extract(spark: "SparkSession", images: dataset.Images, workers: int) -> float:
+    """What a run does: describe, keep, count. Seconds."""
+    from job import cache, pipeline
+
+    begin = time.perf_counter()
+    frame = cache.descriptors(spark, images, workers, SETTINGS)
+    counted = pipeline.summary(frame)
+    seconds = time.perf_counter() - begin
+    assert counted[1] + counted[0].num_rows == len(images)
+    frame.unpersist(blocking=True)
+    return seconds
+
+
+def by_turns(programs: Mapping[str, Callable[[], float]], repeats: int, *, warm: bool = True) -> Seconds:
+    """All of them by turns; with `warm` each once before that, uncounted."""
+    found: Seconds = {name: [] for name in programs}
+    for repeat in range(-1 if warm else 0, repeats):
+        for name, program in programs.items():
+            seconds = program()
+            if repeat >= 0:
+                found[name].append(seconds)
+                print(f"  {repeat + 1}/{repeats} {name:<28}{seconds:>9.3f} s", flush=True)
+    return found
+
+
+def compared(first: Sequence[float], second: Sequence[float]) -> dict[str, float]:
+    """How many times as long the first takes: of the minima and of the medians."""
+    return {"min": round(min(first) / min(second), 3),
+            "median": round(statistics.median(first) / statistics.median(second), 3)}  # fmt: skip
+
+
+@contextmanager
+def staged_large(options: argparse.Namespace) -> Iterator[Path]:
+    """A folder of up to 20,000 training pictures."""
+    with tempfile.TemporaryDirectory(prefix="pictures-") as folder:
+        available = len(choose(options.data, "train"))
+        stage(options.data, choose(options.data, "train", (), min(LARGE, available)), Path(folder))
+        yield Path(folder)
+
+
+# ---- the parts
+
+
+def extraction(options: argparse.Namespace) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    with staged_pictures(options) as small, staged_large(options) as large, session(options.workers) as spark:
+        for name, images in (("large", listed(large)), ("small", listed(small))):
+            paths = paths_of(images)
+            seconds = by_turns({
+                "spark": lambda images=images: extract(spark, images, options.workers),
+                "pool": lambda paths=paths: extract_with_pool(paths, options.workers).seconds,
+            }, options.repeats)  # fmt: skip
+            figures[name] = {
+                "pictures": len(images),
+                "seconds": {program: spread(values) for program, values in seconds.items()},
+                "throughput_spark_over_pool": compared(seconds["pool"], seconds["spark"]),
+                "more_seconds_than_pool": round(
+                    statistics.median(seconds["spark"]) - statistics.median(seconds["pool"]), 3
+                ),
+            }
+    return figures
+
+
+def scaling(options: argparse.Namespace) -> dict[str, Any]:
+    cores = sorted({1, options.workers})
+    seconds: dict[int, Seconds] = {}
+    with staged_large(options) as folder:
+        images = dataset.choose(listed(folder), 5000)
+        paths = paths_of(images)
+        for workers in cores:
+            with session(workers) as spark:
+                seconds[workers] = by_turns({
+                    f"spark, {workers}": lambda workers=workers, spark=spark: extract(spark, images, workers),
+                    f"pool, {workers}": lambda workers=workers: extract_with_pool(paths, workers).seconds,
+                }, options.repeats)  # fmt: skip
+    speed_up = {
+        program: compared(seconds[cores[0]][f"{program}, {cores[0]}"], seconds[cores[-1]][f"{program}, {cores[-1]}"])
+        for program in ("spark", "pool")
+    }
+    return {
+        "pictures": len(images),
+        "cores": cores,
+        "seconds": {name: spread(values) for found in seconds.values() for name, values in found.items()},
+        "speed_up": speed_up,
+        "spark_over_pool": {
+            kind: round(speed_up["spark"][kind] / speed_up["pool"][kind], 3) for kind in ("min", "median")
+        },
+        "tasks": {count: dataset.partitions(count, count * 5_000, options.workers)
+                  for count in (5, 876, 20_000, 10_000_000)},
+    }  # fmt: skip
+
+
+def vocabulary(options: argparse.Namespace) -> dict[str, Any]:
+    """K-means of Spark and ours, each from descriptors that its executors keep in memory in the form it wants them.
+
+    Both start from random descriptors and stop after the same iterations, or where no centre moves.
+    """
+    from pyspark.ml.clustering import KMeans
+    from pyspark.ml.functions import array_to_vector
+    from pyspark.sql.functions import col, pandas_udf
+
+    from job import cache, pipeline
+    from job.stages import VisualVocabulary
+    from job.words import kmeans
+
+    def unpacked(column: pd.Series) -> pd.Series:
+        return column.map(lambda packed: list(np.frombuffer(packed, np.uint8).reshape(-1, 128).astype(np.float32)))
+
+    def measured(spark: "SparkSession", images: dataset.Images, words: int, repeats: int) -> dict[str, Any]:
+        frame = pipeline.described(cache.descriptors(spark, images, options.workers, SETTINGS))
+        total = pipeline.summary(frame)[2]
+        unpack = pandas_udf(unpacked, "array<array<float>>")
+        rows = frame.select(unpack("descriptors").alias("rows")).selectExpr("explode(rows) AS row")
+        vectors = rows.select(array_to_vector(col("row").cast("array<double>")).alias("features")).persist()
+        vectors.count()
+        inertias: dict[str, list[float]] = {"fruits": [], "spark": []}
+        everything = np.concatenate([np.frombuffer(row[0], np.uint8).reshape(-1, 128)
+                                     for row in frame.select("descriptors").toLocalIterator()])  # fmt: skip
+
+        def ours() -> float:
+            begin = time.perf_counter()
+            model = VisualVocabulary(k=words, maxIter=options.iterations, tolerance=0.0, total=total).fit(frame)
+            seconds = time.perf_counter() - begin
+            part = kmeans.cluster_sums(everything, model.words)
+            inertias["fruits"].append(kmeans.inertia_of(part, model.words))
+            return seconds
+
+        def sparks(seeds: Iterator[int]) -> float:
+            begin = time.perf_counter()
+            model = KMeans(k=words, initMode="random", maxIter=options.iterations, tol=0.0, seed=next(seeds),
+                           solver=options.solver).fit(vectors)  # fmt: skip
+            seconds = time.perf_counter() - begin
+            centres = np.array(model.clusterCenters())
+            # both by the same sum in float64
+            difference = 0.0
+            for start in range(0, len(everything), 1 << 14):
+                block = everything[start : start + (1 << 14)].astype(np.float64)
+                squared = (block**2).sum(1)[:, None] - 2 * block @ centres.T + (centres**2).sum(1)
+                difference += float(squared.min(axis=1).sum())
+            inertias["spark"].append(difference)
+            return seconds
+
+        seeds = iter(SEEDS * repeats)
+        seconds = by_turns({"fruits": ours, "spark": lambda: sparks(seeds)}, repeats, warm=words <= 50)
+        vectors.unpersist(blocking=True)
+        return {
+            "pictures": len(images), "descriptors": total, "words": words, "iterations": options.iterations,
+            "seconds": {name: spread(values) for name, values in seconds.items()},
+            "times_as_fast": compared(seconds["spark"], seconds["fruits"]),
+            "inertia_over_best": round(statistics.median(inertias["fruits"]) / min(inertias["spark"]) - 1, 5),
+        }  # fmt: skip
+
+    with staged_pictures(options) as small, staged_large(options) as large:
+        sets = {"small": listed(small), "large": listed(large)}
+        with session(options.workers, "spark.driver.memory=6g") as spark:
+            return {
+                f"{name}, K = {words}": measured(spark, sets[name], words, options.repeats)
+                for name in options.sets.split(",") for words in options.vocabularies
+            }  # fmt: skip
+
+
+def classifier(options: argparse.Namespace) -> dict[str, Any]:
+    """Spark's MultilayerPerceptronClassifier, scikit-learn's MLPClassifier and ours: the prototype's layers, L-BFGS."""
+    from pyspark.ml.classification import MultilayerPerceptronClassifier
+    from pyspark.ml.feature import VectorAssembler
+    from sklearn.neural_network import MLPClassifier
+    from threadpoolctl import threadpool_limits
+
+    from job.classify import network
+
+    with staged_pictures(options) as folder, tempfile.TemporaryDirectory() as out:
+        run([fruits_command(), "run", "--preset", "reference", "--data", folder, "--words", options.words,
+             "--out", out, "--run-name", "features"], Path(out) / "log")  # fmt: skip
+        tables = {split: pd.read_csv(Path(out) / "features" / f"df_lab_features_{split}.csv")
+                  for split in ("train", "test")}  # fmt: skip
+    features, labels = {}, {}
+    for split, table in tables.items():
+        features[split] = np.ascontiguousarray(table.iloc[:, 3:].to_numpy(np.float64))
+        labels[split] = table["label"].to_numpy(np.int64)
+    width, categories = features["train"].shape[1], int(labels["train"].max()) + 1
+    layers = [width, width, width, categories]
+    right: dict[str, list[float]] = {}
+
+    def score(name: str, predicted: Any) -> None:
+        right.setdefault(name, []).append(float((np.asarray(predicted) == labels["test"]).mean()))
+
+    with session(options.workers) as spark:
+        names = [str(number) for number in range(width)]
+        frames: dict[str, DataFrame] = {}
+        for split, table in tables.items():
+            frame = spark.createDataFrame(table.drop(columns=["ima", "cat"]))
+            frames[split] = VectorAssembler(inputCols=names, outputCol="features").transform(frame).persist()
+            frames[split].count()
+        seeds = {name: iter(range(1, 1000)) for name in ("fruits", "spark", "scikit-learn")}
+
+        def ours() -> float:
+            begin = time.perf_counter()
+            found = network.train(features["train"], labels["train"], layers, seed=next(seeds["fruits"]))
+            seconds = time.perf_counter() - begin
+            score("fruits", network.probabilities(features["test"], found).argmax(axis=1))
+            return seconds
+
+        def sparks() -> float:
+            begin = time.perf_counter()
+            model = MultilayerPerceptronClassifier(layers=layers, maxIter=200, seed=next(seeds["spark"])).fit(
+                frames["train"])  # fmt: skip
+            seconds = time.perf_counter() - begin
+            score("spark", model.transform(frames["test"]).toPandas()["prediction"])
+            return seconds
+
+        def scikit() -> float:
+            model = MLPClassifier(layers[1:-1], activation="logistic", solver="lbfgs", alpha=0, max_iter=200,
+                                  random_state=next(seeds["scikit-learn"]))  # fmt: skip
+            begin = time.perf_counter()
+            with threadpool_limits(1):
+                model.fit(features["train"], labels["train"])
+            seconds = time.perf_counter() - begin
+            score("scikit-learn", model.predict(features["test"]))
+            return seconds
+
+        seconds = by_turns({"fruits": ours, "spark": sparks, "scikit-learn": scikit}, options.repeats)
+    return {
+        "rows": len(labels["train"]), "layers": layers,
+        "seconds": {name: spread(values) for name, values in seconds.items()},
+        "spark_over_fruits": compared(seconds["spark"], seconds["fruits"]),
+        "fruits_over_scikit_learn": compared(seconds["fruits"], seconds["scikit-learn"]),
+        "accuracy_median": {name: round(statistics.median(values), 4) for name, values in right.items()},
+    }  # fmt: skip
+
+
+def whole(options: argparse.Namespace) -> dict[str, Any]:
+    script = Path(__file__).with_name("prototype.py")
+    with tempfile.TemporaryDirectory() as out:
+        command = [sys.executable, script, "--data", options.data, "--categories", options.categories,
+                   "--train-images", options.train_images, "--test-images", options.test_images,
+                   "--words", options.words, "--out", out, "--beside", "fruits,pool",
+                   "--repeats", options.repeats]  # fmt: skip
+        if options.results is None:
+            command.append("--no-record")
+        subprocess.run([str(part) for part in command], check=True)
+        totals: dict[str, list[float]] = {}
+        for name in ("prototype", "fruits", "pool"):
+            for folder in Path(out).glob(f"{name}-*/"):
+                rows = pd.read_csv(folder / "timings.csv").set_index("operation")
+                totals.setdefault(name, []).append(float(rows.loc["total", "seconds"]))
+    return {
+        "seconds_by_own_clock": {name: spread(values) for name, values in totals.items()},
+        "prototype_over_fruits": compared(totals["prototype"], totals["fruits"]),
+        "fruits_over_pool": compared(totals["fruits"], totals["pool"]),
+    }
+
+
+def large(options: argparse.Namespace) -> dict[str, Any]:
+    """All pictures, executors as processes of their own, so that their memory can be told from the driver's."""
+    paths = [str(path) for path in sorted(options.data.glob("*/*/*.jpg"))]
+    peaks: dict[str, int] = {}
+
+    def fruits(sample: str, master: str) -> float:
+        with tempfile.TemporaryDirectory() as out, watched(peaks if master.startswith("local-cluster") else {}):
+            return run([fruits_command(), "run", "--preset", "reference", "--vocabulary-sample", sample, "--data",
+                        options.data, "--words", options.words, "--out", out, "--master", master],
+                       Path(out) / "log").wall  # fmt: skip
+
+    here, apart = f"local[{options.workers}]", f"local-cluster[2,{max(1, options.workers // 2)},1024]"
+    seconds = by_turns({
+        "pool, extraction alone": lambda: extract_with_pool(paths, options.workers).seconds,
+        "whole run, vocabulary from a sample": lambda: fruits("default", here),
+        "whole run, vocabulary from all": lambda: fruits("all", here),
+    }, options.repeats, warm=False)  # fmt: skip
+    separate = fruits("all", apart)
+    pool = seconds.pop("pool, extraction alone")
+    return {
+        "pictures": len(paths), "words": options.words,
+        "seconds": {"pool, extraction alone": spread(pool), **{name: spread(own) for name, own in seconds.items()}},
+        "share_of_pool": {name: compared(pool, own) for name, own in seconds.items()},
+        "executors_apart": {"seconds": round(separate, 1), "peak_mib": {k: v >> 20 for k, v in peaks.items()}},
+    }  # fmt: skip
+
+
+@contextmanager
+def watched(peaks: dict[str, int]) -> Iterator[None]:
+    """Peaks of the proportional set size of the processes below this one, in bytes: the driver's (Python and JVM), and
+    the largest executor's (its JVM and its Python processes)."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.25):
+            for name, size in memory_by_role(os.getpid()).items():
+                peaks[name] = max(peaks.get(name, 0), size)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def memory_by_role(ancestor: int) -> dict[str, int]:
+    parents, sizes, commands = {}, {}, {}
+    for place in Path("/proc").glob("[0-9]*"):
+        pid = int(place.name)
+        try:
+            parents[pid] = int((place / "stat").read_text().rpartition(") ")[2].split()[1])
+            commands[pid] = (place / "cmdline").read_bytes()
+            sizes[pid] = place
+        except OSError:
+            continue
+    driver, executors = 0, dict[int, int]()
+    for pid, place in sizes.items():
+        line = [pid]
+        while line[-1] in parents and line[-1] != ancestor:
+            line.append(parents[line[-1]])
+        if line[-1] != ancestor or pid == ancestor:
+            continue
+        try:
+            pss = next(int(row.split()[1]) << 10 for row in (place / "smaps_rollup").read_text().splitlines()
+                       if row.startswith("Pss:"))  # fmt: skip
+        except (OSError, StopIteration):
+            continue
+        owner = next((own for own in line if b"CoarseGrainedExecutorBackend" in commands.get(own, b"")), None)
+        if owner is None:
+            driver += pss
+        else:
+            executors[owner] = executors.get(owner, 0) + pss
+    return {"driver": driver, "executor": max(executors.values(), default=0)}
+
+
+def cache(options: argparse.Namespace) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    with staged_pictures(options) as folder, tempfile.TemporaryDirectory() as out:
+        for words in (options.words, 2 * options.words):
+            run([fruits_command(), "run", "--preset", "reference", "--data", folder, "--words", words, "--cache",
+                 f"{out}/cache", "--out", out, "--run-name", words], Path(out) / f"log-{words}")  # fmt: skip
+            manifest = json.loads((Path(out) / str(words) / "manifest.json").read_text())
+            written = sorted(str(path.relative_to(out)) for path in Path(out, "cache").rglob("*.parquet"))
+            found[f"K = {words}"] = {"extract_descriptors": manifest["seconds"]["extract_descriptors"],
+                                     "total": manifest["seconds"]["total"], "files_in_cache": written}  # fmt: skip
+        size = sum(path.stat().st_size for path in Path(out, "cache").rglob("*.parquet"))
+        total = sum(part["descriptors"] for part in manifest["dataset"].values())
+    first, second = (entry.pop("files_in_cache") for entry in found.values())
+    return {**found, "bytes_a_descriptor": round(size / total, 1), "second_run_extracted": first != second}
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "extraction": extraction,
+    "scaling": scaling,
+    "vocabulary": vocabulary,
+    "classifier": classifier,
+    "whole": whole,
+    "large": large,
+    "cache": cache,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_picture_options(parser)
+    parser.set_defaults(categories="Apple Braeburn,Beetroot,Cactus fruit,Lemon,Pear", train_images=876, test_images=292)
+    parser.add_argument("--part", default="extraction,scaling,vocabulary,classifier,whole,large,cache", metavar="A,B")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--vocabularies", type=lambda text: [int(part) for part in text.split(",")],
+                        default=[50, 500, 5000], metavar="K,K", help="numbers of words, for `vocabulary`")  # fmt: skip
+    parser.add_argument("--sets", default="small,large", metavar="A,B", help="sets of pictures, for `vocabulary`")
+    parser.add_argument("--iterations", type=int, default=MAX_ITERATIONS, help="at most, for `vocabulary`")
+    parser.add_argument("--solver", choices=("row", "block"), default="block", help="of Spark's k-means")
+    add_results_option(parser)
+    options = parser.parse_args()
+    if unknown := [name for name in options.part.split(",") if name not in PARTS]:
+        raise SystemExit(f"--part knows {', '.join(PARTS)}, not '{unknown[0]}'.")
+    for name in options.part.split(","):
+        print(f"{name}:", flush=True)
+        figures = PARTS[name](options)
+        print(json.dumps(figures, indent=2))
+        record("engine", {"part": name, **figures}, options.results)
+
+
+if __name__ == "__main__":
+    main()
