@@ -122,7 +122,8 @@ def _kubernetes(arguments: argparse.Namespace, settings: Settings) -> "tuple[Ben
                         arguments.executor_cores, tuple(wanted)), given, "benchmark")
     flags = run_arguments.parse(document["spec"]["arguments"])
     effective = run_arguments.settings(flags)
-    results.check(effective.out, Path(arguments.results))
+    if not settings.dry_run:
+        results.check(effective.out, Path(arguments.results))
     submit = ["--name", arguments.name]
     for flag, value in (("--manifest", arguments.manifest), ("--namespace", arguments.namespace),
                         ("--image", arguments.image)):
@@ -133,7 +134,7 @@ def _kubernetes(arguments: argparse.Namespace, settings: Settings) -> "tuple[Ben
     benchmark = Benchmark("kubernetes", [*submit, "--", *given], arguments.executors, arguments.executor_cores,
                           arguments.sizes, arguments.repeats, settings.seed, effective.public(), _cpus(executor),
                           _cpus(driver), str(executor.get("memory", "1g")))
-    return benchmark, Kubernetes(Path(arguments.results), given, submit, document, effective.out)
+    return benchmark, Kubernetes(Path(arguments.results), given, submit, effective.out)
 
 
 def _cpus(part: dict[str, Any]) -> float:

@@ -58,9 +58,8 @@ class Local:
 class Kubernetes:
     """A SparkApplication for each run, through the operator, by `fruits submit`."""
 
-    def __init__(self, folder: Path, arguments: Sequence[str], submit: Sequence[str], document: Mapping[str, Any],
-                 out: str) -> None:
-        self.folder, self.arguments, self.submit, self.document, self.out = folder, arguments, submit, document, out
+    def __init__(self, folder: Path, arguments: Sequence[str], submit: Sequence[str], out: str) -> None:
+        self.folder, self.arguments, self.submit, self.out = folder, arguments, submit, out
 
     def command(self, point: Point, name: str) -> tuple[list[str], Mapping[str, str]]:
         line = ["submit", *self.submit, "--executors", str(point.executors), "--executor-cores", str(point.cores),
