@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,16 +62,11 @@ def test_every_descriptor_gives_what_it_gives_outside(
     descriptor: str, pictures: Path, results: Path, tmp_path: Path
 ) -> None:
     flags = ("--descriptor", descriptor, "--words", "30", "--run-name", descriptor)
-    run(
-        "run",
-        "--data",
-        "/data",
-        "--out",
-        "/results",
-        *flags,
-        options=(*RESTRICTED, "-v", f"{pictures}:/data:ro", "-v", f"{results}:/results"),
-    ).succeeded()
-    outside("run", "--data", pictures, "--out", tmp_path / "here", *flags)
+    options = (*RESTRICTED, "-v", f"{pictures}:/data:ro", "-v", f"{results}:/results")
+    with ThreadPoolExecutor() as both:
+        beside = both.submit(outside, "run", "--data", pictures, "--out", tmp_path / "here", *flags)
+        run("run", "--data", "/data", "--out", "/results", *flags, options=options).succeeded()
+        beside.result()
     for table in ("bag_of_words_train.csv", "bag_of_words_test.csv"):
         assert (results / descriptor / table).read_text() == (tmp_path / "here" / descriptor / table).read_text()
     with (
