@@ -112,6 +112,9 @@ def _base(settings: Settings) -> dict[str, str]:
     conf = {
         "spark.app.name": f"fruits {settings.run_name or ''}".strip(),
         "spark.python.daemon.module": "job.worker_daemon",
+        # between the JVM and its workers TCP waits for acknowledgements: 56 empty tasks take 0.2 s instead of 0.8, a
+        # run on 1,168 pictures 90 % of the time
+        "spark.python.unix.domain.socket.enabled": "true",
         # the listing comes as one Arrow batch a partition, cut by `dataset`: never as a local relation
         "spark.sql.execution.arrow.localRelationThreshold": "0",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
