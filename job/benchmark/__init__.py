@@ -54,6 +54,7 @@ def add_price(group: Any) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Measures; 0 when all runs were made, 1 when one of them failed. Raises UserError before any run is made."""
     from job.benchmark import execute, prices, report, schedule
+    from job.submit import terminated_as_interrupted
 
     instance = prices.instance(arguments.instance, arguments.price_per_hour)
     settings = _settings(arguments)
@@ -66,7 +67,8 @@ def main(arguments: argparse.Namespace) -> int:
             _say(f"[{number}/{len(points)}] {point}")
         return 0
     benchmark = _resumed(benchmark, folder) if arguments.resume else _new(benchmark, folder)
-    execute.execute(benchmark, points, backend, folder, arguments.run_timeout, _say)
+    with terminated_as_interrupted():
+        execute.execute(benchmark, points, backend, folder, arguments.run_timeout, _say)
     return report.finish(benchmark, folder, instance)
 
 

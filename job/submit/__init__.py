@@ -66,7 +66,7 @@ def main(arguments: argparse.Namespace) -> int:
         from job.submit import results
 
         results.check(run_arguments.settings(flags).out, folder)
-    with _terminated_as_interrupted():
+    with terminated_as_interrupted():
         return _run(document, flags, folder, arguments)
 
 
@@ -165,7 +165,7 @@ def _delete(cluster: Any, name: str, namespace: str) -> None:
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
+def terminated_as_interrupted() -> Iterator[None]:
     """SIGTERM, as from a CI system that gives up, is handled as Ctrl-C is."""
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
