@@ -15,7 +15,7 @@ manifests:
 	$(PYTHON) helm/render.py
 
 benchmarks:
-	$(PYTHON) tests/benchmarks/engine.py
+	$(PYTHON) tests/benchmarks/engine.py --data $(DATA)
 
 # by podman, on a base image made here where there is no registry; elsewhere `docker build -f docker/Dockerfile .` does
 image:
