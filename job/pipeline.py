@@ -31,6 +31,8 @@ PREDICTED = ("prediction", "predicted_cat", "probability")
 # Bags of words of up to so many cells are gathered in the driver once they are counted: what follows is then numpy on
 # one table, without a job. Larger ones stay on the executors, and are written by Spark as Parquet.
 MOST_CELLS = 20_000_000
+# Pictures by which each core is warmed.
+_WARM_UP = 20
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class Run:
                     threading.Thread(target=import_module, args=("job.stages",), daemon=True).start()
                     spark = stack.enter_context(spark_session.session(plan, jvm))
                     if spark_session.has_fixed_executors(spark):
-                        warm_up(spark, self.settings.descriptor)
+                        warm_up(spark, self.images["train"], self.settings.descriptor)
                 self._work(spark)
         except BaseException:
             self.folder.discard()
@@ -362,18 +364,22 @@ def summary(frame: "DataFrame") -> tuple[pa.Table, int, int, pa.Table]:
     return rejected, described, descriptors, first
 
 
-def warm_up(spark: "SparkSession", descriptor: str) -> None:
-    """Has each core of the executors describe one generated picture: they load classes and start Python workers, 2
-    CPU-seconds each, as part of the start, all at once, and not while others wait for them in the midst of the work."""
-    from job.imaging.sample import sample_picture
-    from job.stages import DescriptorExtractor
+def warm_up(spark: "SparkSession", images: dataset.Images, descriptor: str) -> None:
+    """Has each core of the executors describe a few pictures, draw from them and count words: they load classes, start
+    Python workers and connect to the store, 2 CPU-seconds each, as part of the start, all at once, and not while others
+    wait for them in the midst of the work."""
+    from pyspark.sql import functions as F
+
+    from job.stages import DescriptorExtractor, VisualVocabulary
 
     spark.sparkContext.setJobGroup("start_spark all", "warm-up")
-    cores = spark_session.total_cores(spark)
-    picture = pa.table({"ima": ["warm-up.jpg"], "cat": ["warm-up"], "content": [sample_picture(0, 0)]})
-    each = pa.Table.from_batches(picture.to_batches() * cores)
-    found = DescriptorExtractor(descriptor=descriptor).transform(spark.createDataFrame(each)).persist()
-    summary(found)
+    few = images.table.select(["ima", "cat"]).slice(0, _WARM_UP).combine_chunks()
+    each = pa.Table.from_batches(few.to_batches() * spark_session.total_cores(spark))
+    found = DescriptorExtractor(descriptor=descriptor).transform(
+        spark.createDataFrame(each).select(F.lit(images.root).alias("root"), "ima", "cat")).persist()
+    if summary(found)[2] >= 2:
+        words = VisualVocabulary(k=2, descriptor=descriptor, maxIter=1).fit(described(found))
+        words.transform(described(found)).select("ima", "cat", "bag").toArrow()
     found.unpersist()
 
 
