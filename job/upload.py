@@ -72,13 +72,17 @@ def upload(
     window: deque[Future[int | None]] = deque()
     files = _files(top, store, f"{key}/" if key else "", uri)
     pool = ThreadPoolExecutor(in_flight)
+
+    def send(file: _Local) -> int | None:
+        return again(lambda: _put(store, file, public_read))
+
     try:
         progress(counts)
-        window += [pool.submit(_put, store, file, public_read) for file in islice(files, in_flight)]
+        window += [pool.submit(send, file) for file in islice(files, in_flight)]
         while window:
             with explained(uri, "write"):
                 sent = window.popleft().result()
-            window += [pool.submit(_put, store, file, public_read) for file in islice(files, 1)]
+            window += [pool.submit(send, file) for file in islice(files, 1)]
             if sent is None:
                 counts = counts._replace(skipped=counts.skipped + 1)
             else:

@@ -52,8 +52,9 @@ def is_one_object(error: BaseException) -> bool:
     return code in {"AccessDenied", "InvalidObjectState", "403", "KeyTooLongError", "KeyTooLong"}
 
 
-# What a server says that is going down in the middle of an answer; clients take it for final.
-_LEAVING = {"ClientDisconnected", "499"}
+# What a server says that is going down in the middle of a request, or that waited too long for its body; clients take
+# these for final, for their status is one of 400.
+_LEAVING = {"ClientDisconnected", "499", "IncompleteBody", "RequestTimeout"}
 
 
 def is_interrupted(error: BaseException) -> bool:

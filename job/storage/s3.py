@@ -106,14 +106,14 @@ def read_bytes(uri: str) -> bytes:
 def write_bytes(uri: str, data: bytes, *, public_read: bool = False) -> None:
     """One PUT, or a multipart upload: whole or absent either way."""
     with explained(uri, "write"):
-        file_system().pipe_file(_path(uri), data, **_acl(public_read))
+        again(lambda: file_system().pipe_file(_path(uri), data, **_acl(public_read)))
 
 
 def put_file(uri: str, file: Path) -> None:
     """Sends a file of this machine, in parts of 16 MB: whole or absent."""
     bucket, key = split_s3(uri)
     with explained(uri, "write"):
-        obstore.put(object_store(bucket), key, file, chunk_size=16 << 20)
+        again(lambda: obstore.put(object_store(bucket), key, file, chunk_size=16 << 20))
 
 
 def create(uri: str, data: bytes) -> bool:

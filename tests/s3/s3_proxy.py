@@ -1,4 +1,4 @@
-"""A small HTTP proxy before an S3 server: waits before each answer, answers 503, or breaks connections.
+"""A small HTTP proxy before an S3 server: waits before each answer, answers with an error, or breaks connections.
 
 Also a program of its own, so that benchmarks can put it in another process:
 `python tests/s3/s3_proxy.py --upstream 9000 --port 9001 --latency 0.1`.
@@ -13,10 +13,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Self
 
-SLOW_DOWN = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
+STATUS = {
+    "503": (b"503 Service Unavailable", b"<Code>SlowDown</Code><Message>Reduce your request rate.</Message>"),
+    "400": (b"400 Bad Request", b"<Code>IncompleteBody</Code><Message>There were fewer bytes than told.</Message>"),
+}
 
 Fault = Callable[[int, str, str], str | None]
-"""(number of the request, method, path) -> None, "503", "reset" (before the answer) or "cut" (in the middle of it)."""
+"""(number of the request, method, path) -> None, one of `STATUS`, "reset" (before the answer) or "cut" (within it)."""
 
 
 class Proxy:
@@ -93,13 +96,11 @@ class Proxy:
                 if fault == "reset":
                     _reset(writer)
                     return
-                if fault == "503":
-                    writer.write(
-                        b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/xml\r\nContent-Length: "
-                        + (b"0" if method == "HEAD" else str(len(SLOW_DOWN)).encode())
-                        + b"\r\n\r\n"
-                        + (b"" if method == "HEAD" else SLOW_DOWN)
-                    )
+                if fault in STATUS:
+                    line, error = STATUS[fault]
+                    answer = b"" if method == "HEAD" else b"<?xml version='1.0'?><Error>%b</Error>" % error
+                    head = b"HTTP/1.1 %b\r\nContent-Type: application/xml\r\nContent-Length: %d" % (line, len(answer))
+                    writer.write(head + b"\r\n\r\n" + answer)
                     continue
                 if upstream is None:
                     upstream = await asyncio.open_connection("127.0.0.1", self.upstream)

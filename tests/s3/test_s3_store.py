@@ -132,7 +132,7 @@ def test_passing_faults_are_repeated_and_the_result_is_the_same(
     assert proxy.seen[kind] > 20
 
 
-@pytest.mark.parametrize("kind", ["503", "reset"])
+@pytest.mark.parametrize("kind", ["503", "400", "reset"])
 def test_results_are_written_through_passing_faults(bucket: str, behind_proxy: Callable[..., Proxy], kind: str):
     proxy = behind_proxy(every(2, kind, "PUT"))
     run = RunFolder(f"s3://{bucket}/out", "one")

@@ -16,7 +16,7 @@ from running import clean_environment
 from s3_proxy import Proxy, every
 from s3_servers import Server
 
-from job import storage
+from job import cli, storage
 from job.errors import UsageError, UserError
 from job.pack import pack
 from job.storage import Credentials
@@ -76,7 +76,7 @@ def test_an_object_of_several_parts_is_known_again(tmp_path: Path, bucket: str, 
     assert upload(str(tmp_path / "big"), f"s3://{bucket}").skipped == 1
 
 
-@pytest.mark.parametrize("kind", ["503", "reset"])
+@pytest.mark.parametrize("kind", ["503", "400", "reset"])
 def test_an_upload_goes_through_passing_faults(tree: Path, bucket: str, behind_proxy: Callable[..., Proxy], kind: str):
     for number in range(50):
         (tree / "Training" / "🍎" / f"{number}.jpg").write_bytes(b"x" * number)
@@ -84,6 +84,22 @@ def test_an_upload_goes_through_passing_faults(tree: Path, bucket: str, behind_p
     assert upload(str(tree), f"s3://{bucket}").uploaded == 55
     assert proxy.seen[kind] > 5
     assert storage.list_images(f"s3://{bucket}").equals(storage.list_images(str(tree)))
+
+
+@pytest.mark.parametrize("public", [False, True])
+def test_an_upload_that_everybody_may_read_is_asked_for_and_warns(
+    tree: Path, bucket: str, behind_proxy: Callable[..., Proxy], capsys: pytest.CaptureFixture[str], public: bool
+):
+    proxy = behind_proxy()
+    code = cli.main(["upload", str(tree), f"s3://{bucket}/data", *(["--public-read"] if public else [])])
+    out = capsys.readouterr().out
+    warning = 'event=warning message="Everybody will be able to read what is uploaded (--public-read)."'
+    assert out.count(warning) == public
+    assert public or "event=warning" not in out
+    open_to_all = [b"x-amz-acl: public-read" in head.lower() for head in proxy.heads if head.startswith(b"PUT")]
+    assert open_to_all
+    assert set(open_to_all) == {public}
+    assert code in ({0, 1} if public else {0})  # a server may refuse ACLs altogether
 
 
 def test_an_upload_without_the_right_to_write_says_so(
