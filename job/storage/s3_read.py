@@ -7,10 +7,11 @@ Two queues in place of a future for each object took 0.02 ms off that, threads a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from functools import lru_cache
 from itertools import islice
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from threading import Condition, Lock, Thread
 
 import obstore
@@ -43,7 +44,7 @@ def read_many(root: str, names: Sequence[str], max_bytes: int, in_flight: int) -
     def read(number: int, name: str) -> bytes | Fault:
         return _read(store, base + name, max_bytes, budget, number)
 
-    readers = _Readers(read)
+    readers = _Readers(read, _threads(os.getpid()))
     try:
         readers.ask(islice(numbered, in_flight))
         early: dict[int, bytes | Fault | Exception] = {}
@@ -67,44 +68,63 @@ def read_many(root: str, names: Sequence[str], max_bytes: int, in_flight: int) -
 
 
 class _Readers:
-    """Threads that read what they are asked for: as many as there are questions without an answer."""
+    """What one caller has asked for, and the answers."""
 
-    def __init__(self, read: Callable[[int, str], bytes | Fault]) -> None:
+    def __init__(self, read: Callable[[int, str], bytes | Fault], threads: _Threads) -> None:
         self._read = read
-        self._asked: SimpleQueue[tuple[int, str] | None] = SimpleQueue()
+        self._threads = threads
+        self._stopped = False
         self.answered: SimpleQueue[tuple[int, bytes | Fault | Exception]] = SimpleQueue()
-        self._lock = Lock()
-        self._idle = 0
-        self._started = 0
 
     def ask(self, questions: Iterable[tuple[int, str]]) -> None:
-        for question in questions:
-            self._asked.put(question)
-            with self._lock:
-                self._idle -= 1
-                more = self._idle < 0
-                self._idle += more
-            if more:
-                self._started += 1
-                Thread(target=self._work, name="fruits-read", daemon=True).start()
+        for number, name in questions:
+            self._threads.ask(self, number, name)
 
     def stop(self) -> None:
-        """Threads end when they have their answers; what none of them has begun is left."""
-        with suppress(Empty):
-            while True:
-                self._asked.get_nowait()
-        for _ in range(self._started):
-            self._asked.put(None)
+        """What no thread has begun is left."""
+        self._stopped = True
+
+    def answer(self, number: int, name: str) -> None:
+        if self._stopped:
+            return
+        try:
+            self.answered.put((number, self._read(number, name)))
+        except Exception as error:  # noqa: BLE001 - raised where the caller waits for it
+            self.answered.put((number, error))
+
+
+class _Threads:
+    """As many threads as there were questions without an answer, kept for the next task of this process: one takes
+    0.2 s here, and to start 96 threads 10 ms of it."""
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[tuple[_Readers, int, str]] = SimpleQueue()
+        self._lock = Lock()
+        self._idle = 0
+
+    def ask(self, readers: _Readers, number: int, name: str) -> None:
+        self._asked.put((readers, number, name))
+        with self._lock:
+            self._idle -= 1
+            more = self._idle < 0
+            self._idle += more
+        if more:
+            Thread(target=self._work, name="fruits-read", daemon=True).start()
 
     def _work(self) -> None:
-        while (question := self._asked.get()) is not None:
-            number, name = question
-            try:
-                self.answered.put((number, self._read(number, name)))
-            except Exception as error:  # noqa: BLE001 - raised where the caller waits for it
-                self.answered.put((number, error))
+        while True:
+            readers, number, name = self._asked.get()
+            readers.answer(number, name)
+            del readers  # and what it has read
             with self._lock:
                 self._idle += 1
+
+
+@lru_cache(maxsize=1)
+def _threads(process: int) -> _Threads:
+    """The threads of this process: those of the one that it was forked from are not here."""
+    del process
+    return _Threads()
 
 
 def _read(store: S3Store, key: str, max_bytes: int, budget: _Budget, number: int) -> bytes | Fault:
