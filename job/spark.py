@@ -155,6 +155,7 @@ class Jvm:
             raise UserError(f"There are no jars in '{home / 'jars'}': SPARK_HOME names no Spark; unset it or set it "
                             "right.")
         classpath = [*jars, *plan.jars]
+        self._connected = False
         self._folder = Path(tempfile.mkdtemp(prefix="fruits-"))
         self._connection = self._folder / "connection"
         self._archive = _ClassArchive(java, classpath)
@@ -196,6 +197,7 @@ class Jvm:
         port, length = struct.unpack(">ii", content[:8])
         os.environ["PYSPARK_GATEWAY_PORT"] = str(port)
         os.environ["PYSPARK_GATEWAY_SECRET"] = content[8 : 8 + length].decode()
+        self._connected = True
         if self._process.stderr is not None:
             self._drain()
 
@@ -216,6 +218,8 @@ class Jvm:
         ended early has loaded few classes."""
         atexit.unregister(self.stop)
         _forget_connection()
+        if not self._connected:  # without the folder its main thread would end, and its server's thread would not
+            self._process.kill()
         if self._process.stdin:
             with suppress(OSError):
                 self._process.stdin.close()

@@ -162,3 +162,20 @@ def test_a_jvm_that_dies_is_told_in_a_sentence_and_leaves_nothing(sample: Path, 
     assert "Java process ended" in answer.sentence()
     assert "spark.driver.memory" in answer.sentence()
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("arguments", [["--data", "nowhere"], ["--words", "1000000"]], ids=["while it starts", "later"])
+def test_a_run_that_fails_leaves_no_java_process(arguments: list[str], sample: Path, environment, tmp_path: Path):
+    folder = str(tmp_path)
+    given = ["--data", sample] if "--data" not in arguments else []
+    answer = fruits("run", *given, *arguments, "--out", tmp_path / "out",
+                    environment=environment | {"TMPDIR": folder, "FRUITS_CLASS_ARCHIVE": "off"})
+    assert answer.code == 1
+
+    def own(process: psutil.Process) -> bool:
+        return process.info["name"] == "java" and (process.info["environ"] or {}).get("TMPDIR") == folder
+
+    deadline = time.monotonic() + 20
+    while left := list(filter(own, psutil.process_iter(["name", "environ"]))):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.2)
