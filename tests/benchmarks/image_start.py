@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--tool", default=next(filter(shutil.which, ("podman", "docker")), "podman"))
     parser.add_argument("--ways", default=",".join(WAYS), help="(default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--option", action="append", default=[], help="one more for `podman run`; can be repeated")
     measure.add_results_option(parser)
     arguments = parser.parse_args()
     tool = arguments.tool
@@ -56,6 +57,7 @@ def main() -> None:
 def compare(way: str, arguments: argparse.Namespace, folder: Path) -> None:
     program = f"/programs/{WAYS[way][0]}"
     here = [arguments.tool, "run", "--rm", "--network=none", "--tmpfs=/tmp", f"--volume={folder}:/programs:ro"]
+    here += arguments.option
     ours = ["driver", program] if way == "driver" else ["python", program]
     plain = ["/opt/spark/bin/spark-submit", program] if way == "driver" else ["python3", program]
     bound = ["--env=SPARK_DRIVER_BIND_ADDRESS=127.0.0.1"]

@@ -11,6 +11,9 @@ from pathlib import Path
 import containers
 import pytest
 from containers import ROOT, configuration, files, run, tool
+from test_image_entrypoint import DRIVER, EXECUTOR, variables
+
+from job import spark
 
 DOCKER = ROOT / "docker"
 SITE = "/opt/venv/lib/python3.11/site-packages"
@@ -56,7 +59,7 @@ def test_a_command_is_on_the_path(command: str) -> None:
         "/opt/decom.sh",
         "/opt/fruits/main.py",
         "/opt/spark/bin/spark-class",
-        "/opt/java/lib/server/classes.jsa.zst",
+        "/opt/java/lib/server/classes.0.zst",
     ],
 )
 def test_a_file_that_others_rely_on_is_there(file: str) -> None:
@@ -162,17 +165,32 @@ def test_every_library_finds_the_libraries_it_is_linked_to() -> None:
     assert missing <= {"libjvm", "libquadmath"}, listed
 
 
-def test_classes_come_from_the_archive() -> None:
-    program = (
-        "from pyspark.sql import SparkSession\n"
-        "s = SparkSession.builder.master('local[1]').config('spark.ui.enabled', False).getOrCreate()\n"
-        "s.range(9).mapInArrow(lambda batches: batches, 'id long').collect()"
-    )
+SESSION = (
+    "from pyspark.sql import SparkSession\n"
+    "s = SparkSession.builder.master('local[1]').config('spark.ui.enabled', False).getOrCreate()\n"
+    "s.range(9).mapInArrow(lambda batches: batches, 'id long').collect()"
+)
+
+
+@pytest.mark.parametrize(
+    ("role", "least"),
+    [
+        ("python /tmp/session.py", 9000),
+        ("/opt/entrypoint.sh driver /tmp/session.py", 9000),
+        ("fruits run --train-images 9 --test-images 9 --words 5", 9000),
+        ("! timeout 60 /opt/entrypoint.sh executor", 2000),
+    ],
+    ids=["python", "driver", "fruits", "executor"],
+)
+def test_classes_come_from_the_archive(role: str, least: int) -> None:
+    options = "-Xlog:class+load:file=/tmp/%p.log -Xlog:cds:file=/tmp/%p.cds"
+    own = {f"SPARK_JAVA_OPT_{number}": option for number, option in enumerate((*spark._JVM_OPTIONS, spark._COLLECTOR))}
     answer = run(
         "bash",
         "-c",
-        f'export JDK_JAVA_OPTIONS="-Xlog:class+load:file=/tmp/%p.log"; python -c "{program}" && '
-        "cat $(ls -S /tmp/*.log | head -1)",
+        f'echo "{SESSION}" >/tmp/session.py; export JDK_JAVA_OPTIONS="{options}"; {role} >&2 || exit; '
+        "cat $(ls -S /tmp/*.log | head -1); cat /tmp/*.cds",
+        options=(*containers.RESTRICTED, *variables({**DRIVER, **EXECUTOR, **own})),
     ).succeeded()
     loaded = [
         line
@@ -180,8 +198,10 @@ def test_classes_come_from_the_archive() -> None:
         if " source: " in line and not re.search(r"Lambda|Proxy|\d\.jar@|__", line)
     ]
     archived = sum("shared objects file" in line for line in loaded)
-    assert len(loaded) > 9000
+    assert len(loaded) > least
     assert archived > 0.95 * len(loaded), f"{archived} of {len(loaded)}"
+    # where it was made for: no pointer had to be changed
+    assert "alternative address" not in answer.out
 
 
 def test_opencv_describes_as_on_this_machine(pictures: Path) -> None:

@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,31 @@ def test_settings_mounted_for_a_driver_are_read(tmp_path: Path) -> None:
     assert "mismatch" not in answer.err, "the class archive was not taken"
 
 
+@pytest.mark.parametrize(
+    ("asked", "environment", "found"),
+    [
+        ("", "", {"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"}),
+        ("-XX:TieredStopAtLevel=4 -XX:+UseParallelGC", "", {"-XX:TieredStopAtLevel=4", "-XX:+UseParallelGC"}),
+        ("", "-XX:+UseG1GC", {"-XX:TieredStopAtLevel=1", "-XX:+UseG1GC"}),
+    ],
+    ids=["by itself", "asked of Spark", "asked of Java"],
+)
+def test_a_drivers_jvm_starts_fast_unless_something_else_is_asked_for(
+    asked: str, environment: str, found: set[str]
+) -> None:
+    program = (
+        "from pyspark.sql import SparkSession\n"
+        "s = SparkSession.builder.master('local[1]').config('spark.ui.enabled', False).getOrCreate()\n"
+        "print(*s._jvm.java.lang.management.ManagementFactory.getRuntimeMXBean().getInputArguments())"
+    )
+    command = f"printf '%s' \"$1\" >/tmp/p.py; exec /opt/entrypoint.sh driver --driver-java-options '{asked}' /tmp/p.py"
+    extra = variables({**DRIVER, **({"JDK_JAVA_OPTIONS": environment} if environment else {})})
+    answer = run("bash", "-c", command, "-", program, options=(*RESTRICTED, *extra)).succeeded()
+    options = answer.out.split()
+    assert {one for one in options if one.startswith("-XX:Tiered") or one.endswith("GC")} == found
+    assert environment or "NOTE" not in answer.err
+
+
 def test_an_executor_says_who_it_is_and_ends_when_there_is_no_driver() -> None:
     answer = run("executor", options=(*RESTRICTED, *variables(EXECUTOR)))
     assert answer.code not in (0, 2, 126, 127)
@@ -212,7 +238,7 @@ def test_the_history_server_shows_a_finished_run(pictures: Path, results: Path) 
         "run", "--data", "/data", "--out", "/results", "--event-log", "/results/events", options=(*RESTRICTED, *mounts)
     ).succeeded()
     options = (*RESTRICTED, *mounts, "--env=SPARK_HISTORY_OPTS=-Dspark.history.fs.logDirectory=file:///results/events")
-    ask = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:18080{}', timeout=10).read().decode())"
+    ask = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:18080{}', timeout=50).read().decode())"
     with running("history-server", options=options) as name:
         until(60, "the history server", lambda: tool("exec", name, "python", "-c", ask.format("/")).returncode == 0)
         listed = json.loads(python(name, ask.format("/api/v1/applications")))
@@ -247,11 +273,12 @@ def test_a_stop_takes_less_than_10_seconds_and_leaves_nothing(role: str, picture
         time.sleep(3)
         root = int(tool("inspect", "--format", "{{.State.Pid}}", name).stdout)
         space = name_space(Path(f"/proc/{root}"))
+        before = alive(space) if space else set()
         begun = time.monotonic()
         tool("stop", "--time", "30", name)
         assert time.monotonic() - begun < 10
         assert int(tool("inspect", "--format", "{{.State.ExitCode}}", name).stdout) in (0, 1, 130, 143)
-        assert space is None or space not in spaces(), "a process outlived its container"
+        until(5, "the end of its processes", lambda: not before & alive())
     assert not list(results.rglob("manifest.json"))
 
 
@@ -263,6 +290,11 @@ def name_space(process: Path) -> int | None:
         return None
 
 
-def spaces() -> set[int | None]:
-    """Process name spaces in use on this machine."""
-    return {name_space(process) for process in Path("/proc").iterdir() if process.name.isdigit()}
+def alive(space: int | None = None) -> set[tuple[str, str]]:
+    """Processes of this machine by their number and the time they were started at: all, or those of a name space."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if space is None or name_space(process) == space:
+                found.add((process.name, (process / "stat").read_text().rpartition(")")[2].split()[19]))
+    return found

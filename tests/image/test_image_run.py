@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import secrets
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -145,28 +146,23 @@ def test_sparks_own_way_to_s3_works(minio: "Server") -> None:
     assert "ok s3a" in answer.succeeded().out
 
 
-def test_the_main_job_reads_and_writes_s3(minio: "Server", pictures: Path) -> None:
-    bucket = minio.bucket()
-    options = (*RESTRICTED[1:], "--network=host", "-v", f"{pictures}:/data:ro", *variables(minio.environment()))
-    run("upload", "/data", f"s3://{bucket}/fruits", options=options).succeeded()
-    run(
-        "run",
-        "--data",
-        f"s3://{bucket}/fruits",
-        "--out",
-        f"s3://{bucket}/out",
-        "--run-name",
-        "there",
-        "--event-log",
-        f"s3://{bucket}/events",
-        options=options,
-    ).succeeded()
+def test_a_sample_is_uploaded_and_the_main_job_reads_and_writes_s3(minio: "Server") -> None:
+    bucket = f"made-{secrets.token_hex(4)}"
+    options = (*RESTRICTED[1:], "--network=host", *variables(minio.environment()))
     program = (
         f"import s3fs, json; fs = s3fs.S3FileSystem(endpoint_url='{minio.endpoint}'); "
         f"print(json.load(fs.open('{bucket}/out/there/manifest.json'))['accuracy'] > 0.8, "
         f"fs.ls('{bucket}/events') != [])"
     )
-    assert run("python", "-c", program, options=options).succeeded().out.split() == ["True", "True"]
+    settings = f"--data s3://{bucket}/fruits --out s3://{bucket}/out --run-name there --event-log s3://{bucket}/events"
+    commands = (
+        "fruits sample pictures --train-images 45 --test-images 21",
+        f"fruits upload pictures s3://{bucket}/fruits --create-bucket",
+        f"fruits run {settings}",
+        f'python -c "{program}"',
+    )
+    answer = run("bash", "-c", " && ".join(commands), options=options).succeeded()
+    assert answer.out.split()[-2:] == ["True", "True"]
 
 
 def test_jupyterlab_answers_and_its_kernel_runs_a_session() -> None:
