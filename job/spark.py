@@ -160,7 +160,8 @@ class Jvm:
         self._connection = self._folder / "connection"
         self._archive = _ClassArchive(java, classpath)
         options = conf.get("spark.driver.extraJavaOptions", "").split()
-        collector = [] if any(re.match(r"-XX:\+Use\w+GC$", option) for option in options) else [_COLLECTOR]
+        given = [*options, *(os.environ.get(name, "") for name in ("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS"))]
+        collector = [] if any(re.search(r"-XX:\+Use\w+GC\b", option) for option in given) else [_COLLECTOR]
         log_level = "warn" if debug else "fatal"
         self._command = [
             java, *_MODULE_OPTIONS, *self._archive.options(), *_JVM_OPTIONS, *collector,
