@@ -22,7 +22,9 @@ FAILURES = {
     "image": (("--image", "localhost/nowhere:1", "--start-timeout", "5s"), ()),
     "driver-room": (("--set", "driver.coreRequest=100", "--start-timeout", "3s"), ()),
     "executor-room": (("--set", "executor.memory=900g", "--start-timeout", "3s"), ()),
-    "driver-memory": (("--set", "driver.memory=512m", "--set", "driver.memoryOverhead=32m"), ()),
+    # a heap that is taken at once, and hardly room for the rest of the JVM
+    "driver-memory": (("--set", "driver.memory=512m", "--set", "driver.memoryOverhead=8m",
+                       "--set", "driver.javaOptions=-Xms512m -XX:+AlwaysPreTouch"), ()),
     "bucket": ((), ("--data", "s3://no-such-bucket/sample")),
     "account": (("--set", "driver.serviceAccount=nobody", "--start-timeout", "3s"), ()),
 }
@@ -107,9 +109,9 @@ def test_executors_that_fit_on_no_node_are_told_what_is_short(failures: Any) -> 
 def test_a_driver_killed_for_memory_is_told_how_much_it_had(failures: Any) -> None:
     code, said = answer(failures, "driver-memory")
     assert code == 1
-    assert "The driver was killed for memory: it had 544Mi in all" in said
-    assert "(driver.memory 512m, driver.memoryOverhead 32m)" in said
-    assert "--set driver.memoryOverhead=64m" in said
+    assert "The driver was killed for memory: it had 520Mi in all" in said
+    assert "(driver.memory 512m, driver.memoryOverhead 8m)" in said
+    assert "--set driver.memoryOverhead=16m" in said
 
 
 def test_a_missing_bucket_is_told(failures: Any) -> None:
