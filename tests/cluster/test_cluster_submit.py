@@ -79,7 +79,8 @@ def test_a_submitted_run_completes_and_its_results_are_fetched(
         same = results.fetch("s3://fruits/out", "first", tmp_path)
     assert_same_results(tmp_path / "submitted", same)
     assert "event=step operation=extract_descriptors split=train" in done.stdout
-    for stated in ("SUBMITTED", "RUNNING", "executors 2 of 2", "COMPLETED"):
+    # SUBMITTED may last for less than the second between two looks
+    for stated in ("RUNNING", "executors 2 of 2", "COMPLETED"):
         assert stated in done.stderr
     assert done.stderr.splitlines()[-1].endswith(f"Results: {tmp_path / 'submitted'}")
 
