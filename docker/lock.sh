@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 lock() {
-  uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate \
+  uv pip compile --quiet --generate-hashes --no-header --no-annotate \
     --python-version 3.11 --python-platform x86_64-manylinux_2_34 "$@"
 }
 lock --extra notebook pyproject.toml --output-file docker/requirements.lock "$@"

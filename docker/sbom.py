@@ -48,7 +48,8 @@ def main() -> None:
     image, file = sys.argv[1:]
     tool = os.environ.get("FRUITS_CONTAINER_TOOL") or next(filter(shutil.which, ("podman", "docker")), "podman")
     command = [tool, "run", "--rm", "--interactive", "--network=none", image, "python", "-", "--inside"]
-    asked = subprocess.run(command, input=Path(__file__).read_text(encoding="utf-8"), capture_output=True, text=True)  # noqa: PLW1510
+    program = Path(__file__).read_text(encoding="utf-8")
+    asked = subprocess.run(command, input=program, capture_output=True, text=True, check=False)
     if asked.returncode:
         sys.exit(f"sbom: {image} could not be asked: {(asked.stderr.strip().splitlines() or ['no reason given'])[-1]}")
     components = json.loads(asked.stdout)

@@ -2,21 +2,22 @@
 
 import time
 
+# The clock starts before the imports, which are part of a run.
 _BEGUN = time.perf_counter()
 
-import argparse  # noqa: E402  (the clock starts before the imports, which are part of a run)
-import os  # noqa: E402
-import sys  # noqa: E402
-import traceback  # noqa: E402
-from collections.abc import Callable, Sequence  # noqa: E402
-from contextlib import suppress  # noqa: E402
-from dataclasses import fields  # noqa: E402
-from importlib import import_module  # noqa: E402
-from typing import NoReturn  # noqa: E402
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import fields
+from importlib import import_module
+from typing import NoReturn
 
-from job import __version__  # noqa: E402
-from job.errors import UsageError, UserError  # noqa: E402
-from job.settings import Settings, flag_name, resolve  # noqa: E402
+from job import __version__
+from job.errors import UsageError, UserError
+from job.settings import Settings, flag_name, resolve
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 # What `upload` writes last, so that others can tell a whole upload from one under way.

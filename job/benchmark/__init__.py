@@ -5,8 +5,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from job.benchmark import prices
 from job.errors import UsageError, UserError
 from job.settings import Settings, flag_name, resolve
+from job.submit import duration, positive, terminated_as_interrupted
 
 if TYPE_CHECKING:
     from job.benchmark.backends import Backend
@@ -22,18 +24,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     own.add_argument("--backend", choices=("local", "kubernetes"), default="local",
                      help="local: executors are processes of this machine; kubernetes: one SparkApplication a run")
     own.add_argument("--executors", type=_counts, default=[1, 2, 4], metavar="1,2,4", help="numbers of executors")
-    own.add_argument("--executor-cores", type=_count, default=1, metavar="N", help="task slots of each (1)")
+    own.add_argument("--executor-cores", type=positive, default=1, metavar="N", help="task slots of each (1)")
     own.add_argument("--executor-memory", type=_memory, metavar="SIZE",
                      help="heap of each executor, such as 2g (local: 1g; kubernetes: the manifest's)")
-    own.add_argument("--repeats", type=_count, default=3, metavar="N", help="runs of each (3), after a warm-up")
+    own.add_argument("--repeats", type=positive, default=3, metavar="N", help="runs of each (3), after a warm-up")
     own.add_argument("--sizes", type=_counts, default=[], metavar="N,N",
                      help="numbers of pictures, three quarters of them for training, in place of --train-images and "
                      "--test-images: what `fruits plan` needs")
     own.add_argument("--results", default="benchmark", metavar="DIR",
                      help="folder of this machine for benchmark.json, .csv, .html and the runs (benchmark)")
     own.add_argument("--resume", action="store_true", help="go on with the interrupted benchmark in --results")
-    own.add_argument("--run-timeout", type=_duration, default=3600.0, metavar="1h", help="longest time of a run (1h)")
-    add_price(own)
+    own.add_argument("--run-timeout", type=duration, default=3600.0, metavar="1h", help="longest time of a run (1h)")
+    prices.add_arguments(own)
     there = parser.add_argument_group("kubernetes", "As for `fruits submit`.")
     there.add_argument("--manifest", metavar="FILE", help="a SparkApplication (default: the shipped one)")
     there.add_argument("--name", default="fruits-benchmark", metavar="NAME", help="its name (fruits-benchmark)")
@@ -43,18 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help="a field of the manifest's spec, such as executor.coreLimit=500m; may be repeated")
 
 
-def add_price(group: Any) -> None:
-    """What the cost is reckoned by."""
-    group.add_argument("--instance", default="m5.xlarge", metavar="TYPE", help="machine whose price is reckoned with "
-                       "(m5.xlarge)")
-    group.add_argument("--price-per-hour", type=_price, metavar="USD", help="its price, where the table's (on demand, "
-                       "us-east-1) is not yours")
-
-
 def main(arguments: argparse.Namespace) -> int:
     """Measures; 0 when all runs were made, 1 when one of them failed. Raises UserError before any run is made."""
-    from job.benchmark import execute, prices, report, schedule
-    from job.submit import terminated_as_interrupted
+    from job.benchmark import execute, report, schedule
 
     instance = prices.instance(arguments.instance, arguments.price_per_hour)
     settings = _settings(arguments)
@@ -174,16 +167,10 @@ def _say(line: str) -> None:
     print(line, flush=True)  # noqa: T201  (the command's progress)
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"'{text}' must be a whole number of 1 or more")
-    return int(text)
-
-
 def _counts(text: str) -> list[int]:
     """Whole numbers, each once, in their order."""
     try:
-        return sorted({_count(part.strip()) for part in text.split(",")})
+        return sorted({positive(part.strip()) for part in text.split(",")})
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(f"'{text}' must be whole numbers of 1 or more, such as 1,2,4") from None
 
@@ -194,19 +181,3 @@ def _memory(text: str) -> int:
     if factor is None or not text[:-1].isdecimal() or not int(text[:-1]):
         raise argparse.ArgumentTypeError(f"'{text}' must be an amount of memory such as 1536m or 2g")
     return int(text[:-1]) * factor
-
-
-def _price(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"'{text}' must be a number of dollars")
-    return value
-
-
-def _duration(text: str) -> float:
-    from job.submit import duration
-
-    return duration(text)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -85,6 +84,4 @@ def _tasks(backend: Backend, name: str, log: Path) -> list[events.Task]:
         content = backend.event_log(name, log.read_text(encoding="utf-8"))
     except (UserError, OSError, ValueError):
         return []
-    finally:
-        shutil.rmtree(log.parent.parent / "scratch", ignore_errors=True)
     return events.read(content.decode(errors="replace").splitlines()).tasks

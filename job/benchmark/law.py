@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from job.benchmark.record import Benchmark, Key, Run
 from job.errors import UserError
+from job.words import sampling
 
 _DRAWS = 200
 _LEVEL = (5.0, 95.0)
@@ -108,7 +109,7 @@ def _sample(benchmark: Benchmark) -> int:
     wanted = benchmark.settings.get("vocabulary_sample", "default")
     if wanted == "all":
         return 0
-    return max(50_000, 1000 * int(benchmark.settings.get("words", 0))) if wanted == "default" else int(wanted)
+    return sampling.default_size(int(benchmark.settings.get("words", 0))) if wanted == "default" else int(wanted)
 
 
 def _resampled(runs: Sequence[Run], draw: np.random.Generator) -> list[Run]:

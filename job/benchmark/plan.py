@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from job.benchmark import prices
 from job.errors import UsageError, UserError
 from job.report import text
+from job.submit import duration, positive
 
 if TYPE_CHECKING:
     from job.benchmark.law import Law
@@ -50,16 +52,14 @@ class Plan:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `fruits plan`."""
-    from job.benchmark import _count, _duration, _price, add_price
-
     parser.add_argument("benchmark", nargs="?", default="benchmark", metavar="BENCHMARK",
                         help="folder or benchmark.json that `fruits benchmark` made (benchmark)")
-    parser.add_argument("--images", type=_count, required=True, metavar="N", help="pictures in all, up to a billion")
-    parser.add_argument("--deadline", type=_duration, metavar="10m", help="longest time the run may take")
-    parser.add_argument("--budget", type=_price, metavar="USD", help="most dollars the run may cost")
-    parser.add_argument("--executors", type=_count, metavar="N", help="so many executors (default: the plan says)")
-    parser.add_argument("--max-executors", type=_count, default=1000, metavar="N", help="most executors (1000)")
-    add_price(parser)
+    parser.add_argument("--images", type=positive, required=True, metavar="N", help="pictures in all, up to a billion")
+    parser.add_argument("--deadline", type=duration, metavar="10m", help="longest time the run may take")
+    parser.add_argument("--budget", type=prices.dollars, metavar="USD", help="most dollars the run may cost")
+    parser.add_argument("--executors", type=positive, metavar="N", help="so many executors (default: the plan says)")
+    parser.add_argument("--max-executors", type=positive, default=1000, metavar="N", help="most executors (1000)")
+    prices.add_arguments(parser)
     parser.add_argument("--values", metavar="FILE", help="write the values for the chart here (`helm install -f FILE`)")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Prints a plan. Raises UserError when no cluster keeps deadline and budget, or the benchmark tells too little."""
     from job import storage
-    from job.benchmark import law, prices, record
+    from job.benchmark import law, record
 
     if arguments.images > MOST_PICTURES:
         raise UsageError(f"--images is {arguments.images}: a plan reaches up to {MOST_PICTURES} pictures.")
@@ -77,12 +77,13 @@ def main(arguments: argparse.Namespace) -> int:
     fitted = law.fit(benchmark)
     chosen = choose(fitted, benchmark, instance, arguments.images, deadline=arguments.deadline,
                     budget=arguments.budget, executors=arguments.executors, most=arguments.max_executors)
-    _show(chosen, fitted, benchmark, instance)
+    lines = _lines(chosen, fitted, benchmark, instance)
     if arguments.values:
         storage.write_bytes(arguments.values, values_text(chosen).encode())
-        print(f"Values: {arguments.values}")  # noqa: T201  (the command's answer)
+        lines.append(f"Values: {arguments.values}")
     else:
-        print(f"\nValues for the chart (--values FILE writes them):\n\n{values_text(chosen)}", end="")  # noqa: T201
+        lines += ["", "Values for the chart (--values FILE writes them):", "", values_text(chosen).rstrip("\n")]
+    print("\n".join(lines))  # noqa: T201  (the command's answer)
     return 0
 
 
@@ -189,7 +190,8 @@ def _sentence(plan: Plan) -> str:
             f"{text.seconds(plan.high)}")
 
 
-def _show(plan: Plan, law: "Law", benchmark: "Benchmark", instance: "Instance") -> None:
+def _lines(plan: Plan, law: "Law", benchmark: "Benchmark", instance: "Instance") -> list[str]:
+    """What the plan says, line by line."""
     from job.benchmark.law import measured_sizes
 
     largest, most = measured_sizes(benchmark)[-1], max(run.point.executors for run in benchmark.measured())
@@ -211,4 +213,4 @@ def _show(plan: Plan, law: "Law", benchmark: "Benchmark", instance: "Instance") 
     if plan.driver_heap + plan.driver_overhead > instance.memory * 1024:
         lines.append(f"The driver, which lists every picture, does not fit on {instance.name}: put it on a larger "
                      "machine.")
-    print("\n".join(lines))  # noqa: T201  (the command's answer)
+    return lines

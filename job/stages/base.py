@@ -1,6 +1,7 @@
 """What the stages share: batches through numpy, and models stored as parameters (JSON) and arrays (NPZ, no pickle)."""
 
 import io
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
@@ -29,6 +30,7 @@ __all__ = [
     "Stored",
     "append_columns",
     "collect_sum",
+    "driver_cores",
     "keyword_only",
     "pipeline_files",
     "require",
@@ -88,6 +90,11 @@ def collect_sum(df: "DataFrame", columns: list[str], function: Callable[[pa.Reco
         part = from_bytes(value.as_py())
         total = part if total is None else total + part
     return total
+
+
+def driver_cores() -> int:
+    """Cores that this process may use, for what is fitted in the driver."""
+    return len(os.sched_getaffinity(0))
 
 
 class HasDescriptor(Params):

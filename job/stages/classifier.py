@@ -1,6 +1,5 @@
 """Features to categories."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,7 +15,7 @@ from pyspark.sql.types import DoubleType, StringType
 
 from job.classify import network
 from job.columns import rows_of
-from job.stages.base import HasInputCol, HasOutputCol, Stored, append_columns, keyword_only, require
+from job.stages.base import HasInputCol, HasOutputCol, Stored, append_columns, driver_cores, keyword_only, require
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -83,7 +82,7 @@ class CategoryClassifier(Estimator["CategoryClassifierModel"], _ClassifierParams
         layers = [width, len(categories)] if linear else [width, width, width, len(categories)]
         found = network.train(features, labels, layers, seed=self.getOrDefault(self.seed),
                               max_iterations=self.getOrDefault(self.maxIter), scaled=linear,
-                              penalty=1e-2 if linear else 0.0, threads=len(os.sched_getaffinity(0)))
+                              penalty=1e-2 if linear else 0.0, threads=driver_cores())
         return self._copyValues(CategoryClassifierModel(found))
 
 

@@ -1,6 +1,5 @@
 """Descriptors to visual words, and pictures to bags of words."""
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,6 +22,7 @@ from job.stages.base import (
     Stored,
     append_columns,
     collect_sum,
+    driver_cores,
     keyword_only,
     require,
 )
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 # Descriptors trained on in one place, the driver: 1 million of SIFT are 128 MB. Beyond it, on the executors.
 ONE_PLACE = 1_000_000
-DEFAULT_PER_WORD = 1000
-_LEAST_SAMPLE = 50_000
 # On the executors an iteration is a job: stop where one more is not worth it.
 _EXECUTORS_TOLERANCE = 1e-5
 
@@ -82,11 +80,10 @@ class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, De
             raise ValueError("there are no descriptors to learn words from")
         size = self.getOrDefault(self.sampleSize)
         everything = size < 0
-        wanted = max(_LEAST_SAMPLE, DEFAULT_PER_WORD * k) if size == 0 or (everything and total > ONE_PLACE) else size
+        wanted = sampling.default_size(k) if size == 0 or (everything and total > ONE_PLACE) else size
         drawn = self._draw(dataset, total if everything and total <= ONE_PLACE else min(wanted, total), total)
-        cores = len(os.sched_getaffinity(0))
         found = kmeans.train(spec.unpack(drawn), k, quantum=spec.quantum, tolerance=self.getOrDefault(self.tolerance),
-                             max_iterations=self.getOrDefault(self.maxIter), threads=cores)
+                             max_iterations=self.getOrDefault(self.maxIter), threads=driver_cores())
         if everything and total > ONE_PLACE:
             found = self._refine(dataset, found)
         model = VisualVocabularyModel(vocabulary=found)

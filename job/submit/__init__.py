@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="NAME", help="name of the SparkApplication (default: the manifest's)")
     parser.add_argument("--namespace", metavar="NS", help="namespace (default: the manifest's, else fruits)")
     parser.add_argument("--image", metavar="IMAGE", help="image of driver and executors")
-    parser.add_argument("--executors", type=_positive, metavar="N", help="number of executors (no dynamic allocation)")
-    parser.add_argument("--executor-cores", type=_positive, metavar="N", help="task slots of each; the CPU reserved "
+    parser.add_argument("--executors", type=positive, metavar="N", help="number of executors (no dynamic allocation)")
+    parser.add_argument("--executor-cores", type=positive, metavar="N", help="task slots of each; the CPU reserved "
                         "grows with them")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="fields",
                         help="a field of the manifest's spec, such as driver.memory=2g; may be repeated")
@@ -189,7 +189,8 @@ def duration(text: str) -> float:
     return float(match[1]) * _SECONDS[match[2]]
 
 
-def _positive(text: str) -> int:
-    if not text.isdigit() or not int(text):
+def positive(text: str) -> int:
+    """A whole number of 1 or more."""
+    if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"'{text}' must be a whole number of 1 or more")
     return int(text)

@@ -37,6 +37,7 @@ class Nearest:
         self._words = words
         self._descriptors = descriptors.astype(np.float32) if descriptors.size <= _KEPT_VALUES else descriptors
         self._lengths = lengths.astype(np.float32)
+        self._longest = float(self._lengths.max(initial=0.0))
         # distances to the nearest word, not below the true one, and to the second nearest, not above
         self._upper, self._lower = np.empty(count, np.float32), np.empty(count, np.float32)
         self._block = block_rows(len(words))
@@ -72,8 +73,8 @@ class Nearest:
 
     def _error(self) -> float:
         """By how much squared distances may be wrong: scores are rounded where offsets are, and where these go off."""
-        longest = 2.0 * half_squares(self._words).max() + self._lengths.max(initial=0.0)
-        return 16.0 * float(np.finfo(np.float32).eps) * float(longest)
+        longest = 2.0 * float(half_squares(self._words).max()) + self._longest
+        return 16.0 * float(np.finfo(np.float32).eps) * longest
 
     def _compare_all(self) -> None:
         self._compare([slice(start, start + self._block) for start in range(0, len(self._lengths), self._block)])

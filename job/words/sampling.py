@@ -5,6 +5,8 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+_PER_WORD = 1000
+_LEAST = 50_000
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -23,6 +25,11 @@ def descriptor_keys(name: str, count: int, seed: int) -> NDArray[np.uint64]:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
+
+
+def default_size(words: int) -> int:
+    """Descriptors that a vocabulary of so many words is trained on by default: 1000 a word, but at least 50,000."""
+    return max(_LEAST, _PER_WORD * words)
 
 
 def threshold(wanted: int, total: int) -> np.uint64:

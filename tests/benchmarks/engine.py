@@ -24,12 +24,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import psutil
 from measure import add_results_option, fruits_command, record, run, spread
 from pictures import add_picture_options, choose, stage, staged_pictures
 from pool import extract_with_pool
@@ -350,7 +351,7 @@ def watched(peaks: dict[str, int]) -> Iterator[None]:
 
     def watch() -> None:
         while not over.wait(0.25):
-            for name, size in memory_by_role(os.getpid()).items():
+            for name, size in memory_by_role().items():
                 peaks[name] = max(peaks.get(name, 0), size)
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -362,33 +363,19 @@ def watched(peaks: dict[str, int]) -> Iterator[None]:
         thread.join()
 
 
-def memory_by_role(ancestor: int) -> dict[str, int]:
-    parents, sizes, commands = {}, {}, {}
-    for place in Path("/proc").glob("[0-9]*"):
-        pid = int(place.name)
-        try:
-            parents[pid] = int((place / "stat").read_text().rpartition(") ")[2].split()[1])
-            commands[pid] = (place / "cmdline").read_bytes()
-            sizes[pid] = place
-        except OSError:
-            continue
+def memory_by_role() -> dict[str, int]:
     driver, executors = 0, dict[int, int]()
-    for pid, place in sizes.items():
-        line = [pid]
-        while line[-1] in parents and line[-1] != ancestor:
-            line.append(parents[line[-1]])
-        if line[-1] != ancestor or pid == ancestor:
-            continue
-        try:
-            pss = next(int(row.split()[1]) << 10 for row in (place / "smaps_rollup").read_text().splitlines()
-                       if row.startswith("Pss:"))  # fmt: skip
-        except (OSError, StopIteration):
-            continue
-        owner = next((own for own in line if b"CoarseGrainedExecutorBackend" in commands.get(own, b"")), None)
-        if owner is None:
-            driver += pss
-        else:
-            executors[owner] = executors.get(owner, 0) + pss
+    processes = {process.pid: process for process in psutil.Process().children(recursive=True)}
+    for process in processes.values():
+        with suppress(psutil.Error):
+            size = process.memory_full_info().pss
+            line = [process, *process.parents()]
+            owner = next((own.pid for own in line if own.pid in processes
+                          and any("CoarseGrainedExecutorBackend" in part for part in own.cmdline())), None)  # fmt: skip
+            if owner is None:
+                driver += size
+            else:
+                executors[owner] = executors.get(owner, 0) + size
     return {"driver": driver, "executor": max(executors.values(), default=0)}
 
 

@@ -25,11 +25,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 from measure import add_results_option, record, spread
@@ -125,37 +126,19 @@ def session(places: Places, workers: int) -> "Iterator[SparkSession]":
 
 def workers_cpu() -> float:
     """CPU seconds so far of the process that forks Spark's Python workers, and of all that it forked."""
-    ticks = 0
-    daemons: set[str] = set()
-    rows = {path.name: row for path in Path("/proc").glob("[0-9]*") if (row := _stat(path))}
-    for pid in rows:
-        try:
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"job.worker_daemon" in command and _is_below(pid, str(os.getpid()), rows):
-            daemons.add(pid)
-    for pid in daemons:
-        ticks += sum(int(value) for value in rows[pid][11:13])
-        if rows[pid][1] not in daemons:  # the daemon itself: those of its workers that have ended
-            ticks += sum(int(value) for value in rows[pid][13:15])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _stat(process: Path) -> list[str]:
-    """Fields of /proc/<pid>/stat from the state on: 1 is the parent, 11 to 14 are ticks."""
-    try:
-        return (process / "stat").read_text().rpartition(") ")[2].split()
-    except OSError:
-        return []
-
-
-def _is_below(pid: str, ancestor: str, rows: Mapping[str, Sequence[str]]) -> bool:
-    while pid in rows:
-        if pid == ancestor:
-            return True
-        pid = rows[pid][1]
-    return False
+    seconds = 0.0
+    daemons: dict[int, psutil.Process] = {}
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if "job.worker_daemon" in process.cmdline():
+                daemons[process.pid] = process
+    for process in daemons.values():
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            seconds += times.user + times.system
+            if process.ppid() not in daemons:  # the daemon itself: those of its workers that have ended
+                seconds += times.children_user + times.children_system
+    return seconds
 
 
 def timed(work: "Callable[[], tuple[int, int]]") -> Measured:

@@ -22,7 +22,7 @@ from job.stages import (
     VisualVocabularyModel,
     vocabulary,
 )
-from job.words import kmeans
+from job.words import kmeans, sampling
 
 NAMES = ["Corn", "Orange", "Raspberry"]
 PICTURES = 24
@@ -153,8 +153,8 @@ def test_bags_count_the_nearest_words_of_each_picture(described):
 @pytest.mark.parametrize("name", ["sift", "orb"])
 def test_a_vocabulary_of_all_that_does_not_fit_in_one_place_is_refined_on_the_executors(name, pictures, monkeypatch):
     described = DescriptorExtractor(descriptor=name).transform(pictures).persist()
-    monkeypatch.setattr(vocabulary, "_LEAST_SAMPLE", 200)
-    monkeypatch.setattr(vocabulary, "DEFAULT_PER_WORD", 10)
+    monkeypatch.setattr(sampling, "_LEAST", 200)
+    monkeypatch.setattr(sampling, "_PER_WORD", 10)
     asked = {"k": 12, "descriptor": name, "tolerance": 0.005}
     start = VisualVocabulary(**asked).fit(described).vocabulary
     monkeypatch.setattr(vocabulary, "ONE_PLACE", 250)
