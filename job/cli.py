@@ -131,7 +131,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if settings.wait_for_data:
         _wait_for_data(settings)
     plan = spark.plan(settings)
-    jvm = None if spark.started_by_spark_submit() else spark.Jvm(plan, debug=settings.debug)
+    jvm = None if spark.started_by_spark_submit() else spark.Jvm(plan, debug=settings.debug, mllib=False)
     try:
         from job import pipeline
         from job.report.console import Console

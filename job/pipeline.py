@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from job import cache, dataset, results, storage
 from job import spark as spark_session
 from job.errors import UserError
+from job.report import html
 from job.report.console import PREVIEW_ROWS, Console
-from job.report.html import Pictures
 from job.settings import Settings
 from job.tasks import TaskFigures, figures
 
@@ -31,6 +31,8 @@ PREDICTED = ("prediction", "predicted_cat", "probability")
 # Bags of words of up to so many cells are gathered in the driver once they are counted: what follows is then numpy on
 # one table, without a job. Larger ones stay on the executors, and are written by Spark as Parquet.
 MOST_CELLS = 20_000_000
+# What is needed later and takes long to import: pyspark.ml brings pandas and scipy.
+_LATER = ("job.stages", "scipy.optimize")
 # Pictures by which each core is warmed.
 _WARM_UP = 20
 
@@ -91,6 +93,13 @@ class Clock:
         return self.timings[-1]
 
 
+def _load_ahead() -> None:
+    """Loads, while the JVM and its executors are waited for: 1 s."""
+    for name in _LATER:
+        import_module(name)
+    html.template()
+
+
 def default_run_name() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S-%fZ")
 
@@ -110,7 +119,7 @@ class Run:
         self.bag_rows: dict[str, tuple[pa.Table, NDArray[np.int32]] | None] = {}
         self.features: dict[str, tuple[pa.Table, NDArray[np.float64]] | None] = {}
         self.tables: dict[str, pa.Table] = {}
-        self.pictures = Pictures()
+        self.pictures = html.Pictures()
         self.stages: list[Any] = []
         self.cores = 0
         self.accuracy: float | None = None
@@ -129,8 +138,7 @@ class Run:
         try:
             with ExitStack() as stack:
                 with self.clock.operation("start_spark", "all"):
-                    # pyspark.ml brings pandas and scipy: 0.7 s, while the JVM makes its session
-                    threading.Thread(target=import_module, args=("job.stages",), daemon=True).start()
+                    threading.Thread(target=_load_ahead, daemon=True).start()
                     spark = stack.enter_context(spark_session.session(plan, jvm))
                     if spark_session.has_fixed_executors(spark):
                         warm_up(spark, self.images["train"], self.settings.descriptor)
@@ -333,6 +341,7 @@ def summary(frame: "DataFrame") -> tuple[pa.Table, int, int, pa.Table]:
     """Extracts, and counts: the table `path, reason` of pictures not described, sorted; pictures; descriptors; and the
     first described pictures of the first partition, `ima, cat, keypoints`."""
     import pyarrow.compute as pc
+    from pyspark.sql.types import LongType, StringType, StructType
 
     def work(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         from pyspark import TaskContext
@@ -347,15 +356,21 @@ def summary(frame: "DataFrame") -> tuple[pa.Table, int, int, pa.Table]:
             descriptors += pc.sum(found["keypoints"]).as_py() or 0
             for rows in (batch.filter(pc.invert(good)), found.slice(0, wanted)):
                 if rows.num_rows:
-                    yield rows.append_column("described", pa.nulls(rows.num_rows, pa.int64()))
+                    columns = [*rows.select(["ima", "cat", "reason"]).columns, rows["keypoints"].cast(pa.int64()),
+                               pa.nulls(rows.num_rows, pa.int64())]
+                    yield pa.RecordBatch.from_arrays(columns, names)
             wanted = max(0, wanted - found.num_rows)
         # what is no picture's
-        yield pa.RecordBatch.from_pylist([{"keypoints": descriptors, "described": described}], schema)
+        none, counts = pa.nulls(1, pa.string()), (pa.array([count], pa.int64()) for count in (descriptors, described))
+        yield pa.RecordBatch.from_arrays([none, none, none, *counts], names)
 
-    schema = pa.schema([("ima", pa.string()), ("cat", pa.string()), ("reason", pa.string()), ("keypoints", pa.int64()),
-                        ("described", pa.int64())])
-    found = frame.select("ima", "cat", "reason", frame["keypoints"].cast("long").alias("keypoints")).mapInArrow(
-        work, "ima string, cat string, reason string, keypoints bigint, described bigint").toArrow()
+    # types, not their names: Spark's parser takes 0.15 s when it is first asked
+    schema = StructType()
+    for name, type_ in (("ima", StringType()), ("cat", StringType()), ("reason", StringType()),
+                        ("keypoints", LongType()), ("described", LongType())):
+        schema = schema.add(name, type_)
+    names = schema.names
+    found = frame.select("ima", "cat", "reason", "keypoints").mapInArrow(work, schema).toArrow()
     pictures, counts = (found.filter(mask) for mask in (pc.is_valid(found["ima"]), pc.is_null(found["ima"])))
     rejected = pictures.filter(pc.is_valid(pictures["reason"])).select(["ima", "reason"]).rename_columns(
         ["path", "reason"]).sort_by("path")

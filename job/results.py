@@ -1,5 +1,7 @@
 """What a run leaves in its folder: tables, pictures for the report, the model, and last the manifest."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -146,42 +148,58 @@ def reference_beside(run: "Run") -> pa.Table | None:
 
 def pictures(run: "Run") -> html.Pictures:
     """Photographs for the report: some with keypoints, patches of the words, the worst mistakes."""
+    from job.stages.base import driver_cores
+
+    with ThreadPoolExecutor(driver_cores()) as pool:
+        return html.Pictures(*_described(run, pool), _mistakes(run, pool))
+
+
+def _described(run: "Run", pool: ThreadPoolExecutor) -> tuple[list[html.Figure], list[tuple[int, list[bytes]]]]:
+    """Training pictures with their keypoints drawn, and by words the patches that have them."""
     from job.imaging import descriptors, drawing, pixels
     from job.words.assign import assign
 
     spec, words = descriptors.get(run.settings.descriptor), run.stages[1].words
     # SIFT describes a window of six diameters
     span = 6.0 if run.settings.descriptor in ("sift", "rootsift") else 1.5
-    keypoints: list[html.Figure] = []
-    patches: dict[int, list[bytes]] = {}
-    for name, content in _some(run, "train"):
-        if isinstance(content, storage.Fault):
-            continue
-        try:
-            colour, grey = pixels.decode_colour(content), pixels.decode(content)
-        except pixels.Unusable:
-            continue
-        found = spec.keypoints(grey)
-        nearest = assign(spec.unpack(spec.describe(grey)), words)
-        if len(keypoints) < _PICTURES:
-            keypoints.append(html.Figure(f"{name}: {len(found)} keypoints", drawing.draw_keypoints(colour, found)))
-        for word, point in zip(nearest, found, strict=True):
-            if word < _WORDS and len(patches.setdefault(int(word), [])) < _PATCHES:
-                patches[int(word)].append(drawing.patch(colour, point, span=span))
-    mistakes = []
-    if "predictions" in run.tables:
-        worst = tables.worst_mistakes(run.tables["predictions"], _MISTAKES).to_pylist()
-        root, names = run.images["test"].root, [row["ima"] for row in worst]
-        for row, content in zip(worst, storage.read_many(root, names, max_bytes=pixels.MAX_BYTES), strict=True):
-            if isinstance(content, storage.Fault):
-                continue
-            try:
-                colour = pixels.decode_colour(content)
-            except pixels.Unusable:  # another picture by now: its descriptors are from the cache
-                continue
-            caption = f"{row['cat']} taken for {row['predicted_cat']} ({row['probability']:.0%})"
-            mistakes.append(html.Figure(caption, drawing.thumbnail(colour, 100)))
-    return html.Pictures(keypoints, sorted(patches.items()), mistakes)
+
+    def look(picture: tuple[str, Any]) -> tuple[str, Any, Any, Any] | None:
+        name, content = picture
+        with suppress(pixels.Unusable):
+            if not isinstance(content, storage.Fault):
+                grey = pixels.decode(content)
+                return name, pixels.decode_colour(content), spec.keypoints(grey), spec.describe(grey)
+        return None
+
+    seen = [found for found in pool.map(look, _some(run, "train")) if found]
+    chosen: dict[int, list[tuple[Any, Any]]] = {}
+    for _, colour, points, packed in seen:
+        for word, point in zip(assign(spec.unpack(packed), words), points, strict=True):
+            if word < _WORDS and len(chosen.setdefault(int(word), [])) < _PATCHES:
+                chosen[int(word)].append((colour, point))
+    drawn = pool.map(lambda found: html.Figure(f"{found[0]}: {len(found[2])} keypoints",
+                                               drawing.draw_keypoints(found[1], found[2])), seen[:_PICTURES])
+    cut = pool.map(lambda word: (word, [drawing.patch(*place, span=span) for place in chosen[word]]), sorted(chosen))
+    return list(drawn), list(cut)
+
+
+def _mistakes(run: "Run", pool: ThreadPoolExecutor) -> list[html.Figure]:
+    """The test pictures that were taken for others with the highest probability."""
+    from job.imaging import drawing, pixels
+
+    if "predictions" not in run.tables:
+        return []
+    worst = tables.worst_mistakes(run.tables["predictions"], _MISTAKES).to_pylist()
+
+    def look(row: dict[str, Any], content: Any) -> html.Figure | None:
+        caption = f"{row['cat']} taken for {row['predicted_cat']} ({row['probability']:.0%})"
+        with suppress(pixels.Unusable):  # another picture by now: its descriptors are from the cache
+            if not isinstance(content, storage.Fault):
+                return html.Figure(caption, drawing.thumbnail(pixels.decode_colour(content), 100))
+        return None
+
+    contents = storage.read_many(run.images["test"].root, [row["ima"] for row in worst], max_bytes=pixels.MAX_BYTES)
+    return [figure for figure in pool.map(look, worst, contents) if figure]
 
 
 def _some(run: "Run", split: str) -> list[tuple[str, Any]]:

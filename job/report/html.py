@@ -5,11 +5,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from job.report import figures, reference, tables, text
@@ -50,25 +51,8 @@ def render(manifest: Mapping[str, Any], tables_by_name: Mapping[str, pa.Table], 
     `df_lab_features_train`, `df_lab_features_test`, `rejected`, `task_analysis`. A part whose input is missing is
     left out of the page.
     """
-    environment = Environment(
-        loader=PackageLoader("job", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        seconds=text.seconds,
-        size=text.size,
-        number=text.number,
-        percent=text.percent,
-        plain=text.plain,
-        clean=text.clean,
-        cell=text.cell,
-        png=_data_uri,
-    )
     found = {name: table for name, table in tables_by_name.items() if table is not None}
-    return environment.get_template("report.html.j2").render(
+    return template().render(
         manifest=manifest,
         run_name=text.clean(str(manifest.get("run_name", ""))),
         tiles=_tiles(manifest),
@@ -87,6 +71,29 @@ def render(manifest: Mapping[str, Any], tables_by_name: Mapping[str, pa.Table], 
         **_times(manifest, found),
         **_rejected(found),
     )
+
+
+@cache
+def template() -> Template:
+    """The page's template, compiled, which takes 70 ms."""
+    environment = Environment(
+        loader=PackageLoader("job", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        seconds=text.seconds,
+        size=text.size,
+        number=text.number,
+        percent=text.percent,
+        plain=text.plain,
+        clean=text.clean,
+        cell=text.cell,
+        png=_data_uri,
+    )
+    return environment.get_template("report.html.j2")
 
 
 def _tiles(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:

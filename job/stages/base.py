@@ -15,7 +15,7 @@ from pyspark.ml.param.shared import HasInputCol, HasOutputCol
 from pyspark.ml.pipeline import PipelineSharedReadWrite
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql import SparkSession
-from pyspark.sql.types import DataType, StructType
+from pyspark.sql.types import BinaryType, DataType, StructType
 
 from job import storage
 from job.errors import UserError
@@ -59,7 +59,7 @@ def append_columns(df: "DataFrame", inputs: list[str], outputs: Mapping[str, Dat
     """The frame with new columns, computed batch by batch from the columns `inputs`; no shuffle."""
     require(df, *inputs)
     kept = [name for name in df.columns if name not in outputs]
-    schema = StructType([*df.select(*kept).schema.fields, *StructType().fields])
+    schema = StructType([field for field in df.schema if field.name in kept])
     for name, type_ in outputs.items():
         schema = schema.add(name, type_)
     names = [*kept, *outputs]
@@ -86,7 +86,7 @@ def collect_sum(df: "DataFrame", columns: list[str], function: Callable[[pa.Reco
 
     require(df, *columns)
     total: Sums | None = None
-    for value in df.select(*columns).mapInArrow(work, "part binary").toArrow()["part"]:
+    for value in df.select(*columns).mapInArrow(work, StructType().add("part", BinaryType())).toArrow()["part"]:
         part = from_bytes(value.as_py())
         total = part if total is None else total + part
     return total

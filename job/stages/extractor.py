@@ -44,7 +44,7 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasOutputCol, Stored):
         name, limit = self.getDescriptor(), int(self.getOrDefault(self.maxBytes))
         kept = [column for column in dataset.columns if column not in ("root", "content")]
         output = self.getOutputCol()
-        schema = StructType(dataset.select(*kept).schema.fields.copy())
+        schema = StructType([field for field in dataset.schema if field.name in kept])
         schema = schema.add(output, BinaryType()).add("keypoints", IntegerType()).add("reason", StringType())
 
         names, waited = schema.names, self.waited

@@ -10,7 +10,7 @@ from pyspark.ml import Estimator, Model
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, IntegerType
+from pyspark.sql.types import ArrayType, BinaryType, IntegerType, StructType
 
 from job.columns import flatten, lists, ragged
 from job.imaging import descriptors as registry
@@ -113,7 +113,8 @@ class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, De
                     yield pa.RecordBatch.from_arrays([pa.array([value], pa.binary()) for value in columns],
                                                      ["keys", "rows"])
 
-        found = dataset.select("ima", column).mapInArrow(work, "keys binary, rows binary").toArrow()
+        schema = StructType().add("keys", BinaryType()).add("rows", BinaryType())
+        found = dataset.select("ima", column).mapInArrow(work, schema).toArrow()
         keys = np.concatenate([np.frombuffer(part.as_buffer(), np.uint64) for part in found["keys"]])
         rows = np.concatenate([np.frombuffer(part.as_buffer(), spec.dtype).reshape(-1, values)
                                for part in found["rows"]])

