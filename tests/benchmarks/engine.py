@@ -304,13 +304,10 @@ def whole(options: argparse.Namespace) -> dict[str, Any]:
         if options.results is None:
             command.append("--no-record")
         subprocess.run([str(part) for part in command], check=True)
-        totals: dict[str, list[float]] = {}
-        for name in ("prototype", "fruits", "pool"):
-            for folder in Path(out).glob(f"{name}-*/"):
-                rows = pd.read_csv(folder / "timings.csv").set_index("operation")
-                totals.setdefault(name, []).append(float(rows.loc["total", "seconds"]))
+        figures = json.loads((Path(out) / "beside.json").read_text())
+    totals = {name: values["from command to exit"]["all"] for name, values in figures["seconds"].items()}
     return {
-        "seconds_by_own_clock": {name: spread(values) for name, values in totals.items()},
+        "seconds_from_command_to_exit": {name: spread(values) for name, values in totals.items()},
         "prototype_over_fruits": compared(totals["prototype"], totals["fruits"]),
         "fruits_over_pool": compared(totals["fruits"], totals["pool"]),
     }

@@ -269,6 +269,7 @@ def run_beside(options: argparse.Namespace, folder: Path) -> None:
             for name, of_program in seconds.items()
         },
     }
+    (options.out / "beside.json").write_text(json.dumps(figures))
     record("prototype", figures, options.results)
 
 
