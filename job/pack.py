@@ -20,7 +20,7 @@ from job.storage.packed import Block, Index, index_json
 from job.storage.types import INDEX
 
 _FILE_BYTES = 128 << 20
-_BLOCK_BYTES = 2 << 20
+_BLOCK_BYTES = 1 << 20
 # Larger files are noted with their size but not packed: no picture that a run would take.
 _MOST_BYTES = 256 << 20
 
@@ -55,7 +55,7 @@ def pack(
 ) -> Packed:
     """Packs the pictures below the address `source` into files at the address `target`.
 
-    `progress(done, all)` is called as pictures are packed. Memory: a few blocks of 2 MB; one file at a time is kept on
+    `progress(done, all)` is called as pictures are packed. Memory: a few blocks of 1 MB; one file at a time is kept on
     disk. The target is whole once its index is there, which comes last. Raises UserError when there is nothing to pack,
     or the target is packed already or can't be written.
     """
@@ -106,7 +106,7 @@ def _parts(listing: pa.Table, file_bytes: int) -> Iterator[pa.Table]:
 
 
 def _blocks(root: str, part: pa.Table, in_flight: int, faults: Counter[str]) -> Iterator[pa.Table]:
-    """The pictures of one file as tables of about 2 MB each."""
+    """The pictures of one file as tables of about 1 MB each."""
     names = part["name"].to_pylist()
     rows: list[tuple[str, str, str, int, bytes | None]] = []
     held = 0

@@ -229,7 +229,7 @@ class Run:
                 model = VisualVocabulary(
                     k=own.words, descriptor=own.descriptor, sampleSize=int(sample), seed=own.seed,
                     tolerance=0.0 if own.preset == "reference" else 1e-4, total=train.descriptors,
-                ).fit(described(train.frame))
+                ).fit(self._few_tasks("train"))
             except ValueError as error:
                 raise UserError(f"--words {own.words} is too many: {error}; lower --words or add pictures.") from error
         self.stages = [DescriptorExtractor(descriptor=own.descriptor), model]
@@ -242,12 +242,10 @@ class Run:
             seconds=self.clock.last.seconds)
 
     def count_words(self, spark: "SparkSession", split: str) -> None:
-        frame, model = self.extracted[split].frame, self.stages[1]
+        model = self.stages[1]
         small = self.extracted[split].described * self.settings.words <= MOST_CELLS
         with self.clock.operation("assign_words", split, spark):
-            # a pass over descriptors is short: one task a core, or for every 20,000 pictures of a large set
-            few = described(frame).coalesce(max(self.cores, self.extracted[split].described // 20_000))
-            bags = model.transform(few).select("ima", "cat", "bag").persist()
+            bags = model.transform(self._few_tasks(split)).select("ima", "cat", "bag").persist()
             rows = (bags if small else bags.select("ima")).toArrow()
         self.bags[split] = bags
         seconds = self.clock.last.seconds
@@ -258,6 +256,12 @@ class Run:
         self.console.step("bag_of_words", split, {"rows": self.extracted[split].described,
                                                   "columns": 2 + self.settings.words},
                           preview=results.preview(self.bag_rows[split]), seconds=self.clock.last.seconds)
+
+    def _few_tasks(self, split: str) -> "DataFrame":
+        """The described pictures, for a pass over their descriptors, which is short: in one task a core, or one for
+        every 20,000 pictures of a large set."""
+        done = self.extracted[split]
+        return described(done.frame).coalesce(max(self.cores, done.described // 20_000))
 
     def reduce(self, spark: "SparkSession", split: str) -> None:
         from job.stages import CategoryIndexer, PrincipalComponents

@@ -137,7 +137,7 @@ def is_packed(root: str) -> bool:
 def blocks_of(root: str, names: Iterable[str]) -> pa.Array | None:
     """For packed pictures the number (int32) of the block that holds each; None for others.
 
-    A block is read as a whole (about 2 MB, some 400 pictures): a task that takes whole blocks, names in their order,
+    A block is read as a whole (about 1 MB, some 200 pictures): a task that takes whole blocks, names in their order,
     reads each byte once.
     """
     from job.storage import packed

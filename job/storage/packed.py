@@ -1,7 +1,7 @@
 """Packed pictures: Parquet files of about 128 MB, listed and read like the folder tree that they were made of.
 
 A packed address holds `part-<attempt>-<number>.parquet` (columns `path`, `category`, `split`, `size`, `content`, sorted
-by path; row groups of about 2 MB) and `_pack.json`, written last: the row groups in order, each with its first and last
+by path; row groups of about 1 MB) and `_pack.json`, written last: the row groups in order, each with its first and last
 path. The address of `_pack.json` itself is what this module's functions take as their root.
 """
 
