@@ -126,6 +126,9 @@ def _base(settings: Settings) -> dict[str, str]:
         # on 1,168 pictures
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        # a core that is free takes any task: to wait for the one where a picture's descriptors are doubles the time of
+        # a pass over them
+        "spark.locality.wait": "0s",
         # no shuffle anywhere, so nothing for it to adapt
         "spark.sql.adaptive.enabled": "false",
         "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",

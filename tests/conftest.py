@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 os.environ.setdefault("PYARROW_IGNORE_TIMEZONE", "1")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two processes (`-n 2 --dist loadgroup`) share the work: containers in one, where much is waited for, in the other
+    all else, with one Spark session."""
+    for item in items:
+        contained = item.nodeid.startswith(("tests/cluster/", "tests/image/"))
+        item.add_marker(pytest.mark.xdist_group("containers" if contained else "here"))
+
+
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Generated pictures, not to be changed: three categories, 60 for training and 30 to test."""
