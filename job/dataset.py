@@ -23,6 +23,8 @@ FOLDERS = {"train": "Training", "test": "Test"}
 # short against a run, at whose end cores wait for the last task.
 _TASK_BYTES = 1 << 20
 _MOST_TASKS = 10_000
+# So many tasks a core, or more, end with smaller ones.
+_SEVERAL = 4
 # What a picture costs besides its bytes, so that very small ones are not all put into one task.
 _PICTURE_BYTES = 1 << 10
 
@@ -156,8 +158,15 @@ def planned_partitions(images: Images, cores: int, settings: Settings) -> int:
     return partitions(len(images), int(pc.sum(images.table["size"]).as_py()), cores, settings.min_partitions)
 
 
-def shards(images: Images, count: int, seed: int) -> list[pa.RecordBatch]:
-    """The pictures in `count` parts of about the same bytes, mixed, so that each part has some of every category."""
+def shards(images: Images, count: int, seed: int, cores: int | None = None) -> list[pa.RecordBatch]:
+    """The pictures in `count` parts, mixed, so that each part has some of every category.
+
+    The parts have about the same bytes. Where the cores are given, and each of them works on several parts, the last
+    two for each have half as many: at the end, where cores wait for the last part, that is half as long.
+    """
+    weights = np.ones(count)
+    if cores is not None and count >= _SEVERAL * cores:
+        weights[-2 * cores :] = 0.5
     random = np.random.default_rng(seed)
     blocks = storage.blocks_of(images.root, images.table["ima"].to_pylist())
     if blocks is None:
@@ -167,7 +176,7 @@ def shards(images: Images, count: int, seed: int) -> list[pa.RecordBatch]:
         order = np.lexsort((np.arange(len(images)), random.permutation(int(number.max()) + 1)[number]))
     mixed = images.table.take(pa.array(order)).combine_chunks()
     cost = np.cumsum(mixed["size"].to_numpy() + _PICTURE_BYTES)
-    ends = np.searchsorted(cost, cost[-1] * np.arange(1, count) / count, side="right")
+    ends = np.searchsorted(cost, cost[-1] * np.cumsum(weights)[:-1] / weights.sum(), side="right")
     bounds = np.concatenate([[0], np.maximum.accumulate(np.clip(ends, 1, len(images))), [len(images)]])
     parts = [mixed.slice(start, end - start) for start, end in pairwise(bounds) if end > start]
     return [batch for part in parts for batch in part.to_batches()]
@@ -179,5 +188,5 @@ def frame(spark: "SparkSession", images: Images, cores: int, settings: Settings)
     from pyspark.sql import functions as F
 
     count = planned_partitions(images, cores, settings)
-    table = pa.Table.from_batches(shards(images, count, settings.seed)).select(["ima", "cat"])
+    table = pa.Table.from_batches(shards(images, count, settings.seed, cores)).select(["ima", "cat"])
     return spark.createDataFrame(table).select(F.lit(images.root).alias("root"), "ima", "cat")

@@ -256,6 +256,17 @@ def test_shards_are_balanced_by_bytes():
         assert loads.min() > 0.85 * loads.mean()
 
 
+def test_the_last_shards_are_half_as_large_where_each_core_has_several():
+    whole = images({f"C{number}": [5000] * 3000 for number in range(10)})
+    for count, cores, halves in ((32, 4, 8), (16, 4, 8), (15, 4, 0), (4, 4, 0)):
+        found = shards(whole, count, seed=123, cores=cores)
+        assert Counter(name for part in found for name in part["ima"].to_pylist()) == Counter(names(whole))
+        sizes = np.array([part.num_rows for part in found])
+        full = len(whole) / (count - halves / 2)
+        np.testing.assert_allclose(sizes[: count - halves], full, rtol=0.02)
+        np.testing.assert_allclose(sizes[count - halves :], full / 2, rtol=0.02)
+
+
 def test_partitions_that_are_asked_for_are_taken_whatever_the_cores():
     whole = images({"A": [5000] * 20})
     assert [dataset.planned_partitions(whole, 8, resolve({"partitions": text}, {})) for text in ("5", "30")] == [5, 20]
