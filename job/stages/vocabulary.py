@@ -101,15 +101,11 @@ class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, De
 
         def work(batches: Batches) -> Batches:
             for batch in batches:
-                keys, chosen = [], []
-                for name, packed in zip(batch["ima"].to_pylist(), batch[column], strict=True):
-                    rows = np.frombuffer(packed.as_buffer(), spec.dtype).reshape(-1, values)
-                    own = sampling.descriptor_keys(name, len(rows), seed)
-                    keep = own <= limit
-                    keys.append(own[keep])
-                    chosen.append(rows[keep])
-                if keys:
-                    columns = [np.concatenate(keys).tobytes(), np.concatenate(chosen).tobytes()]
+                if batch.num_rows:
+                    rows, pictures = flatten(batch[column], spec.dtype, values)
+                    keys = sampling.descriptor_keys(batch["ima"].to_pylist(), pictures, seed)
+                    keep = keys <= limit
+                    columns = [keys[keep].tobytes(), rows[keep].tobytes()]
                     yield pa.RecordBatch.from_arrays([pa.array([value], pa.binary()) for value in columns],
                                                      ["keys", "rows"])
 

@@ -1,6 +1,7 @@
 """A draw of descriptors that is the same whatever the partitions: by a hash of picture name and descriptor number."""
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +17,21 @@ def name_key(name: str, seed: int) -> int:
     return int.from_bytes(digest, "little")
 
 
-def descriptor_keys(name: str, count: int, seed: int) -> NDArray[np.uint64]:
-    """Keys of a picture's descriptors 0..count-1: uint64 of shape (count,), uniform.
+def descriptor_keys(names: Sequence[str], pictures: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
+    """Keys of the descriptors of some pictures: uint64 of shape (n,), uniform. `pictures` of shape (n,), ascending, has
+    the place in `names` of each descriptor's picture.
 
-    SplitMix64 (Steele, Lea and Flood, 2014) started at the key of the picture's name.
+    SplitMix64 (Steele, Lea and Flood, 2014) started at the key of the picture's name; a picture's first descriptor has
+    the first value.
     """
-    z = np.uint64(name_key(name, seed)) + np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN
+    first = np.searchsorted(pictures, np.arange(len(names)))
+    number = np.arange(1, len(pictures) + 1) - first[pictures]
+    starts = np.array([name_key(name, seed) for name in names], np.uint64)
+    z = starts[pictures] + number.astype(np.uint64) * _GOLDEN
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    keys: NDArray[np.uint64] = z ^ (z >> np.uint64(31))
+    return keys
 
 
 def default_size(words: int) -> int:

@@ -20,33 +20,44 @@ def split_mix(start, count):
     return keys
 
 
+def keys_of(name: str, count: int, seed: int) -> np.ndarray:
+    return sampling.descriptor_keys([name], np.zeros(count, np.int64), seed)
+
+
 @pytest.mark.parametrize("name", ["Training/Lemon/0_100.jpg", "Training/Pêche, blanche/é 🍎.jpg"])
 @pytest.mark.parametrize("seed", [0, 123, 2**63 - 1])
 def test_keys_are_those_of_the_published_generator_started_at_the_name(name, seed):
     digest = hashlib.blake2b(name.encode(), digest_size=8, key=seed.to_bytes(8, "little")).digest()
     expected = split_mix(int.from_bytes(digest, "little"), 50)
-    keys = sampling.descriptor_keys(name, 50, seed)
+    keys = keys_of(name, 50, seed)
     assert keys.dtype == np.uint64
     assert keys.tolist() == expected
 
 
 def test_a_picture_without_descriptors_has_no_keys():
-    assert sampling.descriptor_keys("a.jpg", 0, 123).shape == (0,)
+    assert keys_of("a.jpg", 0, 123).shape == (0,)
+
+
+def test_keys_of_several_pictures_are_those_of_each():
+    names, counts = ["a.jpg", "none.jpg", "b.jpg", "c.jpg", "none either.jpg"], [3, 0, 1, 40, 0]
+    together = sampling.descriptor_keys(names, np.repeat(np.arange(5), counts), 123)
+    each = [keys_of(name, count, 123) for name, count in zip(names, counts, strict=True)]
+    np.testing.assert_array_equal(together, np.concatenate(each))
 
 
 def test_keys_depend_on_the_picture_and_the_seed_alone():
     names = [f"Training/A/{number}.jpg" for number in range(100)]
-    whole = {name: sampling.descriptor_keys(name, 40, 123).tolist() for name in names}
+    whole = {name: keys_of(name, 40, 123).tolist() for name in names}
     for parts in (3, 17):
         for part in np.array_split(np.array(names)[::-1], parts):
-            assert all(sampling.descriptor_keys(str(name), 40, 123).tolist() == whole[str(name)] for name in part)
-    assert sampling.descriptor_keys(names[0], 7, 123).tolist() == whole[names[0]][:7]
+            assert all(keys_of(str(name), 40, 123).tolist() == whole[str(name)] for name in part)
+    assert keys_of(names[0], 7, 123).tolist() == whole[names[0]][:7]
     assert len({key for keys in whole.values() for key in keys}) == 4000
-    assert sampling.descriptor_keys(names[0], 40, 124).tolist() != whole[names[0]]
+    assert keys_of(names[0], 40, 124).tolist() != whole[names[0]]
 
 
 def test_keys_are_spread_evenly():
-    keys = np.concatenate([sampling.descriptor_keys(f"{number}.jpg", 100, 1) for number in range(500)])
+    keys = np.concatenate([keys_of(f"{number}.jpg", 100, 1) for number in range(500)])
     counts, _ = np.histogram(keys.astype(np.float64), bins=50, range=(0, 2.0**64))
     # chi-squared of 49 degrees of freedom: above 86 once in a thousand
     assert np.square(counts - 1000).sum() / 1000 < 86
@@ -54,7 +65,7 @@ def test_keys_are_spread_evenly():
 
 @pytest.mark.parametrize(("wanted", "total"), [(10, 100_000), (1000, 50_000), (50_000, 60_000), (49_999, 50_000)])
 def test_below_the_threshold_lie_at_least_as_many_as_are_wanted_and_few_more(wanted, total):
-    keys = np.concatenate([sampling.descriptor_keys(f"{number}.jpg", 100, 5) for number in range(total // 100)])
+    keys = np.concatenate([keys_of(f"{number}.jpg", 100, 5) for number in range(total // 100)])
     below = int((keys <= sampling.threshold(wanted, total)).sum())
     assert wanted <= below <= wanted + 12 * wanted**0.5 + 72
 
