@@ -53,6 +53,13 @@ class Clock:
         jobs, tasks = (sum(getattr(entry, count) for entry in self.operations) for count in ("jobs", "tasks"))
         self.operations.append(Operation("total", "all", time.perf_counter() - self.started, jobs, tasks))
 
+    def leave(self, folder: Path, summary: Mapping[str, Any]) -> None:
+        """Keeps and shows the operations, and what else there is to say."""
+        self.write(folder)
+        (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+        self.show()
+        print(json.dumps(summary))
+
     def write(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "timings.csv").open("w", newline="") as file:

@@ -12,7 +12,6 @@ on a quiet machine `OMP_NUM_THREADS=4` may be faster.
 
 import argparse
 import csv
-import json
 import multiprocessing
 import os
 import time
@@ -169,10 +168,7 @@ def main() -> None:
             return
         clock = Clock(STARTED if options.staged else time.perf_counter())
         summary = run_pool(options, folder, clock)
-    clock.write(options.out)
-    (options.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    clock.show()
-    print(json.dumps(summary))
+    clock.leave(options.out, summary)
 
 
 if __name__ == "__main__":

@@ -338,10 +338,7 @@ def main() -> None:
             return
         clock = Clock()
         summary = run_prototype(options, folder, clock)
-    clock.write(options.out)
-    (options.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    clock.show()
-    print(json.dumps(summary))
+    clock.leave(options.out, summary)
 
 
 if __name__ == "__main__":
