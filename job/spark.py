@@ -158,7 +158,8 @@ class Jvm:
     """A JVM that serves this process, started at once and awaited later; it dies with this process.
 
     Without `mllib` it has no Java classes of Spark ML. They add functions on vectors to every session, 0.4 s of
-    reflection, and `fruits run` uses none of them; whoever loads a stored pipeline does.
+    reflection, and `fruits run` uses none of them; whoever loads a stored pipeline does. They stay where the class
+    archive is somebody else's (the image's), which holds for all jars or for none.
     """
 
     def __init__(self, plan: Plan, *, debug: bool = False, mllib: bool = True) -> None:
@@ -168,7 +169,7 @@ class Jvm:
         if not jars:
             raise UserError(f"There are no jars in '{home / 'jars'}': SPARK_HOME names no Spark; unset it or set it "
                             "right.")
-        if not mllib:
+        if not mllib and _ClassArchive.wanted():
             jars = [jar for jar in jars if not Path(jar).name.startswith("spark-mllib_")]
         classpath = [*jars, *plan.jars]
         self._connected = False
@@ -253,7 +254,7 @@ class _ClassArchive:
     def __init__(self, java: str, classpath: list[str]) -> None:
         self._making: Path | None = None
         self._path: Path | None = None
-        if os.environ.get("FRUITS_CLASS_ARCHIVE") == "off":
+        if not self.wanted():
             return
         key = hashlib.sha256()
         real = Path(java).resolve()
@@ -271,6 +272,10 @@ class _ClassArchive:
                 self._making = Path(name)
             except OSError:
                 self._path = None
+
+    @staticmethod
+    def wanted() -> bool:
+        return os.environ.get("FRUITS_CLASS_ARCHIVE") != "off"
 
     def options(self) -> list[str]:
         if self._making:

@@ -3,10 +3,11 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from running import QUICK, Shared
+from xdist.scheduler import LoadScopeScheduling
 
 from job import spark as spark_session
 from job.imaging.sample import write_sample
@@ -19,13 +20,17 @@ if TYPE_CHECKING:
 os.environ.setdefault("PYARROW_IGNORE_TIMEZONE", "1")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two processes (`-n 2 --dist loadgroup`) share the work: containers in one, where much is waited for, in the other
-    all else, with one Spark session."""
-    for item in items:
-        contained = item.nodeid.startswith(("tests/cluster/", "tests/image/"))
-        item.add_marker(pytest.mark.xdist_group("containers" if contained else "here"))
+class _Halves(LoadScopeScheduling):
+    """What `-n 2` makes of the tests: containers in one process, where much is waited for, in the other all else, with
+    one Spark session."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "containers" if nodeid.startswith(("tests/cluster/", "tests/image/")) else "here"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Halves:
+    return _Halves(config, log)
 
 
 @pytest.fixture(scope="session")
