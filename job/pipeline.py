@@ -369,10 +369,8 @@ def summary(frame: "DataFrame") -> tuple[pa.Table, int, int, pa.Table]:
         yield pa.RecordBatch.from_arrays([none, none, none, *counts], names)
 
     # types, not their names: Spark's parser takes 0.15 s when it is first asked
-    schema = StructType()
-    for name, type_ in (("ima", StringType()), ("cat", StringType()), ("reason", StringType()),
-                        ("keypoints", LongType()), ("described", LongType())):
-        schema = schema.add(name, type_)
+    schema = (StructType().add("ima", StringType()).add("cat", StringType()).add("reason", StringType())
+              .add("keypoints", LongType()).add("described", LongType()))
     names = schema.names
     found = frame.select("ima", "cat", "reason", "keypoints").mapInArrow(work, schema).toArrow()
     pictures, counts = (found.filter(mask) for mask in (pc.is_valid(found["ima"]), pc.is_null(found["ima"])))

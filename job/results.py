@@ -165,11 +165,11 @@ def _described(run: "Run", pool: ThreadPoolExecutor) -> tuple[list[html.Figure],
 
     def look(picture: tuple[str, Any]) -> tuple[str, Any, Any, Any] | None:
         name, content = picture
-        with suppress(pixels.Unusable):
-            if not isinstance(content, storage.Fault):
-                grey = pixels.decode(content)
-                return name, pixels.decode_colour(content), spec.keypoints(grey), spec.describe(grey)
-        return None
+        colour = _colour(content)
+        if colour is None:
+            return None
+        grey = pixels.decode(content)
+        return name, colour, spec.keypoints(grey), spec.describe(grey)
 
     seen = [found for found in pool.map(look, _some(run, "train")) if found]
     chosen: dict[int, list[tuple[Any, Any]]] = {}
@@ -185,7 +185,8 @@ def _described(run: "Run", pool: ThreadPoolExecutor) -> tuple[list[html.Figure],
 
 def _mistakes(run: "Run", pool: ThreadPoolExecutor) -> list[html.Figure]:
     """The test pictures that were taken for others with the highest probability."""
-    from job.imaging import drawing, pixels
+    from job.imaging import drawing
+    from job.imaging.pixels import MAX_BYTES
 
     if "predictions" not in run.tables:
         return []
@@ -193,13 +194,20 @@ def _mistakes(run: "Run", pool: ThreadPoolExecutor) -> list[html.Figure]:
 
     def look(row: dict[str, Any], content: Any) -> html.Figure | None:
         caption = f"{row['cat']} taken for {row['predicted_cat']} ({row['probability']:.0%})"
-        with suppress(pixels.Unusable):  # another picture by now: its descriptors are from the cache
-            if not isinstance(content, storage.Fault):
-                return html.Figure(caption, drawing.thumbnail(pixels.decode_colour(content), 100))
-        return None
+        colour = _colour(content)
+        return None if colour is None else html.Figure(caption, drawing.thumbnail(colour, 100))
 
-    contents = storage.read_many(run.images["test"].root, [row["ima"] for row in worst], max_bytes=pixels.MAX_BYTES)
+    contents = storage.read_many(run.images["test"].root, [row["ima"] for row in worst], max_bytes=MAX_BYTES)
     return [figure for figure in pool.map(look, worst, contents) if figure]
+
+
+def _colour(content: Any) -> NDArray[np.uint8] | None:
+    """A picture that was read; None where it is unusable, or another by now, its descriptors being from the cache."""
+    from job.imaging import pixels
+
+    with suppress(pixels.Unusable):
+        return None if isinstance(content, storage.Fault) else pixels.decode_colour(content)
+    return None
 
 
 def _some(run: "Run", split: str) -> list[tuple[str, Any]]:

@@ -68,7 +68,7 @@ def squared_lengths(descriptors: NDArray[np.generic]) -> NDArray[np.int64]:
 def grouped_sums(descriptors: NDArray[np.generic], groups: NDArray[np.int32],
                  k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Counts int64 (K,) and sums int64 (K, d) of the descriptors in each group, exact: 2^16 values of 16 bits each add
-    up to less than 2^31, and adding in int32 takes a third of the time that int64 takes."""
+    up to less than 2^31, and adding in int32 takes 0.7 of the time that int64 takes."""
     counts = np.bincount(groups, minlength=k).astype(np.int64)
     sums = np.zeros((k, descriptors.shape[1]), np.int64)
     order = np.argsort(groups, kind="stable")
