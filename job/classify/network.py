@@ -4,7 +4,6 @@ Without hidden layers this is multinomial logistic regression.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from job.words.assign import one_blas_thread
+from job.threads import Threads
 
 Weights = tuple[NDArray[np.float64], ...]
 # Rows worked on at a time: their activations stay in the second-level cache.
@@ -130,9 +129,9 @@ def train(features: NDArray[np.float64], labels: NDArray[np.integer], layers: Se
     random = np.random.default_rng(seed)
     start = np.concatenate([random.uniform(-2.4 / inputs, 2.4 / inputs, (inputs + 1) * outputs)
                             for inputs, outputs in pairwise(layers)])
-    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
+    with Threads(threads) as pool:
         best = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B",
-                        args=(layers, (features - centre) / scale, labels, penalty, pool.map if threads > 1 else map),
+                        args=(layers, (features - centre) / scale, labels, penalty, pool.map),
                         options={"maxiter": max_iterations, "ftol": tolerance, "gtol": 1e-9, "maxcor": 10,
                                  "maxfun": 10 * max_iterations})
     return Network(centre, scale, _unpack(best.x, layers))

@@ -1,13 +1,17 @@
 """k-means by Lloyd's algorithm (1957), with exact sums, in one place or in parts."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from job.threads import Threads
 from job.words.assign import assign
-from job.words.nearest import Nearest
+
+# Descriptors are kept as float32 up to this many values (256 MB).
+_KEPT_VALUES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -65,24 +69,31 @@ def squared_lengths(descriptors: NDArray[np.generic]) -> NDArray[np.int64]:
     return lengths
 
 
-def grouped_sums(descriptors: NDArray[np.generic], groups: NDArray[np.int32],
-                 k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Counts int64 (K,) and sums int64 (K, d) of the descriptors in each group, exact: 2^16 values of 16 bits each add
-    up to less than 2^31, and adding in int32 takes 0.7 of the time that int64 takes."""
-    counts = np.bincount(groups, minlength=k).astype(np.int64)
+def grouped_sums(descriptors: NDArray[np.generic], groups: NDArray[np.int32], k: int,
+                 signs: Sequence[int] = (1,)) -> NDArray[np.int64]:
+    """Sums int64 (K, d) of the descriptors in each group, exact: 2^15 values of 16 bits add up to less than 2^31.
+
+    `groups` is of shape (n,), or (n, m) for descriptors that count in m groups, with a sign for each. A product with
+    a sparse matrix of K x n: sorting by group and `add.reduceat` take 6 times as long.
+    """
+    from scipy.sparse import csc_array
+
+    of_each = groups.reshape(len(descriptors), len(signs))
     sums = np.zeros((k, descriptors.shape[1]), np.int64)
-    order = np.argsort(groups, kind="stable")
-    for start in range(0, len(order), 1 << 16):
-        rows = order[start : start + (1 << 16)]
-        names, first = np.unique(groups[rows], return_index=True)
-        sums[names] += np.add.reduceat(descriptors[rows].astype(np.int32), first, axis=0, dtype=np.int32)
-    return counts, sums
+    for start in range(0, len(descriptors), 1 << 15):
+        rows = slice(start, start + (1 << 15))
+        count, width = of_each[rows].shape
+        places = np.arange(0, count * width + 1, width, dtype=np.int32)
+        members = csc_array((np.tile(np.array(signs, np.int32), count), of_each[rows].ravel(), places), (k, count))
+        sums += members @ descriptors[rows].astype(np.int32)
+    return sums
 
 
 def cluster_sums(descriptors: NDArray[np.generic], words: NDArray[np.float32]) -> ClusterSums:
     """One part's contribution to an iteration: assign, count, add up."""
-    counts, sums = grouped_sums(descriptors, assign(descriptors, words), len(words))
-    return ClusterSums(counts, sums, int(squared_lengths(descriptors).sum()))
+    nearest, k = assign(descriptors, words), len(words)
+    return ClusterSums(np.bincount(nearest, minlength=k), grouped_sums(descriptors, nearest, k),
+                       int(squared_lengths(descriptors).sum()))
 
 
 def inertia_of(part: ClusterSums, words: NDArray[np.float32]) -> float:
@@ -122,52 +133,51 @@ def train(descriptors: NDArray[np.generic], k: int, *, quantum: float, tolerance
     descriptors : whole numbers of shape (n, d), in random order (see `job.words.sampling`)
     quantum : grid of the words, so that products are exact in float32
     tolerance : stop when an iteration lowers the inertia by less than this fraction; 0: when no word moves
-    threads : see `job.words.assign.assign`
+    threads : blocks of descriptors worked on at a time
     """
     words, iterations = random_words(descriptors, k), 0
     sizes = [len(descriptors) // 16, len(descriptors) // 4] if tolerance else []
-    for size in sizes:
-        if size >= 32 * k:
-            part = lloyd(descriptors[:size], words, quantum=quantum, tolerance=10 * tolerance,
-                         max_iterations=max_iterations, threads=threads)
-            words, iterations = part.words, iterations + part.iterations
-    whole = lloyd(descriptors, words, quantum=quantum, tolerance=tolerance, max_iterations=max_iterations,
-                  threads=threads)
+    with Threads(threads) as pool:
+        for size in sizes:
+            if size >= 32 * k:
+                part = lloyd(descriptors[:size], words, quantum=quantum, tolerance=10 * tolerance,
+                             max_iterations=max_iterations, threads=pool)
+                words, iterations = part.words, iterations + part.iterations
+        whole = lloyd(descriptors, words, quantum=quantum, tolerance=tolerance, max_iterations=max_iterations,
+                      threads=pool)
     return Vocabulary(whole.words, whole.inertia, iterations + whole.iterations, len(descriptors))
 
 
 def lloyd(descriptors: NDArray[np.generic], words: NDArray[np.float32], *, quantum: float, tolerance: float,
-          max_iterations: int, threads: int = 1) -> Vocabulary:
+          max_iterations: int, threads: Threads | None = None) -> Vocabulary:
     """Lloyd's iterations from given words; see `train` for the parameters.
 
-    Sums are brought up to date from the descriptors that changed their word: 10 ms an iteration saved of 16, on
-    22,000 descriptors and K = 50. A word that loses all its descriptors goes to the descriptor that lies farthest from
+    Sums are brought up to date from the descriptors that changed their word: 0.1 s saved of 0.3 for 75 iterations on
+    28,700 descriptors and K = 50. A word that loses all its descriptors goes to the descriptor that lies farthest from
     its own.
     """
-    k, lengths = len(words), squared_lengths(descriptors)
-    squares = int(lengths.sum())
-    with Nearest(descriptors, words, lengths, threads) as nearest:
-        now = nearest.words_of.copy()
-        counts, sums = grouped_sums(descriptors, now, k)
-        inertia = inertia_of(ClusterSums(counts, sums, squares), words)
-        iterations = 0
-        while iterations < max_iterations:
-            iterations += 1
-            moved = grid_mean(counts, sums, words, quantum)
-            _fill_empty(moved, counts, descriptors, now)
-            if np.array_equal(moved, words):
-                break
-            words, before = moved, now
-            nearest.move(words)
-            now = nearest.words_of.copy()
-            changed = np.flatnonzero(now != before)
-            if len(changed):
-                left, from_sums = grouped_sums(descriptors[changed], before[changed], k)
-                joined, to_sums = grouped_sums(descriptors[changed], now[changed], k)
-                counts, sums = counts + joined - left, sums + to_sums - from_sums
-            last, inertia = inertia, inertia_of(ClusterSums(counts, sums, squares), words)
-            if last - inertia < tolerance * last and tolerance:
-                break
+    k, squares = len(words), int(squared_lengths(descriptors).sum())
+    kept = descriptors.astype(np.float32) if descriptors.size <= _KEPT_VALUES else descriptors
+    now = assign(kept, words, threads)
+    counts, sums = np.bincount(now, minlength=k), grouped_sums(descriptors, now, k)
+    inertia = inertia_of(ClusterSums(counts, sums, squares), words)
+    iterations = 0
+    while iterations < max_iterations:
+        iterations += 1
+        moved = grid_mean(counts, sums, words, quantum)
+        _fill_empty(moved, counts, descriptors, now)
+        if np.array_equal(moved, words):
+            break
+        words, before = moved, now
+        now = assign(kept, words, threads)
+        changed = np.flatnonzero(now != before)
+        if len(changed):
+            counts = np.bincount(now, minlength=k)
+            moves = np.stack([before[changed], now[changed]], axis=1)
+            sums += grouped_sums(descriptors[changed], moves, k, signs=(-1, 1))
+        last, inertia = inertia, inertia_of(ClusterSums(counts, sums, squares), words)
+        if last - inertia < tolerance * last and tolerance:
+            break
     return Vocabulary(words, inertia, iterations, len(descriptors))
 
 

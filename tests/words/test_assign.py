@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from job.imaging import descriptors as registry
+from job.threads import Threads
 from job.words import assign as module
 from job.words.assign import assign, histograms
 
@@ -67,7 +68,8 @@ def test_blocks_and_threads_change_nothing(values, threads, monkeypatch):
     words, descriptors = on_grid(spec, 30, seed=5), random_descriptors(spec, 3000, seed=6)
     one_by_one = np.concatenate([assign(row[None], words) for row in descriptors])
     monkeypatch.setattr(module, "_BLOCK_VALUES", values)
-    np.testing.assert_array_equal(assign(descriptors, words, threads), one_by_one)
+    with Threads(threads) as pool:
+        np.testing.assert_array_equal(assign(descriptors, words, pool), one_by_one)
 
 
 def test_of_equally_near_words_the_first_is_taken():
