@@ -21,10 +21,13 @@ from job.report import html
 from job.report.console import PREVIEW_ROWS, Console
 from job.settings import Settings
 from job.tasks import TaskFigures, figures
+from job.words import sampling
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
     from pyspark.sql import DataFrame, SparkSession
+
+    from job.stages import VisualVocabulary
 
 SPLITS = ("train", "test")
 PREDICTED = ("prediction", "predicted_cat", "probability")
@@ -33,6 +36,8 @@ PREDICTED = ("prediction", "predicted_cat", "probability")
 MOST_CELLS = 20_000_000
 # What is needed later and takes long to import: pyspark.ml brings pandas and scipy.
 _LATER = ("job.stages", "scipy.optimize")
+# SIFT finds 31 descriptors in a picture of 100 x 100: so many are taken along of each, where all are wanted.
+_MANY = 100
 # Pictures by which each core is warmed.
 _WARM_UP = 20
 
@@ -57,6 +62,8 @@ class Extracted:
     descriptors: int
     rejected: pa.Table
     partitions: int
+    drawn: NDArray[Any] | None
+    """Descriptors drawn on the way, in the order of their keys; None where too few came, or none were asked for."""
 
     @property
     def without_descriptors(self) -> int:
@@ -192,16 +199,31 @@ class Run:
         images, waited = self.images[split], spark.sparkContext.accumulator(0.0)
         with self.clock.operation("extract_descriptors", split, spark):
             frame = cache.descriptors(spark, images, self.cores, self.settings, waited)
-            rejected, described, descriptors, first = summary(frame)
+            found = summary(frame, self._draw() if split == "train" else None)
         self.clock.waited(waited.value)
-        done = Extracted(frame, len(images), described, descriptors, rejected, self.clock.last.tasks.partitions)
+        done = Extracted(frame, len(images), found.described, found.descriptors, found.rejected,
+                         self.clock.last.tasks.partitions, found.drawn)
         self.extracted[split] = done
         self._check_extracted(split, done)
         self.console.step("extract_descriptors", split, {
             "descriptor": self.settings.descriptor, "partitions": done.partitions, "pictures": done.images,
-            "described": described, "without_descriptors": done.without_descriptors,
-            "rejected": rejected.num_rows - done.without_descriptors, "descriptors": descriptors,
-        }, preview=first, seconds=self.clock.last.seconds)
+            "described": done.described, "without_descriptors": done.without_descriptors,
+            "rejected": done.rejected.num_rows - done.without_descriptors, "descriptors": done.descriptors,
+        }, preview=found.first, seconds=self.clock.last.seconds)
+
+    def _draw(self) -> sampling.Draw | None:
+        """What the vocabulary is trained on, where it is little enough to come with the counts of extraction: a job
+        less. None where pictures may not be described but read from a cache, in other tasks."""
+        from job.imaging import descriptors as registry
+        from job.stages.vocabulary import ONE_PLACE
+
+        images, own = self.images["train"], self.settings
+        wanted = self._vocabulary().sample_size() or _MANY * len(images)
+        if own.cache or wanted > ONE_PLACE:
+            return None
+        spec = registry.get(own.descriptor)
+        tasks = dataset.planned_partitions(images, self.cores, own)
+        return sampling.Draw.of(wanted, tasks, own.seed, spec.dtype, spec.values)
 
     def _check_extracted(self, split: str, done: Extracted) -> None:
         if done.images != done.described + done.rejected.num_rows:
@@ -220,16 +242,17 @@ class Run:
                             "training pictures: lower --words or add pictures.")
 
     def learn_vocabulary(self, spark: "SparkSession") -> None:
-        from job.stages import DescriptorExtractor, VisualVocabulary
+        from job.stages import DescriptorExtractor
 
         own, train = self.settings, self.extracted["train"]
-        sample = {"all": -1, "default": 0}.get(str(own.vocabulary_sample), own.vocabulary_sample)
         with self.clock.operation("fit_vocabulary", "train", spark):
+            estimator = self._vocabulary(train.descriptors)
+            wanted = min(estimator.sample_size() or train.descriptors, train.descriptors)
             try:
-                model = VisualVocabulary(
-                    k=own.words, descriptor=own.descriptor, sampleSize=int(sample), seed=own.seed,
-                    tolerance=0.0 if own.preset == "reference" else 1e-4, total=train.descriptors,
-                ).fit(self._few_tasks("train"))
+                if train.drawn is not None and len(train.drawn) == wanted:
+                    model = estimator.fit_drawn(train.drawn)
+                else:
+                    model = estimator.fit(self._few_tasks("train"))
             except ValueError as error:
                 raise UserError(f"--words {own.words} is too many: {error}; lower --words or add pictures.") from error
         self.stages = [DescriptorExtractor(descriptor=own.descriptor), model]
@@ -240,6 +263,14 @@ class Run:
             "inertia": round(found.inertia, 1)},
             preview=pa.table({str(d): found.words[:5, d] for d in range(found.words.shape[1])}),
             seconds=self.clock.last.seconds)
+
+    def _vocabulary(self, total: int = 0) -> "VisualVocabulary":
+        from job.stages import VisualVocabulary
+
+        own = self.settings
+        sample = {"all": -1, "default": 0}.get(str(own.vocabulary_sample), own.vocabulary_sample)
+        return VisualVocabulary(k=own.words, descriptor=own.descriptor, sampleSize=int(sample), seed=own.seed,
+                                tolerance=0.0 if own.preset == "reference" else 1e-4, total=total)
 
     def count_words(self, spark: "SparkSession", split: str) -> None:
         model = self.stages[1]
@@ -341,11 +372,32 @@ def described(frame: "DataFrame") -> "DataFrame":
     return frame.where(F.col("reason").isNull())
 
 
-def summary(frame: "DataFrame") -> tuple[pa.Table, int, int, pa.Table]:
-    """Extracts, and counts: the table `path, reason` of pictures not described, sorted; pictures; descriptors; and the
-    first described pictures of the first partition, `ima, cat, keypoints`."""
+@dataclass(frozen=True)
+class Summary:
+    """What the driver learns of described pictures: the table `path, reason` of those that were not, sorted; how many
+    pictures and descriptors there are; the first pictures of the first partition, `ima, cat, keypoints`; and the
+    descriptors drawn, None where a task had more of them than it may give."""
+
+    rejected: pa.Table
+    described: int
+    descriptors: int
+    first: pa.Table
+    drawn: NDArray[Any] | None
+
+
+def summary(frame: "DataFrame", draw: sampling.Draw | None = None) -> Summary:
+    """Extracts, counts and draws, in one pass."""
     import pyarrow.compute as pc
-    from pyspark.sql.types import LongType, StringType, StructType
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    text, number, data = pa.string(), pa.int64(), pa.binary()
+    # a row for a picture, as far as `keypoints`, and one for a task, from there
+    fields = pa.schema([("ima", text), ("cat", text), ("reason", text), ("keypoints", number), ("described", number),
+                        ("keys", data), ("rows", data)])
+
+    def batch_of(columns: dict[str, pa.Array], count: int = 1) -> pa.RecordBatch:
+        return pa.RecordBatch.from_arrays([columns.get(field.name, pa.nulls(count, field.type)).cast(field.type)
+                                           for field in fields], schema=fields)
 
     def work(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         from pyspark import TaskContext
@@ -353,6 +405,7 @@ def summary(frame: "DataFrame") -> tuple[pa.Table, int, int, pa.Table]:
         described = descriptors = 0
         context = TaskContext.get()
         wanted = PREVIEW_ROWS if context and not context.partitionId() else 0
+        lowest = sampling.Lowest(draw) if draw else None
         for batch in batches:
             good = pc.is_null(batch["reason"])
             found = batch.filter(good)
@@ -360,25 +413,30 @@ def summary(frame: "DataFrame") -> tuple[pa.Table, int, int, pa.Table]:
             descriptors += pc.sum(found["keypoints"]).as_py() or 0
             for rows in (batch.filter(pc.invert(good)), found.slice(0, wanted)):
                 if rows.num_rows:
-                    columns = [*rows.select(["ima", "cat", "reason"]).columns, rows["keypoints"].cast(pa.int64()),
-                               pa.nulls(rows.num_rows, pa.int64())]
-                    yield pa.RecordBatch.from_arrays(columns, names)
+                    yield batch_of({name: rows[name] for name in ("ima", "cat", "reason", "keypoints")}, rows.num_rows)
             wanted = max(0, wanted - found.num_rows)
-        # what is no picture's
-        none, counts = pa.nulls(1, pa.string()), (pa.array([count], pa.int64()) for count in (descriptors, described))
-        yield pa.RecordBatch.from_arrays([none, none, none, *counts], names)
+            if lowest:
+                lowest.add(found["ima"].to_pylist(), found["descriptors"])
+        ends: dict[str, Any] = {"keypoints": descriptors, "described": described}
+        if lowest:
+            part = lowest.part()
+            ends |= {"keys": part.keys.tobytes(), "rows": part.rows.tobytes()}
+        yield batch_of({name: pa.array([value]) for name, value in ends.items()})
 
-    # types, not their names: Spark's parser takes 0.15 s when it is first asked
-    schema = (StructType().add("ima", StringType()).add("cat", StringType()).add("reason", StringType())
-              .add("keypoints", LongType()).add("described", LongType()))
-    names = schema.names
-    found = frame.select("ima", "cat", "reason", "keypoints").mapInArrow(work, schema).toArrow()
-    pictures, counts = (found.filter(mask) for mask in (pc.is_valid(found["ima"]), pc.is_null(found["ima"])))
+    columns = ["ima", "cat", "reason", "keypoints", *(["descriptors"] if draw else [])]
+    found = frame.select(*columns).mapInArrow(work, from_arrow_schema(fields)).toArrow()
+    pictures, tasks = (found.filter(mask) for mask in (pc.is_valid(found["ima"]), pc.is_null(found["ima"])))
     rejected = pictures.filter(pc.is_valid(pictures["reason"])).select(["ima", "reason"]).rename_columns(
         ["path", "reason"]).sort_by("path")
     first = pictures.filter(pc.is_null(pictures["reason"])).select(["ima", "cat", "keypoints"])
-    described, descriptors = (int(pc.sum(counts[name]).as_py() or 0) for name in ("described", "keypoints"))
-    return rejected, described, descriptors, first
+    described, descriptors = (int(pc.sum(tasks[name]).as_py() or 0) for name in ("described", "keypoints"))
+    drawn = None
+    if draw:
+        parts = [sampling.Part(np.frombuffer(keys.as_buffer(), np.uint64),
+                               np.frombuffer(rows.as_buffer(), draw.dtype).reshape(-1, draw.values), seen)
+                 for keys, rows, seen in zip(tasks["keys"], tasks["rows"], tasks["keypoints"].to_pylist(), strict=True)]
+        drawn = draw.lowest(parts)
+    return Summary(rejected, described, descriptors, first, drawn)
 
 
 def warm_up(spark: "SparkSession", images: dataset.Images, descriptor: str) -> None:
@@ -387,6 +445,7 @@ def warm_up(spark: "SparkSession", images: dataset.Images, descriptor: str) -> N
     wait for them in the midst of the work."""
     from pyspark.sql import functions as F
 
+    from job.imaging import descriptors as registry
     from job.stages import DescriptorExtractor, VisualVocabulary
 
     spark.sparkContext.setJobGroup("start_spark all", "warm-up")
@@ -394,8 +453,10 @@ def warm_up(spark: "SparkSession", images: dataset.Images, descriptor: str) -> N
     each = pa.Table.from_batches(few.to_batches() * spark_session.total_cores(spark))
     found = DescriptorExtractor(descriptor=descriptor).transform(
         spark.createDataFrame(each).select(F.lit(images.root).alias("root"), "ima", "cat")).persist()
-    if summary(found)[2] >= 2:
-        words = VisualVocabulary(k=2, descriptor=descriptor, maxIter=1).fit(described(found))
+    spec, cores = registry.get(descriptor), spark_session.total_cores(spark)
+    drawn = summary(found, sampling.Draw.of(_MANY * each.num_rows, cores, 0, spec.dtype, spec.values)).drawn
+    if drawn is not None and len(drawn) >= 2:
+        words = VisualVocabulary(k=2, descriptor=descriptor, maxIter=1).fit_drawn(drawn)
         words.transform(described(found)).select("ima", "cat", "bag").toArrow()
     found.unpersist()
 

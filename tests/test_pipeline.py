@@ -269,6 +269,15 @@ def same_predictions(one: Results, other: Results) -> None:
     assert one.manifest["accuracy"] == other.manifest["accuracy"]
 
 
+def test_a_draw_of_its_own_gives_the_same_words(reference: Results, run: Runner, monkeypatch):
+    monkeypatch.setattr(pipeline, "_MANY", 1)
+    apart = run("--preset", "reference")
+    tasks = [int(next(row["tasks"] for row in found.rows("task_analysis.csv") if row["operation"] == "fit_vocabulary"))
+             for found in (reference, apart)]
+    assert tasks == [0, apart.manifest["partitions"]["extract_descriptors"]]
+    assert reference.words.tobytes() == apart.words.tobytes()
+
+
 def test_partitions_do_not_change_predictions(reference: Results, seventeen: Results):
     same_predictions(reference, seventeen)
 

@@ -74,20 +74,31 @@ class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, De
 
     def _fit(self, dataset: "DataFrame") -> "VisualVocabularyModel":
         require(dataset, "ima", self.getInputCol())
-        spec, k = registry.get(self.getDescriptor()), self.getOrDefault(self.k)
         total = self.getOrDefault(self.total) or self._count(dataset)
         if not total:
             raise ValueError("there are no descriptors to learn words from")
-        size = self.getOrDefault(self.sampleSize)
-        everything = size < 0
-        wanted = sampling.default_size(k) if size == 0 or (everything and total > ONE_PLACE) else size
-        drawn = self._draw(dataset, total if everything and total <= ONE_PLACE else min(wanted, total), total)
-        found = kmeans.train(spec.unpack(drawn), k, quantum=spec.quantum, tolerance=self.getOrDefault(self.tolerance),
-                             max_iterations=self.getOrDefault(self.maxIter), threads=driver_cores())
-        if everything and total > ONE_PLACE:
+        wanted, much = self.sample_size(), total > ONE_PLACE
+        size = wanted or (sampling.default_size(self.getOrDefault(self.k)) if much else total)
+        found = self._train(self._draw(dataset, min(size, total), total))
+        if wanted is None and much:
             found = self._refine(dataset, found)
-        model = VisualVocabularyModel(vocabulary=found)
-        return self._copyValues(model)
+        return self._copyValues(VisualVocabularyModel(vocabulary=found))
+
+    def fit_drawn(self, drawn: NDArray[Any]) -> "VisualVocabularyModel":
+        """The same from descriptors drawn already, `sample_size` of them, in the order of their keys: packed, of shape
+        (n, values)."""
+        return self._copyValues(VisualVocabularyModel(vocabulary=self._train(drawn)))
+
+    def sample_size(self) -> int | None:
+        """How many of very many descriptors are drawn; None where all are wanted."""
+        size = self.getOrDefault(self.sampleSize)
+        return None if size < 0 else size or sampling.default_size(self.getOrDefault(self.k))
+
+    def _train(self, drawn: NDArray[Any]) -> kmeans.Vocabulary:
+        spec = registry.get(self.getDescriptor())
+        return kmeans.train(spec.unpack(drawn), self.getOrDefault(self.k), quantum=spec.quantum,
+                            tolerance=self.getOrDefault(self.tolerance),
+                            max_iterations=self.getOrDefault(self.maxIter), threads=driver_cores())
 
     def _count(self, dataset: "DataFrame") -> int:
         length = dataset.select(F.sum(F.length(self.getInputCol()))).first()

@@ -1,10 +1,16 @@
 """A draw of descriptors that is the same whatever the partitions: by a hash of picture name and descriptor number."""
 
 import hashlib
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+
+from job.columns import flatten
 
 _PER_WORD = 1000
 _LEAST = 50_000
@@ -45,3 +51,70 @@ def threshold(wanted: int, total: int) -> np.uint64:
         return np.uint64(0xFFFFFFFFFFFFFFFF)
     share = min(1.0, (wanted + 6.0 * wanted**0.5 + 36.0) / total)
     return np.uint64(min(int(share * 2.0**64), 2**64 - 1))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A draw of `wanted` descriptors in which tasks take part while descriptors go by, each with `most` or fewer."""
+
+    wanted: int
+    most: int
+    seed: int
+    dtype: np.dtype[Any]
+    values: int
+
+    @classmethod
+    def of(cls, wanted: int, tasks: int, seed: int, dtype: np.dtype[Any], values: int) -> "Draw":
+        """From so many tasks twice the share of each, as they differ, and 6 sigma."""
+        share = wanted / tasks
+        return cls(wanted, math.ceil(2.0 * share + 6.0 * share**0.5 + 36.0), seed, dtype, values)
+
+    def lowest(self, parts: "Sequence[Part]") -> NDArray[Any] | None:
+        """The descriptors with the lowest keys, in their order, or all if they are fewer: (n, values). None where a
+        task has more of them than it gave."""
+        keys = np.concatenate([part.keys for part in parts])
+        wanted = min(self.wanted, sum(part.seen for part in parts))
+        if not wanted or len(keys) < wanted:
+            return None
+        order = np.argsort(keys, kind="stable")[:wanted]
+        last = keys[order[-1]]
+        if any(len(part.keys) < part.seen and part.keys.max() < last for part in parts):
+            return None
+        found: NDArray[Any] = np.concatenate([part.rows for part in parts])[order]
+        return found
+
+
+@dataclass(frozen=True)
+class Part:
+    """Of `seen` descriptors those with the lowest keys, in any order: `keys` uint64 (n,), `rows` (n, values)."""
+
+    keys: NDArray[np.uint64]
+    rows: NDArray[Any]
+    seen: int
+
+
+class Lowest:
+    """A task's part in a draw. No more than twice as many descriptors as it gives are held, and those of a batch."""
+
+    def __init__(self, draw: Draw) -> None:
+        self._draw = draw
+        self._part = Part(np.empty(0, np.uint64), np.empty((0, draw.values), draw.dtype), 0)
+        self._waiting: list[Part] = []
+
+    def add(self, names: Sequence[str], packed: pa.Array) -> None:
+        """Names of pictures, and the packed descriptors of each."""
+        rows, pictures = flatten(packed, self._draw.dtype, self._draw.values)
+        self._waiting.append(Part(descriptor_keys(names, pictures, self._draw.seed), rows, len(rows)))
+        if sum(part.seen for part in self._waiting) > self._draw.most:
+            self.part()
+
+    def part(self) -> Part:
+        """What was found so far."""
+        found, most = [self._part, *self._waiting], self._draw.most
+        keys, rows = (np.concatenate(arrays) for arrays in ([part.keys for part in found],
+                                                           [part.rows for part in found]))
+        if len(keys) > most:
+            lowest = np.argpartition(keys, most - 1)[:most]
+            keys, rows = keys[lowest], rows[lowest]
+        self._part, self._waiting = Part(keys, rows, sum(part.seen for part in found)), []
+        return self._part

@@ -38,6 +38,7 @@ from pool import extract_with_pool
 from job import dataset
 from job import spark as spark_session
 from job.settings import Settings
+from job.words import sampling
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -46,6 +47,7 @@ LARGE = 20_000
 MAX_ITERATIONS = 25
 SEEDS = (1, 2, 3)
 SETTINGS = Settings(descriptor="sift")
+DRAWN = 50_000
 Seconds = dict[str, list[float]]
 
 
@@ -65,14 +67,15 @@ def paths_of(images: dataset.Images) -> list[str]:
 
 
 def extract(spark: "SparkSession", images: dataset.Images, workers: int) -> float:
-    """What a run does: describe, keep, count. Seconds."""
+    """What a run does: describe, keep, count, draw. Seconds."""
     from job import cache, pipeline
 
     begin = time.perf_counter()
     frame = cache.descriptors(spark, images, workers, SETTINGS)
-    counted = pipeline.summary(frame)
+    tasks = dataset.planned_partitions(images, workers, SETTINGS)
+    counted = pipeline.summary(frame, sampling.Draw.of(DRAWN, tasks, SETTINGS.seed, np.dtype(np.uint8), 128))
     seconds = time.perf_counter() - begin
-    assert counted[1] + counted[0].num_rows == len(images)
+    assert counted.described + counted.rejected.num_rows == len(images)
     frame.unpersist(blocking=True)
     return seconds
 
@@ -174,7 +177,7 @@ def vocabulary(options: argparse.Namespace) -> dict[str, Any]:
 
     def measured(spark: "SparkSession", images: dataset.Images, words: int, repeats: int) -> dict[str, Any]:
         frame = pipeline.described(cache.descriptors(spark, images, options.workers, SETTINGS))
-        total = pipeline.summary(frame)[2]
+        total = pipeline.summary(frame).descriptors
         unpack = pandas_udf(unpacked, "array<array<float>>")
         rows = frame.select(unpack("descriptors").alias("rows")).selectExpr("explode(rows) AS row")
         vectors = rows.select(array_to_vector(col("row").cast("array<double>")).alias("features")).persist()

@@ -9,6 +9,7 @@ import pytest
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.testing import assertDataFrameEqual
 
+from job import pipeline
 from job.errors import UserError
 from job.imaging import descriptors as registry
 from job.imaging import pixels
@@ -132,6 +133,18 @@ def test_as_many_descriptors_are_drawn_as_are_wanted(described):
     assert total > 600
     assert [VisualVocabulary(k=5, sampleSize=size).fit(described).vocabulary.descriptors for size in (
         300, total + 5, 0)] == [300, total, total]
+
+
+@pytest.mark.parametrize("size", [200, -1])
+def test_words_from_what_was_drawn_with_the_counts_are_those_of_a_draw_of_its_own(size, described):
+    total = len(all_descriptors(described))
+    draw = sampling.Draw.of(size if size > 0 else 2 * total, 3, 123, np.dtype(np.uint8), 128)
+    found = pipeline.summary(described, draw)
+    assert (found.described, found.descriptors, found.rejected.num_rows) == (PICTURES, total, 0)
+    estimator = VisualVocabulary(k=12, sampleSize=size)
+    drawn, own = estimator.fit_drawn(found.drawn).vocabulary, estimator.fit(described).vocabulary
+    assert drawn.words.tobytes() == own.words.tobytes()
+    assert (drawn.inertia, drawn.iterations, drawn.descriptors) == (own.inertia, own.iterations, own.descriptors)
 
 
 def test_another_seed_draws_others(described):

@@ -1,6 +1,7 @@
 import hashlib
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from job.words import sampling
@@ -73,3 +74,46 @@ def test_below_the_threshold_lie_at_least_as_many_as_are_wanted_and_few_more(wan
 @pytest.mark.parametrize("wanted", [100, 101, 10**9])
 def test_all_are_taken_when_all_are_wanted(wanted):
     assert sampling.threshold(wanted, 100) == MASK
+
+
+PICTURES = {f"Training/A/{number}.jpg": np.random.default_rng(number).integers(0, 256, (7 * number % 60, 4), np.uint8)
+            for number in range(300)}
+ALL = sum(map(len, PICTURES.values()))
+
+
+def part_of(draw: sampling.Draw, names: list[str], batches: int) -> sampling.Part:
+    lowest = sampling.Lowest(draw)
+    for batch in np.array_split(np.array(names), batches):
+        lowest.add(batch.tolist(), pa.array([PICTURES[name].tobytes() for name in batch], pa.binary()))
+    return lowest.part()
+
+
+def draw_of(wanted: int, tasks: int) -> sampling.Draw:
+    return sampling.Draw.of(wanted, tasks, 123, np.dtype(np.uint8), 4)
+
+
+@pytest.mark.parametrize("wanted", [1, 500, ALL - 1, ALL, ALL + 1, 100 * ALL])
+@pytest.mark.parametrize(("tasks", "batches"), [(1, 1), (1, 40), (7, 3)])
+def test_tasks_draw_what_is_drawn_from_all_in_one_place(wanted, tasks, batches):
+    keys = np.concatenate([keys_of(name, len(values), 123) for name, values in PICTURES.items()])
+    expected = np.concatenate(list(PICTURES.values()))[np.argsort(keys)[:wanted]]
+    draw = draw_of(wanted, tasks)
+    names = list(np.random.default_rng(1).permutation(list(PICTURES)))
+    parts = [part_of(draw, names[task::tasks], batches) for task in range(tasks)]
+    assert all(len(part.keys) == len(part.rows) == min(part.seen, draw.most) for part in parts)
+    assert sum(part.seen for part in parts) == ALL
+    np.testing.assert_array_equal(draw.lowest(parts), expected)
+
+
+def test_nothing_is_drawn_where_one_task_has_more_of_the_lowest_than_it_may_give():
+    draw = draw_of(3000, 10)
+    names = list(PICTURES)
+    parts = [part_of(draw, names[:291], 5), *(part_of(draw, [name], 1) for name in names[291:])]
+    assert len(parts) == 10
+    assert len(parts[0].keys) == draw.most < 3000
+    assert draw.lowest(parts) is None
+
+
+def test_nothing_is_drawn_from_nothing():
+    draw = draw_of(10, 2)
+    assert draw.lowest([part_of(draw, [], 1), part_of(draw, [], 1)]) is None
