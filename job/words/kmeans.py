@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,13 +60,9 @@ def grid_mean(counts: NDArray[np.int64], sums: NDArray[np.int64], old: NDArray[n
     return np.where(counts[:, None] > 0, rounded, old)
 
 
-def squared_lengths(descriptors: NDArray[np.generic]) -> NDArray[np.int64]:
+def squared_lengths(descriptors: NDArray[Any]) -> NDArray[np.int64]:
     """The squared length of each descriptor, int64 (n,), exact."""
-    lengths = np.empty(len(descriptors), np.int64)
-    for start in range(0, len(descriptors), 1 << 14):
-        rows = slice(start, start + (1 << 14))
-        wide = descriptors[rows].astype(np.int64)
-        np.einsum("nd,nd->n", wide, wide, out=lengths[rows])
+    lengths: NDArray[np.int64] = np.einsum("nd,nd->n", descriptors, descriptors, dtype=np.int64)
     return lengths
 
 

@@ -72,9 +72,11 @@ class Draw:
     def lowest(self, parts: "Sequence[Part]") -> NDArray[Any] | None:
         """The descriptors with the lowest keys, in their order, or all if they are fewer: (n, values). None where a
         task has more of them than it gave."""
-        keys = np.concatenate([part.keys for part in parts])
         wanted = min(self.wanted, sum(part.seen for part in parts))
-        if not wanted or len(keys) < wanted:
+        if not wanted:
+            return None
+        keys = np.concatenate([part.keys for part in parts])
+        if len(keys) < wanted:
             return None
         order = np.argsort(keys, kind="stable")[:wanted]
         last = keys[order[-1]]

@@ -120,6 +120,19 @@ def test_workers_run_under_this_interpreter_with_one_thread_each(spark):
     assert found == [sys.executable, "1", "1", "1"]
 
 
+def test_workers_started_ahead_are_those_that_queries_use(spark):
+    def look(batches):
+        import pyarrow as pa
+
+        list(batches)
+        yield pa.RecordBatch.from_arrays([pa.array([os.getppid()], pa.int32())], ["daemon"])
+
+    ahead = set(spark.sparkContext.parallelize(range(2), 2).map(lambda _: os.getppid()).collect())
+    later = set(spark.range(0, 2, 1, 2).mapInArrow(look, "daemon int").toArrow()["daemon"].to_pylist())
+    assert ahead == later
+    assert len(ahead) == 1
+
+
 def test_what_a_worker_tells_the_user_reaches_the_user(spark):
     def fail(batches):
         from job.errors import UserError
