@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from job.threads import Threads
 from job.words.assign import assign
-
-# Descriptors are kept as float32 up to this many values (256 MB).
-_KEPT_VALUES = 1 << 26
+from job.words.nearest import Nearest
 
 
 @dataclass(frozen=True)
@@ -153,22 +151,23 @@ def lloyd(descriptors: NDArray[np.generic], words: NDArray[np.float32], *, quant
     28,700 descriptors and K = 50. A word that loses all its descriptors goes to the descriptor that lies farthest from
     its own.
     """
-    k, squares = len(words), int(squared_lengths(descriptors).sum())
-    kept = descriptors.astype(np.float32) if descriptors.size <= _KEPT_VALUES else descriptors
-    now = assign(kept, words, threads)
+    k, lengths = len(words), squared_lengths(descriptors)
+    squares = int(lengths.sum())
+    nearest = Nearest(descriptors, words, lengths, threads or Threads())
+    now = nearest.words_of
     counts, sums = np.bincount(now, minlength=k), grouped_sums(descriptors, now, k)
     inertia = inertia_of(ClusterSums(counts, sums, squares), words)
     iterations = 0
     while iterations < max_iterations:
         iterations += 1
         moved = grid_mean(counts, sums, words, quantum)
-        _fill_empty(moved, counts, descriptors, now)
+        _fill_empty(moved, counts, descriptors, nearest.words_of)
         if np.array_equal(moved, words):
             break
-        words, before = moved, now
-        now = assign(kept, words, threads)
-        changed = np.flatnonzero(now != before)
+        words, before = moved, nearest.words_of
+        changed = nearest.move(words)
         if len(changed):
+            now = nearest.words_of
             counts = np.bincount(now, minlength=k)
             moves = np.stack([before[changed], now[changed]], axis=1)
             sums += grouped_sums(descriptors[changed], moves, k, signs=(-1, 1))

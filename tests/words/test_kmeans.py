@@ -3,7 +3,8 @@ import pytest
 from sklearn.cluster import KMeans
 
 from job.imaging import descriptors as registry
-from job.words import kmeans
+from job.threads import Threads
+from job.words import kmeans, nearest
 from job.words.assign import assign
 
 QUANTUM = registry.get("sift").quantum
@@ -32,6 +33,26 @@ def test_the_same_descriptors_give_the_same_words_to_the_last_bit(tolerance):
     for other in (again, threaded):
         assert other.words.tobytes() == once.words.tobytes()
         assert (other.inertia, other.iterations, other.descriptors) == (once.inertia, once.iterations, 6000)
+
+
+@pytest.mark.parametrize("calm", [0.0, 0.02, 1.1])
+@pytest.mark.parametrize("count", [1, 4])
+def test_words_nearest_while_words_move_are_those_of_comparing_all(calm, count, monkeypatch):
+    monkeypatch.setattr(nearest, "_CALM", calm)
+    spec = registry.get("sift")
+    once = blobs(n=3000, width=128)
+    descriptors = np.concatenate([once, once[::-1]])  # each twice
+    lengths, random = kmeans.squared_lengths(descriptors), np.random.default_rng(5)
+    words = kmeans.random_words(descriptors, 30)
+    with Threads(count) as threads:
+        found = nearest.Nearest(descriptors, words, lengths, threads)
+        for size in (40, 20, 0.1, 3, 0.5, 0.1, 0.05, 0, 1, 60, 0.1, 0.03):
+            before = found.words_of.copy()
+            words = words + np.rint(random.normal(0, size, words.shape) / spec.quantum) * np.float32(spec.quantum)
+            words = np.clip(words, 0, 255).astype(np.float32)
+            changed = found.move(words)
+            np.testing.assert_array_equal(found.words_of, assign(descriptors, words))
+            np.testing.assert_array_equal(changed, np.flatnonzero(found.words_of != before))
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 1e-4])
