@@ -449,11 +449,11 @@ def warm_up(spark: "SparkSession", images: dataset.Images, descriptor: str) -> N
     from job.stages import DescriptorExtractor, VisualVocabulary
 
     spark.sparkContext.setJobGroup("start_spark all", "warm-up")
+    spec, cores = registry.get(descriptor), spark_session.total_cores(spark)
     few = images.table.select(["ima", "cat"]).slice(0, _WARM_UP).combine_chunks()
-    each = pa.Table.from_batches(few.to_batches() * spark_session.total_cores(spark))
+    each = pa.Table.from_batches(few.to_batches() * cores)
     found = DescriptorExtractor(descriptor=descriptor).transform(
         spark.createDataFrame(each).select(F.lit(images.root).alias("root"), "ima", "cat")).persist()
-    spec, cores = registry.get(descriptor), spark_session.total_cores(spark)
     drawn = summary(found, sampling.Draw.of(_MANY * each.num_rows, cores, 0, spec.dtype, spec.values)).drawn
     if drawn is not None and len(drawn) >= 2:
         words = VisualVocabulary(k=2, descriptor=descriptor, maxIter=1).fit_drawn(drawn)

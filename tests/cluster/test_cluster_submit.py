@@ -140,11 +140,11 @@ def test_a_field_that_the_operator_does_not_know_is_told(fruits: Fruits) -> None
 
 
 def test_an_interrupted_submit_deletes_what_it_made() -> None:
-    command = [sys.executable, "-m", "job", "submit", "--name", "bad-interrupted", *SMALL, "--", *ARGUMENTS]
     # as from a terminal: what a shell starts in the background ignores the signal
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "job", "submit", "--name", "bad-interrupted",
+               *SMALL, "--", *ARGUMENTS]
     process = subprocess.Popen(command, env=kube.plain_environment({}), stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, text=True,
-                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # noqa: PLW1509
+                               stderr=subprocess.PIPE, text=True)
     kube.until(90, "bad-interrupted runs", lambda: kube.state("bad-interrupted") == "RUNNING")
     begun = time.monotonic()
     process.send_signal(signal.SIGINT)
