@@ -126,7 +126,7 @@ class Settings:
     words: int = setting(None, "size K of the visual vocabulary", _at_least(2), metavar="K")
     components: int = setting(None, "principal components kept (default: int(K - 0.3 K))", _at_least(1), metavar="N")
     vocabulary_sample: int | str = setting(None, "descriptors that the vocabulary is trained on: a number, 'all', or "
-                                           "'default' (1000 a word)", _sample, metavar="N|all")
+                                           "'default' (1000 a word, at least 100,000)", _sample, metavar="N|all")
     classifier: str = setting(None, "what learns the categories", choices=CLASSIFIER_NAMES)
     protocol: str = setting("standard", "how training and test pictures are chosen", choices=PROTOCOL_NAMES)
     no_classify: bool = setting(False, "stop after the features", _flag)

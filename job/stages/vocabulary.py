@@ -40,7 +40,8 @@ _EXECUTORS_TOLERANCE = 1e-5
 
 class _VocabularyParams(HasDescriptor, HasInputCol, HasOutputCol):
     k: Param[int] = Param(Params._dummy(), "k", "number of visual words", typeConverter=TypeConverters.toInt)
-    sampleSize: Param[int] = Param(Params._dummy(), "sampleSize", "descriptors to train on; 0: 1000 a word; -1: all",
+    sampleSize: Param[int] = Param(Params._dummy(), "sampleSize",
+                                   "descriptors to train on; 0: 1000 a word, at least 100,000; -1: all",
                                    typeConverter=TypeConverters.toInt)
     tolerance: Param[float] = Param(Params._dummy(), "tolerance",
                                     "least relative gain of an iteration; 0: until no word moves",

@@ -167,9 +167,8 @@ def lloyd(descriptors: NDArray[np.generic], words: NDArray[np.float32], *, quant
         words, before = moved, nearest.words_of
         changed = nearest.move(words)
         if len(changed):
-            now = nearest.words_of
-            counts = np.bincount(now, minlength=k)
-            moves = np.stack([before[changed], now[changed]], axis=1)
+            moves = np.stack([before[changed], nearest.words_of[changed]], axis=1)
+            counts += np.bincount(moves[:, 1], minlength=k) - np.bincount(moves[:, 0], minlength=k)
             sums += grouped_sums(descriptors[changed], moves, k, signs=(-1, 1))
         last, inertia = inertia, inertia_of(ClusterSums(counts, sums, squares), words)
         if last - inertia < tolerance * last and tolerance:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from job.columns import flatten
 
 _PER_WORD = 1000
-_LEAST = 50_000
+# 25 iterations on so many of 843,792 end at an inertia 0.3 % above that of all (K = 50), on 50,000 0.4 %.
+_LEAST = 100_000
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -41,7 +42,7 @@ def descriptor_keys(names: Sequence[str], pictures: NDArray[np.int64], seed: int
 
 
 def default_size(words: int) -> int:
-    """Descriptors that a vocabulary of so many words is trained on by default: 1000 a word, but at least 50,000."""
+    """Descriptors that a vocabulary of so many words is trained on by default: 1000 a word, but at least 100,000."""
     return max(_LEAST, _PER_WORD * words)
 
 

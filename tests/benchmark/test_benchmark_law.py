@@ -8,6 +8,7 @@ from made_up import LAW, benchmark_of, grid, seconds_of
 
 from job.benchmark import law
 from job.errors import UserError
+from job.words import sampling
 
 
 def total(pictures: int, cores: int) -> float:
@@ -60,7 +61,7 @@ def test_the_vocabulary_grows_no_more_once_its_sample_is_full():
     benchmark = benchmark_of(grid((1, 2), (1000, 4000)))
     benchmark.settings["vocabulary_sample"] = "default"
     found = law.fit(benchmark)
-    assert found.sample == 50_000
+    assert found.sample == sampling.default_size(50)
     # 40 descriptors a picture, three quarters of the pictures: full with 1,667
     more, most = (found.seconds(pictures, 1e9)["fit_vocabulary", "train"] for pictures in (4000, 10**6))
     assert most == pytest.approx(more)

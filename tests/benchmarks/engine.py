@@ -52,7 +52,7 @@ LARGE = 20_000
 MAX_ITERATIONS = 25
 SEEDS = (1, 2, 3)
 SETTINGS = Settings(descriptor="sift")
-DRAWN = 50_000
+DRAWN = sampling.default_size(50)
 # For what is Spark's own: the JVM's and Spark's defaults, in place of what makes a short run shorter.
 AS_IT_COMES = ("spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=4 -XX:+UseG1GC",
                "spark.sql.codegen.wholeStage=true", "spark.sql.codegen.factoryMode=FALLBACK")  # fmt: skip
