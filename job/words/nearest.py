@@ -106,7 +106,7 @@ class Nearest:
             better = (highest > score) | ((highest == score) & (nearest < own))
             left = ~better & ~stays[own] & ((highest < score) | (nearest != own))
             own[better], score[better] = nearest[better], highest[better]
-            return np.flatnonzero(left) + rows.start
+            return np.flatnonzero(left) + int(rows.start)
 
         left: list[NDArray[np.intp]] = [*self._threads.map(work, blocks(len(self.words_of), len(moved), self._threads))]
         return np.concatenate(left)
@@ -123,7 +123,7 @@ class Nearest:
         def work(rows: slice) -> NDArray[np.intp]:
             gaps = self._gaps[rows]
             gaps -= closer.take(self.words_of[rows])
-            return np.flatnonzero(gaps <= 0) + rows.start
+            return np.flatnonzero(gaps <= 0) + int(rows.start)
 
         step = max(_LEAST_GAPS, -(-len(self._gaps) // self._threads.count))
         parts = [slice(start, start + step) for start in range(0, len(self._gaps), step)]
