@@ -269,8 +269,10 @@ class Run:
 
         own = self.settings
         sample = {"all": -1, "default": 0}.get(str(own.vocabulary_sample), own.vocabulary_sample)
+        prototype = own.preset == "reference"
         return VisualVocabulary(k=own.words, descriptor=own.descriptor, sampleSize=int(sample), seed=own.seed,
-                                tolerance=0.0 if own.preset == "reference" else 1e-4, total=total)
+                                initMode="random" if prototype else "k-means||", tolerance=0.0 if prototype else 1e-4,
+                                total=total)
 
     def count_words(self, spark: "SparkSession", split: str) -> None:
         model = self.stages[1]

@@ -43,6 +43,8 @@ class _VocabularyParams(HasDescriptor, HasInputCol, HasOutputCol):
     sampleSize: Param[int] = Param(Params._dummy(), "sampleSize",
                                    "descriptors to train on; 0: 1000 a word, at least 100,000; -1: all",
                                    typeConverter=TypeConverters.toInt)
+    initMode: Param[str] = Param(Params._dummy(), "initMode", "first words: 'k-means||' (far ones) or 'random'",
+                                 typeConverter=TypeConverters.toString)
     tolerance: Param[float] = Param(Params._dummy(), "tolerance",
                                     "least relative gain of an iteration; 0: until no word moves",
                                     typeConverter=TypeConverters.toFloat)
@@ -65,12 +67,12 @@ class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, De
     _input_kwargs: dict[str, Any]
 
     @keyword_only
-    def __init__(self, *, k: int = 50, descriptor: str = "sift", sampleSize: int = 0, tolerance: float = 1e-4,
-                 maxIter: int = 2000, seed: int = 123, total: int = 0, inputCol: str = "descriptors",
-                 outputCol: str = "bag") -> None:
+    def __init__(self, *, k: int = 50, descriptor: str = "sift", sampleSize: int = 0,
+                 initMode: str = "k-means||", tolerance: float = 1e-4, maxIter: int = 2000, seed: int = 123,
+                 total: int = 0, inputCol: str = "descriptors", outputCol: str = "bag") -> None:
         super().__init__()
-        self._setDefault(k=50, descriptor="sift", sampleSize=0, tolerance=1e-4, maxIter=2000, seed=123, total=0,
-                         inputCol="descriptors", outputCol="bag")
+        self._setDefault(k=50, descriptor="sift", sampleSize=0, initMode="k-means||", tolerance=1e-4, maxIter=2000,
+                         seed=123, total=0, inputCol="descriptors", outputCol="bag")
         self._set(**self._input_kwargs)
 
     def _fit(self, dataset: "DataFrame") -> "VisualVocabularyModel":
@@ -98,7 +100,7 @@ class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, De
     def _train(self, drawn: NDArray[Any]) -> kmeans.Vocabulary:
         spec = registry.get(self.getDescriptor())
         return kmeans.train(spec.unpack(drawn), self.getOrDefault(self.k), quantum=spec.quantum,
-                            tolerance=self.getOrDefault(self.tolerance),
+                            start=self.getOrDefault(self.initMode), tolerance=self.getOrDefault(self.tolerance),
                             max_iterations=self.getOrDefault(self.maxIter), threads=driver_cores())
 
     def _count(self, dataset: "DataFrame") -> int:

@@ -3,14 +3,14 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from job.threads import Threads
-from job.words.assign import assign
+from job.words.assign import assign, squared_lengths
 from job.words.nearest import Nearest
+from job.words.start import far_words, random_words
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,6 @@ def grid_mean(counts: NDArray[np.int64], sums: NDArray[np.int64], old: NDArray[n
     return np.where(counts[:, None] > 0, rounded, old)
 
 
-def squared_lengths(descriptors: NDArray[Any]) -> NDArray[np.int64]:
-    """The squared length of each descriptor, int64 (n,), exact."""
-    lengths: NDArray[np.int64] = np.einsum("nd,nd->n", descriptors, descriptors, dtype=np.int64)
-    return lengths
-
-
 def grouped_sums(descriptors: NDArray[np.generic], groups: NDArray[np.int32], k: int,
                  signs: Sequence[int] = (1,)) -> NDArray[np.int64]:
     """Sums int64 (K, d) of the descriptors in each group, exact: 2^15 values of 16 bits add up to less than 2^31.
@@ -99,40 +93,24 @@ def inertia_of(part: ClusterSums, words: NDArray[np.float32]) -> float:
     return float(part.squares) - 2.0 * cross + own
 
 
-def random_words(descriptors: NDArray[np.generic], k: int) -> NDArray[np.float32]:
-    """The first K distinct descriptors as words, float32 (K, d): a random start, where descriptors come in the order
-    of their random keys.
-
-    Raises
-    ------
-    ValueError
-        There are fewer than K distinct descriptors.
-    """
-    seen: dict[bytes, int] = {}
-    for row in range(len(descriptors)):
-        seen.setdefault(descriptors[row].tobytes(), row)
-        if len(seen) == k:
-            return descriptors[list(seen.values())].astype(np.float32)
-    raise ValueError(f"{k} words can't be learned from {len(seen)} distinct descriptors")
-
-
-def train(descriptors: NDArray[np.generic], k: int, *, quantum: float, tolerance: float = 1e-4,
-          max_iterations: int = 2000, threads: int = 1) -> Vocabulary:
+def train(descriptors: NDArray[np.generic], k: int, *, quantum: float, start: str = "k-means||",
+          tolerance: float = 1e-4, max_iterations: int = 2000, threads: int = 1) -> Vocabulary:
     """Learn K words from descriptors that come in a random order.
 
     With a tolerance, small samples (the first 1/16, then 1/4 of the descriptors) bring the words near their place
-    before all descriptors are used; without one, it is plain Lloyd from a random start to convergence.
+    before all descriptors are used; without one, all are from the start, to convergence.
 
     Parameters
     ----------
     descriptors : whole numbers of shape (n, d), in random order (see `job.words.sampling`)
     quantum : grid of the words, so that products are exact in float32
+    start : "k-means||" for `far_words`, "random" for `random_words`
     tolerance : stop when an iteration lowers the inertia by less than this fraction; 0: when no word moves
     threads : blocks of descriptors worked on at a time
     """
-    words, iterations = random_words(descriptors, k), 0
-    sizes = [len(descriptors) // 16, len(descriptors) // 4] if tolerance else []
+    iterations, sizes = 0, [len(descriptors) // 16, len(descriptors) // 4] if tolerance else []
     with Threads(threads) as pool:
+        words = random_words(descriptors, k) if start == "random" else far_words(descriptors, k, pool)
         for size in sizes:
             if size >= 32 * k:
                 part = lloyd(descriptors[:size], words, quantum=quantum, tolerance=10 * tolerance,

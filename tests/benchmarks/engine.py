@@ -202,7 +202,7 @@ def serve_kmeans(asked: Connection, folder: str, options: argparse.Namespace) ->
         while True:
             words, seed = asked.recv()
             begin = time.perf_counter()
-            model = KMeans(k=words, initMode="random", maxIter=options.iterations, tol=0.0, seed=seed,
+            model = KMeans(k=words, initMode=options.start, maxIter=options.iterations, tol=0.0, seed=seed,
                            solver=options.solver).fit(vectors)  # fmt: skip
             asked.send((time.perf_counter() - begin, np.array(model.clusterCenters())))
     spark.stop()
@@ -211,7 +211,7 @@ def serve_kmeans(asked: Connection, folder: str, options: argparse.Namespace) ->
 def vocabulary(options: argparse.Namespace) -> dict[str, Any]:
     """K-means of Spark and ours, from descriptors that executors keep in memory: Spark's as vectors, ours packed.
 
-    Both start from random descriptors and stop after the same iterations, or where no centre moves. A run draws what it
+    Both start as `--start` says and stop after the same iterations, or where no centre moves. A run draws what it
     trains on in the pass that counts descriptors, so that `fruits` is what a draw adds to that pass, and the training;
     beside it the same with a draw of its own. Spark's has a process and a session of its own, as Spark comes.
     """
@@ -226,7 +226,8 @@ def vocabulary(options: argparse.Namespace) -> dict[str, Any]:
         everything = np.concatenate([np.frombuffer(row[0], np.uint8).reshape(-1, 128)
                                      for row in frame.select("descriptors").toLocalIterator()])  # fmt: skip
 
-        estimator = VisualVocabulary(k=words, maxIter=options.iterations, tolerance=0.0, total=total)
+        estimator = VisualVocabulary(k=words, initMode=options.start, maxIter=options.iterations, tolerance=0.0,
+                                     total=total)
         tasks = dataset.planned_partitions(images, options.workers, SETTINGS)
         wanted = min(sampling.default_size(words), total)
         draw = sampling.Draw.of(wanted, tasks, estimator.getOrDefault("seed"), np.dtype(np.uint8), 128)
@@ -270,7 +271,8 @@ def vocabulary(options: argparse.Namespace) -> dict[str, Any]:
         all_of = {"min": min, "median": statistics.median}
         fruits = {name: of(seconds["counts, draw, training"]) - of(seconds["counts"]) for name, of in all_of.items()}
         return {
-            "pictures": len(images), "descriptors": total, "words": words, "iterations": options.iterations,
+            "pictures": len(images), "descriptors": total, "words": words, "start": options.start,
+            "iterations": options.iterations,
             "seconds": {name: spread(values) for name, values in seconds.items()},
             "fruits_seconds": {name: round(value, 3) for name, value in fruits.items()},
             "times_as_fast": {name: round(of(seconds["spark"]) / fruits[name], 2) for name, of in all_of.items()},
@@ -476,6 +478,7 @@ def main() -> None:
                         default=[50, 500, 5000], metavar="K,K", help="numbers of words, for `vocabulary`")  # fmt: skip
     parser.add_argument("--sets", default="small,large", metavar="A,B", help="sets of pictures, for `vocabulary`")
     parser.add_argument("--iterations", type=int, default=MAX_ITERATIONS, help="at most, for `vocabulary`")
+    parser.add_argument("--start", choices=("k-means||", "random"), default="k-means||", help="of both k-means")
     parser.add_argument("--solver", choices=("row", "block"), default="block", help="of Spark's k-means")
     add_results_option(parser)
     options = parser.parse_args()

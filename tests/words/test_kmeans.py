@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, kmeans_plusplus
 
 from job.imaging import descriptors as registry
 from job.threads import Threads
 from job.words import kmeans, nearest
-from job.words.assign import assign
+from job.words.assign import assign, squared_lengths
+from job.words.start import far_words, random_words
 
 QUANTUM = registry.get("sift").quantum
 
@@ -43,8 +44,8 @@ def test_words_nearest_while_words_move_are_those_of_comparing_all(calm, count, 
     spec = registry.get("sift")
     once = blobs(n=3000, width=width)
     descriptors = np.concatenate([once, once[::-1]])  # each twice
-    lengths, random = kmeans.squared_lengths(descriptors), np.random.default_rng(5)
-    words = kmeans.random_words(descriptors, 30)
+    lengths, random = squared_lengths(descriptors), np.random.default_rng(5)
+    words = random_words(descriptors, 30)
     with Threads(count) as threads:
         found = nearest.Nearest(descriptors, words, lengths, threads)
         for size in (40, 20, 0.1, 3, 0.5, 0.1, 0.05, 0, 1, 60, 0.1, 0.03):
@@ -64,7 +65,7 @@ def test_words_nearest_while_some_words_stay_are_those_of_comparing_all(k, count
     descriptors = random.integers(0, 4, (4000, 4)).astype(np.uint8)
     words = random.integers(0, 4, (k, 4)).astype(np.float32)
     with Threads(count) as threads:
-        found = nearest.Nearest(descriptors, words, kmeans.squared_lengths(descriptors), threads)
+        found = nearest.Nearest(descriptors, words, squared_lengths(descriptors), threads)
         for share in (0.5, 0.3, 0.0, 0.1, 1.0, 0.2, 0.7, *[1.5 / k] * 20):
             before, moves = found.words_of.copy(), random.random(k) < share
             words = np.where(moves[:, None], random.integers(0, 4, (k, 4)), words).astype(np.float32)
@@ -83,8 +84,8 @@ def test_inertia_is_the_sum_of_squared_distances(tolerance):
 @pytest.mark.parametrize(("k", "seed"), [(12, 1), (12, 2), (30, 3), (5, 4)])
 def test_words_are_no_worse_than_those_of_scikit_learn_from_the_same_start(k, seed):
     descriptors = blobs(k=k, seed=seed, spread=20.0)
-    found = kmeans.train(descriptors, k, quantum=QUANTUM, tolerance=0.0)
-    start = kmeans.random_words(descriptors, k)
+    found = kmeans.train(descriptors, k, quantum=QUANTUM, start="random", tolerance=0.0)
+    start = random_words(descriptors, k)
     peer = KMeans(k, init=start, n_init=1, max_iter=2000, tol=0.0).fit(descriptors.astype(np.float64))
     assert found.inertia <= 1.01 * peer.inertia_
 
@@ -131,7 +132,7 @@ def test_a_word_of_bits_is_the_majority_of_its_descriptors():
 
 def test_sums_are_exact_however_the_descriptors_are_cut():
     descriptors = blobs(n=3000)
-    words = kmeans.random_words(descriptors, 12)
+    words = random_words(descriptors, 12)
     whole = kmeans.cluster_sums(descriptors, words)
     parts = [kmeans.cluster_sums(part, words) for part in np.array_split(descriptors, 17)]
     backwards = parts[-1]
@@ -156,7 +157,7 @@ def test_sums_of_sixteen_bits_neither_wrap_nor_lose_their_sign():
     moved = np.tile(np.array([0, 1], np.int32), (70_000, 1))
     sums = kmeans.grouped_sums(descriptors, moved, 2, signs=(-1, 1))
     np.testing.assert_array_equal(sums, [-most, most])
-    assert kmeans.squared_lengths(descriptors).sum() == 70_000 * (32_768**2 + 32_767**2)
+    assert squared_lengths(descriptors).sum() == 70_000 * (32_768**2 + 32_767**2)
 
 
 def test_a_word_that_lost_all_its_descriptors_goes_to_the_one_that_lies_farthest():
@@ -169,15 +170,51 @@ def test_a_word_that_lost_all_its_descriptors_goes_to_the_one_that_lies_farthest
 
 def test_a_start_takes_distinct_descriptors_in_their_order():
     descriptors = np.array([[3, 1], [3, 1], [0, 2], [3, 1], [5, 5]], np.uint8)
-    np.testing.assert_array_equal(kmeans.random_words(descriptors, 3), [[3, 1], [0, 2], [5, 5]])
+    np.testing.assert_array_equal(random_words(descriptors, 3), [[3, 1], [0, 2], [5, 5]])
 
 
-def test_more_words_than_distinct_descriptors_are_refused():
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_far_start_finds_the_small_groups_that_a_random_one_misses(threads):
+    random = np.random.default_rng(8)
+    small = np.repeat(random.integers(0, 250, (40, 16)), 3, axis=0)
+    many = np.concatenate([np.full((6000, 16), 125), small]) + random.integers(0, 5, (6120, 16))
+    descriptors = random.permutation(many).astype(np.uint8)
+    with Threads(threads) as pool:
+        far, anyone = far_words(descriptors, 50, pool), random_words(descriptors, 50)
+    assert far.shape == (50, 16)
+    assert far.dtype == np.float32
+    assert len(np.unique(far, axis=0)) == 50
+    own = {row.tobytes() for row in descriptors}
+    assert all(word.astype(np.uint8).tobytes() in own for word in far)
+    assert direct_inertia(descriptors, far) < 0.2 * direct_inertia(descriptors, anyone)
+
+
+def test_many_words_from_a_far_start_end_near_those_of_scikit_learn_from_its_far_start():
+    inertias = []
+    for seed in (1, 2, 3):
+        descriptors = blobs(n=4000, k=300, width=8, spread=8.0, seed=seed)
+        values = descriptors.astype(np.float64)
+        start = kmeans_plusplus(values, 400, random_state=seed, n_local_trials=1)[0]
+        inertias.append([*(kmeans.train(descriptors, 400, quantum=QUANTUM, start=start, tolerance=0.0).inertia
+                           for start in ("k-means||", "random")),
+                         KMeans(400, init=start, n_init=1).fit(values).inertia_])  # fmt: skip
+    far, anyhow, peer = np.mean(inertias, axis=0)
+    assert far <= 1.1 * peer
+    assert far < 0.85 * anyhow
+
+
+STARTS = pytest.mark.parametrize("start", ["k-means||", "random"])
+
+
+@STARTS
+def test_more_words_than_distinct_descriptors_are_refused(start):
     with pytest.raises(ValueError, match="4 words can't be learned from 2 distinct descriptors"):
-        kmeans.train(np.array([[1, 2], [3, 4]] * 5, np.uint8), 4, quantum=QUANTUM)
+        kmeans.train(np.array([[1, 2], [3, 4]] * 5, np.uint8), 4, quantum=QUANTUM, start=start)
 
 
-def test_as_many_words_as_distinct_descriptors_leave_nothing_over():
-    found = kmeans.train(np.array([[1, 2], [3, 4], [9, 9]] * 5, np.uint8), 3, quantum=QUANTUM, tolerance=0.0)
+@STARTS
+def test_as_many_words_as_distinct_descriptors_leave_nothing_over(start):
+    descriptors = np.array([[1, 2], [3, 4], [9, 9]] * 5, np.uint8)
+    found = kmeans.train(descriptors, 3, quantum=QUANTUM, start=start, tolerance=0.0)
     assert found.inertia == 0.0
     assert sorted(found.words.tolist()) == [[1, 2], [3, 4], [9, 9]]
