@@ -142,7 +142,7 @@ def scaling(options: argparse.Namespace) -> dict[str, Any]:
     cores = sorted({1, options.workers})
     seconds: dict[int, Seconds] = {}
     with staged_large(options) as folder:
-        images = dataset.choose(listed(folder), 5000)
+        images = listed(folder)
         paths = paths_of(images)
         for workers in cores:
             with session(workers) as spark:
