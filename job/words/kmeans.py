@@ -107,7 +107,14 @@ def train(descriptors: NDArray[np.generic], k: int, *, quantum: float, start: st
     start : "k-means||" for `far_words`, "random" for `random_words`
     tolerance : stop when an iteration lowers the inertia by less than this fraction; 0: when no word moves
     threads : blocks of descriptors worked on at a time
+
+    Raises
+    ------
+    ValueError
+        There are fewer than K distinct descriptors, or the start is another.
     """
+    if start not in ("k-means||", "random"):
+        raise ValueError(f"a vocabulary starts from 'k-means||' or 'random' words, not '{start}'")
     iterations, sizes = 0, [len(descriptors) // 16, len(descriptors) // 4] if tolerance else []
     with Threads(threads) as pool:
         words = random_words(descriptors, k) if start == "random" else far_words(descriptors, k, pool)

@@ -39,8 +39,8 @@ def test_parameters_are_given_by_name_have_a_default_and_a_sentence_each(kind):
     ("kind", "values"),
     [
         (DescriptorExtractor, {"descriptor": "orb", "outputCol": "d", "maxBytes": 5}),
-        (VisualVocabulary, {"k": 9, "descriptor": "orb", "sampleSize": 7, "tolerance": 0.5, "maxIter": 3, "seed": 2,
-                            "total": 4, "inputCol": "d", "outputCol": "b"}),
+        (VisualVocabulary, {"k": 9, "descriptor": "orb", "sampleSize": 7, "initMode": "random", "tolerance": 0.5,
+                            "maxIter": 3, "seed": 2, "total": 4, "inputCol": "d", "outputCol": "b"}),
         (PrincipalComponents, {"k": 3, "inputCol": "b", "outputCol": "f"}),
         (CategoryIndexer, {"categories": ["A", "B"], "inputCol": "c", "outputCol": "l"}),
         (CategoryClassifier, {"kind": "logistic", "categories": ["A"], "maxIter": 3, "seed": 2, "featuresCol": "f",

@@ -212,6 +212,11 @@ def test_more_words_than_distinct_descriptors_are_refused(start):
         kmeans.train(np.array([[1, 2], [3, 4]] * 5, np.uint8), 4, quantum=QUANTUM, start=start)
 
 
+def test_an_unknown_start_is_refused():
+    with pytest.raises(ValueError, match=r"'k-means\|\|' or 'random' words, not 'farthest'"):
+        kmeans.train(blobs(n=50), 4, quantum=QUANTUM, start="farthest")
+
+
 @STARTS
 def test_as_many_words_as_distinct_descriptors_leave_nothing_over(start):
     descriptors = np.array([[1, 2], [3, 4], [9, 9]] * 5, np.uint8)
