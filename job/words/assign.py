@@ -12,6 +12,7 @@ _BLOCK_VALUES = 1 << 19
 # Fewer rows than this are not worth a thread, nor are fewer values.
 _LEAST_ROWS = 256
 _LEAST_VALUES = 1 << 16
+# Up to so many words scores lie as (K, n), beyond as (n, K); places among them must fit in 8 bits.
 _FEW_WORDS = 128
 
 

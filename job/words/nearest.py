@@ -15,8 +15,6 @@ _CALM = 0.02
 _MOST_UNSURE = 0.75
 # Descriptors are kept as float32 up to this many values (256 MB).
 _KEPT_VALUES = 1 << 26
-# Fewer gaps than this are not worth a thread.
-_LEAST_GAPS = 1 << 15
 
 
 class Nearest:
@@ -95,8 +93,8 @@ class Nearest:
         if not len(moved):
             return moved
         words, offsets = self._words[moved], self._offsets[moved]
-        stays = np.ones(len(self._words), bool)
-        stays[moved] = False
+        went = np.zeros(len(self._words), bool)
+        went[moved] = True
 
         def work(rows: slice) -> NDArray[np.intp]:
             own, score = self.words_of[rows], self._scores[rows]
@@ -104,7 +102,7 @@ class Nearest:
             nearest = moved[best].astype(np.int32)
             # none that stayed is nearer than the own one was
             better = (highest > score) | ((highest == score) & (nearest < own))
-            left = ~better & ~stays[own] & ((highest < score) | (nearest != own))
+            left = ~better & went[own] & ((highest < score) | (nearest != own))
             own[better], score[better] = nearest[better], highest[better]
             return np.flatnonzero(left) + int(rows.start)
 
@@ -125,7 +123,6 @@ class Nearest:
             gaps -= closer.take(self.words_of[rows])
             return np.flatnonzero(gaps <= 0) + int(rows.start)
 
-        step = max(_LEAST_GAPS, -(-len(self._gaps) // self._threads.count))
-        parts = [slice(start, start + step) for start in range(0, len(self._gaps), step)]
-        unsure: list[NDArray[np.intp]] = [*self._threads.map(work, parts)]
+        # of each descriptor two values, its gap and its word
+        unsure: list[NDArray[np.intp]] = [*self._threads.map(work, blocks(len(self._gaps), 2, self._threads))]
         return np.concatenate(unsure)
