@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
 FOLDERS = {"train": "Training", "test": "Test"}
 
-# A task of 1 MB is about 200 pictures of 100 x 100, 0.8 s of SIFT: long against a task's start, which takes 4 ms, and
-# short against a run, at whose end cores wait for the last task.
-_TASK_BYTES = 1 << 20
+# A task of 2 MB is about 320 pictures of 100 x 100, 1.3 s of SIFT: long against the 6 ms between two tasks. Where a
+# core would have few of them, half as large ones balance better.
+_TASK_BYTES = 2 << 20
+_FEW = 8
 _MOST_TASKS = 10_000
-# So many tasks a core, or more, end with smaller ones.
-_SEVERAL = 4
+# The last tasks of each core, where it has more than these, as parts of a whole one: cores wait less for the last. A
+# whole one stays below twice the mean, as `sampling.Draw` expects. On 20,000 pictures and four cores that and tasks of
+# 2 MB take 7.9 s; 1 MB and two halves at the end took 8.2.
+_LAST = (0.75, 0.5, 0.25, 0.125)
 # What a picture costs besides its bytes, so that very small ones are not all put into one task.
 _PICTURE_BYTES = 1 << 10
 
@@ -144,9 +147,11 @@ def _even_shares(counts: dict[str, int], wanted: int) -> dict[str, int]:
 
 def partitions(pictures: int, size: int, cores: int, least: int = 1) -> int:
     """How many tasks read and describe so many pictures of so many bytes in all: one a core for a set of up to 2 MB a
-    core, one for every MB of a larger one, rounded up to whole rounds of the cores, at most 10,000."""
+    core, one for every MB of a larger one until a core has eight, then one for every 2 MB; rounded up to whole rounds
+    of the cores, at most 10,000."""
     cost = size + pictures * _PICTURE_BYTES
-    wanted = max(cores, least, -(-cost // _TASK_BYTES) if cost > 2 * cores * _TASK_BYTES else 1)
+    whole, halves = -(-cost // _TASK_BYTES), -(-2 * cost // _TASK_BYTES)
+    wanted = max(cores, least, max(whole, min(halves, _FEW * cores)) if whole > cores else 1)
     rounds = -(-wanted // cores)
     return max(1, min(pictures, max(least, min(_MOST_TASKS, rounds * cores))))
 
@@ -161,12 +166,12 @@ def planned_partitions(images: Images, cores: int, settings: Settings) -> int:
 def shards(images: Images, count: int, seed: int, cores: int | None = None) -> list[pa.RecordBatch]:
     """The pictures in `count` parts, mixed, so that each part has some of every category.
 
-    The parts have about the same bytes. Where the cores are given, and each of them works on several parts, the last
-    two for each have half as many: at the end, where cores wait for the last part, that is half as long.
+    The parts have about the same bytes. Where the cores are given, and each of them works on five parts or more, the
+    last four are ever smaller.
     """
     weights = np.ones(count)
-    if cores is not None and count >= _SEVERAL * cores:
-        weights[-2 * cores :] = 0.5
+    if cores is not None and count >= (len(_LAST) + 1) * cores:
+        weights[-len(_LAST) * cores :] = np.repeat(_LAST, cores)
     random = np.random.default_rng(seed)
     blocks = storage.blocks_of(images.root, images.table["ima"].to_pylist())
     if blocks is None:

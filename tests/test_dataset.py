@@ -211,9 +211,12 @@ def test_all_are_taken_when_there_are_no_more(wanted):
         (876, 1, 3, 6),
         (876, 1, 17, 17),
         (876, 16, 1, 16),
-        (20_000, 4, 1, 128),
+        (20_000, 4, 1, 64),
         (20_000, 64, 1, 64),
         (20_000, 48, 1, 144),
+        (7_000, 4, 1, 32),
+        (5_000, 4, 1, 32),
+        (4_000, 4, 1, 28),
         (10_000_000, 4, 1, 10_000),
         (10_000_000, 1000, 1, 10_000),
         (10_000_000, 4, 20_000, 20_000),
@@ -256,15 +259,22 @@ def test_shards_are_balanced_by_bytes():
         assert loads.min() > 0.85 * loads.mean()
 
 
-def test_the_last_shards_are_half_as_large_where_each_core_has_several():
+@pytest.mark.parametrize(("count", "cores"), [(32, 4), (20, 4), (23, 4), (5, 1)])
+def test_the_last_four_shards_of_a_core_are_ever_smaller_where_it_has_more(count, cores):
     whole = images({f"C{number}": [5000] * 3000 for number in range(10)})
-    for count, cores, halves in ((32, 4, 8), (16, 4, 8), (15, 4, 0), (4, 4, 0)):
-        found = shards(whole, count, seed=123, cores=cores)
-        assert Counter(name for part in found for name in part["ima"].to_pylist()) == Counter(names(whole))
-        sizes = np.array([part.num_rows for part in found])
-        full = len(whole) / (count - halves / 2)
-        np.testing.assert_allclose(sizes[: count - halves], full, rtol=0.02)
-        np.testing.assert_allclose(sizes[count - halves :], full / 2, rtol=0.02)
+    found = shards(whole, count, seed=123, cores=cores)
+    assert Counter(name for part in found for name in part["ima"].to_pylist()) == Counter(names(whole))
+    sizes = np.array([part.num_rows for part in found])
+    weights = np.concatenate([np.ones(count - 4 * cores), np.repeat([0.75, 0.5, 0.25, 0.125], cores)])
+    np.testing.assert_allclose(sizes, len(whole) * weights / weights.sum(), rtol=0.02)
+    assert sizes.max() < 1.95 * sizes.mean()
+
+
+@pytest.mark.parametrize(("count", "cores"), [(19, 4), (16, 4), (4, 4), (4, 1)])
+def test_few_shards_a_core_are_equal(count, cores):
+    whole = images({f"C{number}": [5000] * 3000 for number in range(10)})
+    sizes = np.array([part.num_rows for part in shards(whole, count, seed=123, cores=cores)])
+    np.testing.assert_allclose(sizes, len(whole) / count, rtol=0.02)
 
 
 def test_partitions_that_are_asked_for_are_taken_whatever_the_cores():
