@@ -4,7 +4,6 @@ Spark starts it by `spark.python.daemon.module`. Workers forked from pyspark's o
 OpenCV each for itself: 1-2 CPU-seconds a worker.
 """
 
-import ctypes
 import gc
 import os
 import sys
@@ -14,17 +13,6 @@ from importlib.machinery import PathFinder
 THREAD_VARIABLES = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 os.environ.update(THREAD_VARIABLES)
-
-
-def _keep_freed_memory() -> None:
-    """Have glibc keep what is freed: it hands memory back after every picture otherwise, 450 page faults and 1 ms of
-    system time each, against 1.6 ms of SIFT."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        trim_threshold, top_pad, mmap_threshold = -1, -2, -3
-        mallopt(trim_threshold, 256 << 20)
-        mallopt(mmap_threshold, 32 << 20)
-        mallopt(top_pad, 16 << 20)
 
 
 class _NoPandas:
@@ -73,7 +61,6 @@ if __name__ == "__main__":
     from job import imaging
 
     imaging.single_thread()
-    _keep_freed_memory()
     # pyspark collects garbage after every task: what is here now is none, and looking through it takes 0.1 s
     gc.freeze()
     daemon.manager()  # type: ignore[no-untyped-call]

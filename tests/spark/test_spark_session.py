@@ -106,18 +106,18 @@ def test_a_command_started_from_here_does_not_take_this_jvm_for_spark_submit_s(s
     assert not spark_session.started_by_spark_submit()
 
 
-def test_workers_run_under_this_interpreter_with_one_thread_each(spark):
+def test_workers_run_under_this_interpreter_with_one_thread_each_and_keep_their_memory(spark):
     def look(batches):
         import cv2
         import pyarrow as pa
 
         list(batches)
         facts = [sys.executable, os.environ.get("OMP_NUM_THREADS", ""), os.environ.get("OPENBLAS_NUM_THREADS", ""),
-                 str(cv2.getNumThreads())]
+                 str(cv2.getNumThreads()), os.environ.get("MALLOC_TRIM_THRESHOLD_", "")]
         yield pa.RecordBatch.from_arrays([pa.array(facts)], ["fact"])
 
     found = spark.range(0, 1, 1, numPartitions=1).mapInArrow(look, "fact string").toArrow()["fact"].to_pylist()
-    assert found == [sys.executable, "1", "1", "1"]
+    assert found == [sys.executable, "1", "1", "1", str(256 << 20)]
 
 
 def test_workers_started_ahead_are_those_that_queries_use(spark):
