@@ -17,7 +17,7 @@ def images(count: int) -> Images:
 
 
 @pytest.mark.parametrize(("pictures", "cores", "least", "expected"), [(5, 2, 18, 5), (300, 2, 1, 2), (876, 1, 17, 17),
-                                                                      (20_000, 2, 1, 126)])
+                                                                      (20_000, 2, 1, 64)])
 def test_partitions_reach_spark_with_every_picture_once(pictures, cores, least, expected, spark):
     whole = images(pictures)
     frame = dataset.frame(spark, whole, cores, resolve({"min_partitions": str(least)}, {}))
