@@ -1,7 +1,7 @@
 """The engine beside what it is measured by, part by part, everything by turns in one run.
 
 `extraction`  descriptors of a large and of a small set through Spark, the session warm, beside a process pool
-`scaling`     the same on one core and on all, and how many tasks the number of pictures makes
+`scaling`     the large set on one core and on all, and how many tasks the number of pictures makes
 `vocabulary`  visual words beside `pyspark.ml.clustering.KMeans`: seconds, and the inertia over all descriptors
 `classifier`  the network beside Spark's and scikit-learn's, on the features of a run
 `whole`       `fruits run --preset reference` from command to exit, beside the prototype and plain Python
@@ -138,29 +138,43 @@ def extraction(options: argparse.Namespace) -> dict[str, Any]:
     return figures
 
 
+@contextmanager
+def bound(cores: int) -> Iterator[None]:
+    """No more cores than these, for this thread and what it starts."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:cores])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def scaling(options: argparse.Namespace) -> dict[str, Any]:
-    cores = sorted({1, options.workers})
-    seconds: dict[int, Seconds] = {}
+    """From one core to all of them; beside that from one worker, whose JVM or parent process has cores of its own."""
+    everything = options.workers
+    seconds: dict[str, Seconds] = {}
     with staged_large(options) as folder:
         images = listed(folder)
         paths = paths_of(images)
-        for workers in cores:
-            with session(workers) as spark:
-                seconds[workers] = by_turns({
-                    f"spark, {workers}": lambda workers=workers, spark=spark: extract(spark, images, workers),
-                    f"pool, {workers}": lambda workers=workers: extract_with_pool(paths, workers).seconds,
+        for start, workers, cores in (("core", 1, 1), ("worker", 1, everything), ("all", everything, everything)):
+            with bound(cores), session(workers) as spark:
+                seconds[start] = by_turns({
+                    f"spark, {start}": lambda workers=workers, spark=spark: extract(spark, images, workers),
+                    f"pool, {start}": lambda workers=workers: extract_with_pool(paths, workers).seconds,
                 }, options.repeats)  # fmt: skip
     speed_up = {
-        program: compared(seconds[cores[0]][f"{program}, {cores[0]}"], seconds[cores[-1]][f"{program}, {cores[-1]}"])
-        for program in ("spark", "pool")
-    }
+        start: {program: compared(seconds[start][f"{program}, {start}"], seconds["all"][f"{program}, all"])
+                for program in ("spark", "pool")}
+        for start in ("core", "worker")
+    }  # fmt: skip
     return {
         "pictures": len(images),
-        "cores": cores,
+        "cores": everything,
         "seconds": {name: spread(values) for found in seconds.values() for name, values in found.items()},
-        "speed_up": speed_up,
+        "speed_up_from_one": speed_up,
         "spark_over_pool": {
-            kind: round(speed_up["spark"][kind] / speed_up["pool"][kind], 3) for kind in ("min", "median")
+            start: {kind: round(found["spark"][kind] / found["pool"][kind], 3) for kind in ("min", "median")}
+            for start, found in speed_up.items()
         },
         "tasks": {count: dataset.partitions(count, count * 5_000, options.workers)
                   for count in (5, 876, 20_000, 10_000_000)},
