@@ -151,26 +151,26 @@ def bound(cores: int) -> Iterator[None]:
 
 def scaling(options: argparse.Namespace) -> dict[str, Any]:
     """From one core to all of them; beside that from one worker, whose JVM or parent process has cores of its own."""
-    everything = options.workers
-    seconds: dict[str, Seconds] = {}
+    seconds: Seconds = {}
     with staged_large(options) as folder:
         images = listed(folder)
         paths = paths_of(images)
-        for start, workers, cores in (("core", 1, 1), ("worker", 1, everything), ("all", everything, everything)):
+        for start, workers, cores in (("core", 1, 1), ("worker", 1, options.workers),
+                                      ("all", options.workers, options.workers)):  # fmt: skip
             with bound(cores), session(workers) as spark:
-                seconds[start] = by_turns({
+                seconds |= by_turns({
                     f"spark, {start}": lambda workers=workers, spark=spark: extract(spark, images, workers),
                     f"pool, {start}": lambda workers=workers: extract_with_pool(paths, workers).seconds,
                 }, options.repeats)  # fmt: skip
     speed_up = {
-        start: {program: compared(seconds[start][f"{program}, {start}"], seconds["all"][f"{program}, all"])
+        start: {program: compared(seconds[f"{program}, {start}"], seconds[f"{program}, all"])
                 for program in ("spark", "pool")}
         for start in ("core", "worker")
     }  # fmt: skip
     return {
         "pictures": len(images),
-        "cores": everything,
-        "seconds": {name: spread(values) for found in seconds.values() for name, values in found.items()},
+        "cores": options.workers,
+        "seconds": {name: spread(values) for name, values in seconds.items()},
         "speed_up_from_one": speed_up,
         "spark_over_pool": {
             start: {kind: round(found["spark"][kind] / found["pool"][kind], 3) for kind in ("min", "median")}
