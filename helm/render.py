@@ -35,7 +35,9 @@ class Manifest:
 
 
 MANIFESTS = (
-    Manifest("minikube.yaml", """\
+    Manifest(
+        "minikube.yaml",
+        """\
 A cluster of one machine with 4 CPUs and 8 GiB: MinIO, the generated sample in its bucket, the job, the history
 server. The Spark operator must be there and look after the namespace (README.md). No password stands in here: the
 second command makes one.
@@ -45,8 +47,12 @@ second command makes one.
     --from-literal=AWS_SECRET_ACCESS_KEY="$(openssl rand -hex 16)"
   kubectl apply -f k8s/minikube.yaml
   kubectl -n fruits get sparkapplication fruits --watch
-""", ("-f", "values-minikube.yaml", "--set", "storage.existingSecret=fruits-store")),
-    Manifest("eks.yaml", """\
+""",
+        ("-f", "values-minikube.yaml", "--set", "storage.existingSecret=fruits-store"),
+    ),
+    Manifest(
+        "eks.yaml",
+        """\
 Amazon EKS with S3: the pods take the role of their service accounts (IRSA), the driver runs on demand, the
 executors on spot nodes. The Spark operator must be there and look after the namespace (README.md). Put your own
 account, role, region, image and bucket in place of the ones below:
@@ -54,18 +60,39 @@ account, role, region, image and bucket in place of the ones below:
   kubectl apply -f k8s/namespace.yaml
   sed 's/123456789012/<account>/g; s/eu-west-1/<region>/g; s/my-bucket/<bucket>/g' k8s/eks.yaml | kubectl apply -f -
   kubectl -n fruits get sparkapplication fruits --watch
-""", ("-f", "values-eks.yaml", "--set", "storage.bucket=my-bucket",
-      "--set", "storage.roleArn=arn:aws:iam::123456789012:role/fruits",
-      "--set", "image.repository=123456789012.dkr.ecr.eu-west-1.amazonaws.com/fruits-job")),
-    Manifest("sparkapplication.yaml", """\
+""",
+        (
+            "-f",
+            "values-eks.yaml",
+            "--set",
+            "storage.bucket=my-bucket",
+            "--set",
+            "storage.roleArn=arn:aws:iam::123456789012:role/fruits",
+            "--set",
+            "image.repository=123456789012.dkr.ecr.eu-west-1.amazonaws.com/fruits-job",
+        ),
+    ),
+    Manifest(
+        "sparkapplication.yaml",
+        """\
 One run of the job by itself: what the Spark operator is given. In the namespace it needs what the chart or
 k8s/minikube.yaml has made: the service accounts, the store with the sample, its Secret.
 
   kubectl apply -f k8s/sparkapplication.yaml
   kubectl -n fruits get sparkapplication fruits-run --watch
   kubectl -n fruits logs --follow fruits-run-driver
-""", ("-f", "values-minikube.yaml", "--set", "storage.existingSecret=fruits-store,job.name=fruits-run",
-      "--set", "upload.enabled=false", "--show-only", "templates/job/sparkapplication.yaml")),
+""",
+        (
+            "-f",
+            "values-minikube.yaml",
+            "--set",
+            "storage.existingSecret=fruits-store,job.name=fruits-run",
+            "--set",
+            "upload.enabled=false",
+            "--show-only",
+            "templates/job/sparkapplication.yaml",
+        ),
+    ),
 )
 
 
@@ -88,8 +115,11 @@ def helm_template(*arguments: str, release: str = "fruits", chart: Path = CHART)
 def manifest(wanted: Manifest) -> str:
     """The whole text of a file of `k8s/`."""
     documents = helm_template("--skip-tests", *wanted.arguments).split("\n---\n")
-    kept = [HELM_LINES.sub("", document).removeprefix("---\n").strip() for document in documents
-            if "app.kubernetes.io/component: test\n" not in document]
+    kept = [
+        HELM_LINES.sub("", document).removeprefix("---\n").strip()
+        for document in documents
+        if "app.kubernetes.io/component: test\n" not in document
+    ]
     head = "".join(f"# {line}".rstrip() + "\n" for line in wanted.head.splitlines())
     return f"{head}# Made from helm/fruits by `make manifests`: change it there.\n" + "\n---\n".join(kept) + "\n"
 

@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 _FORMAT = 1
 
 
-def descriptors(spark: "SparkSession", images: dataset.Images, cores: int, settings: Settings,
-                waited: "Accumulator[float] | None" = None) -> "DataFrame":
+def descriptors(
+    spark: "SparkSession",
+    images: dataset.Images,
+    cores: int,
+    settings: Settings,
+    waited: "Accumulator[float] | None" = None,
+) -> "DataFrame":
     """Frame `ima, cat, descriptors, keypoints, reason`, kept in memory and on disk by the executors.
 
     With `--cache`, written there as Parquet under a name made of the pictures' names and sizes and of the descriptor;

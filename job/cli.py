@@ -34,15 +34,23 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(prog="fruits", description="Image classification by visual words, on Spark, on Kubernetes.")
     top.add_argument("--version", action="version", version=f"fruits {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    run = commands.add_parser("run", help="the whole pipeline, on a generated sample or on your pictures",
-                              description="Lists, describes, learns a vocabulary, counts words, reduces, classifies, "
-                              "evaluates and reports. Each setting can also be given as FRUITS_... in the environment "
-                              "(FRUITS_WORDS=50) or in a TOML file (words = 50).", allow_abbrev=False)
+    run = commands.add_parser(
+        "run",
+        help="the whole pipeline, on a generated sample or on your pictures",
+        description="Lists, describes, learns a vocabulary, counts words, reduces, classifies, "
+        "evaluates and reports. Each setting can also be given as FRUITS_... in the environment "
+        "(FRUITS_WORDS=50) or in a TOML file (words = 50).",
+        allow_abbrev=False,
+    )
     _add_settings(run)
     run.set_defaults(function=_run)
-    sample = commands.add_parser("sample", help="write generated pictures of fruits", allow_abbrev=False,
-                                 description="Writes Training/<Category>/*.jpg and Test/<Category>/*.jpg of generated, "
-                                 "fruit-like pictures: the same ones for the same seed.")
+    sample = commands.add_parser(
+        "sample",
+        help="write generated pictures of fruits",
+        allow_abbrev=False,
+        description="Writes Training/<Category>/*.jpg and Test/<Category>/*.jpg of generated, "
+        "fruit-like pictures: the same ones for the same seed.",
+    )
     sample.add_argument("folder", help="where to write them")
     sample.add_argument("--categories", type=_count(1), default=3, metavar="N", help="categories (3)")
     sample.add_argument("--train-images", type=_count(1), default=150, metavar="N", help="training pictures (150)")
@@ -50,40 +58,64 @@ def parser() -> argparse.ArgumentParser:
     sample.add_argument("--seed", type=_count(0), default=123, metavar="N", help="seed (123)")
     sample.add_argument("--debug", action="store_true", help="show the traceback of an error")
     sample.set_defaults(function=_sample)
-    upload = commands.add_parser("upload", help="a folder into a bucket", allow_abbrev=False,
-                                 description="Puts all files of a folder into a bucket, many at a time. What is there "
-                                 "already, with the same size and checksum, is left: an upload that was stopped goes "
-                                 "on where it was. Last comes an empty object _SUCCESS.")
+    upload = commands.add_parser(
+        "upload",
+        help="a folder into a bucket",
+        allow_abbrev=False,
+        description="Puts all files of a folder into a bucket, many at a time. What is there "
+        "already, with the same size and checksum, is left: an upload that was stopped goes "
+        "on where it was. Last comes an empty object _SUCCESS.",
+    )
     upload.add_argument("folder", help="folder of this machine")
     upload.add_argument("uri", help="s3://bucket/prefix")
     upload.add_argument("--create-bucket", action="store_true", help="make the bucket if it is not there")
     upload.add_argument("--public-read", action="store_true", help="let everybody read the objects")
     upload.add_argument("--debug", action="store_true", help="show the traceback of an error")
     upload.set_defaults(function=_upload)
-    pack = commands.add_parser("pack", help="many small pictures into Parquet", allow_abbrev=False,
-                               description="Packs a tree of pictures into Parquet files of about 128 MB, which --data "
-                               "takes like the tree itself.")
+    pack = commands.add_parser(
+        "pack",
+        help="many small pictures into Parquet",
+        allow_abbrev=False,
+        description="Packs a tree of pictures into Parquet files of about 128 MB, which --data "
+        "takes like the tree itself.",
+    )
     pack.add_argument("source", help="folder or s3:// address with the pictures")
     pack.add_argument("target", help="folder or s3:// address for the packed ones")
     pack.add_argument("--debug", action="store_true", help="show the traceback of an error")
     pack.set_defaults(function=_pack)
-    submit = commands.add_parser("submit", help="the same run on a Kubernetes cluster", allow_abbrev=False,
-                                 description="Gives a SparkApplication to the Spark operator, follows it to its end "
-                                 "with the driver's log, and returns the job's exit code.")
+    submit = commands.add_parser(
+        "submit",
+        help="the same run on a Kubernetes cluster",
+        allow_abbrev=False,
+        description="Gives a SparkApplication to the Spark operator, follows it to its end "
+        "with the driver's log, and returns the job's exit code.",
+    )
     _add_arguments("submit", submit)
-    benchmark = commands.add_parser("benchmark", help="the same run on 1, 2, 4 ... executors", allow_abbrev=False,
-                                    description="Runs the same on different numbers of executors, several times and "
-                                    "in mixed order, and shows seconds, speed-up, efficiency, cost and what limits "
-                                    "each operation, beside the prototype's figures.")
+    benchmark = commands.add_parser(
+        "benchmark",
+        help="the same run on 1, 2, 4 ... executors",
+        allow_abbrev=False,
+        description="Runs the same on different numbers of executors, several times and "
+        "in mixed order, and shows seconds, speed-up, efficiency, cost and what limits "
+        "each operation, beside the prototype's figures.",
+    )
     _add_settings(benchmark)
     _add_arguments("benchmark", benchmark)
-    plan = commands.add_parser("plan", help="executors, time and cost for N pictures", allow_abbrev=False,
-                               description="Fits a scaling law to the measurements of `fruits benchmark`, and says "
-                               "what a run with N pictures takes.")
+    plan = commands.add_parser(
+        "plan",
+        help="executors, time and cost for N pictures",
+        allow_abbrev=False,
+        description="Fits a scaling law to the measurements of `fruits benchmark`, and says "
+        "what a run with N pictures takes.",
+    )
     _add_arguments("benchmark.plan", plan)
-    doctor = commands.add_parser("doctor", help="what works here, and what to do about what does not",
-                                 allow_abbrev=False, description="Checks Python, Java, Spark, OpenCV, the store, the "
-                                 "cluster and the Spark operator. Changes nothing, downloads nothing.")
+    doctor = commands.add_parser(
+        "doctor",
+        help="what works here, and what to do about what does not",
+        allow_abbrev=False,
+        description="Checks Python, Java, Spark, OpenCV, the store, the "
+        "cluster and the Spark operator. Changes nothing, downloads nothing.",
+    )
     _add_arguments("doctor", doctor)
     return top
 
@@ -151,8 +183,13 @@ def _dry_run(settings: Settings) -> int:
     console.start(settings.run_name or "(the UTC time)", settings.public())
     for row in pipeline.plan(settings, _data(settings), spark.planned_cores(settings)):
         console.step("plan", row.pop("split"), row)
-    stages = ["DescriptorExtractor", "VisualVocabulary", "PrincipalComponents", "CategoryIndexer",
-              *([] if settings.no_classify else ["CategoryClassifier"])]
+    stages = [
+        "DescriptorExtractor",
+        "VisualVocabulary",
+        "PrincipalComponents",
+        "CategoryIndexer",
+        *([] if settings.no_classify else ["CategoryClassifier"]),
+    ]
     console.step("plan", "all", {"stages": " > ".join(stages), "out": settings.out})
     return DONE
 
@@ -168,9 +205,11 @@ def _data(settings: Settings) -> str | None:
     from job.imaging import sample
 
     if spark.started_by_spark_submit() or not (settings.master or "local").startswith("local"):
-        raise UsageError("--data is missing: the generated sample is for this machine only, and a cluster's executors "
-                         "could not read it; give --data s3://bucket/prefix (`fruits sample` and `fruits upload` put "
-                         "one there).")
+        raise UsageError(
+            "--data is missing: the generated sample is for this machine only, and a cluster's executors "
+            "could not read it; give --data s3://bucket/prefix (`fruits sample` and `fruits upload` put "
+            "one there)."
+        )
     folder = Path(tempfile.gettempdir()) / f"fruits-sample-{__version__}-{os.getuid()}"
     sample.write_sample(folder)
     return str(folder)
@@ -180,17 +219,26 @@ def _sample(arguments: argparse.Namespace) -> int:
     from job.imaging import sample
 
     try:
-        done = sample.write_sample(arguments.folder, categories=arguments.categories,
-                                   train_images=arguments.train_images, test_images=arguments.test_images,
-                                   seed=arguments.seed)
+        done = sample.write_sample(
+            arguments.folder,
+            categories=arguments.categories,
+            train_images=arguments.train_images,
+            test_images=arguments.test_images,
+            seed=arguments.seed,
+        )
     except ValueError as error:
         raise UsageError(str(error)) from None
     except OSError as error:
-        raise UserError(f"'{error.filename or arguments.folder}' can't be written ({error.strerror}): choose another "
-                        "folder.") from error
+        raise UserError(
+            f"'{error.filename or arguments.folder}' can't be written ({error.strerror}): choose another folder."
+        ) from error
     there = f"; {done.unchanged} were there already" if done.written and done.unchanged else ""
-    print(f"{done.written} pictures written to {arguments.folder}{there}." if done.written else  # noqa: T201  (the command's answer)
-          f"All {done.unchanged} pictures are in {arguments.folder} already.")
+    print(
+        f"{done.written} pictures written to {arguments.folder}{there}."
+        if done.written
+        # noqa: T201  (the command's answer)
+        else f"All {done.unchanged} pictures are in {arguments.folder} already."
+    )
     return DONE
 
 
@@ -205,11 +253,17 @@ def _upload(arguments: argparse.Namespace) -> int:
     if arguments.create_bucket:
         create_bucket(arguments.uri)
     with console.progress("upload", None) as bar:
-        counts = upload(arguments.folder, arguments.uri, public_read=arguments.public_read,
-                        progress=lambda now: bar.update(now.uploaded + now.skipped, now.files))
+        counts = upload(
+            arguments.folder,
+            arguments.uri,
+            public_read=arguments.public_read,
+            progress=lambda now: bar.update(now.uploaded + now.skipped, now.files),
+        )
     storage.write_bytes(storage.join(arguments.uri, UPLOADED), b"", public_read=arguments.public_read)
-    print(f"{counts.files} files in {arguments.uri}: {counts.uploaded} uploaded ({counts.bytes:,} bytes), "  # noqa: T201
-          f"{counts.skipped} there already.")
+    print(
+        f"{counts.files} files in {arguments.uri}: {counts.uploaded} uploaded ({counts.bytes:,} bytes), "  # noqa: T201
+        f"{counts.skipped} there already."
+    )
     return DONE
 
 
@@ -220,8 +274,10 @@ def _pack(arguments: argparse.Namespace) -> int:
     with Console().progress("pack", None) as bar:
         done = pack(arguments.source, arguments.target, progress=bar.update)
     unusable = sum(done.faults.values())
-    print(f"{done.images} pictures, {done.bytes:,} bytes, in {done.files} Parquet files in {arguments.target}"  # noqa: T201
-          f"{f'; {unusable} without content, which a run will list as rejected' if unusable else ''}.")
+    print(
+        f"{done.images} pictures, {done.bytes:,} bytes, in {done.files} Parquet files in {arguments.target}"  # noqa: T201
+        f"{f'; {unusable} without content, which a run will list as rejected' if unusable else ''}."
+    )
     return DONE
 
 
@@ -240,8 +296,10 @@ def _wait_for_data(settings: Settings) -> None:
         except UserError as error:
             reason = error.message
         if time.monotonic() > limit:
-            raise UserError(f"'{settings.data}' was not whole after {settings.wait_for_data} s ({reason}): see whether "
-                            "`fruits upload` has ended well, or raise --wait-for-data.")
+            raise UserError(
+                f"'{settings.data}' was not whole after {settings.wait_for_data} s ({reason}): see whether "
+                "`fruits upload` has ended well, or raise --wait-for-data."
+            )
         time.sleep(2)
 
 
@@ -288,8 +346,10 @@ def _sentence(error: Exception) -> str:
     if raised:
         return str(raised[-1])
     lines = [re.sub(r"^(?:: |Caused by: )", "", line.strip()) for line in text.splitlines() if line.strip()]
-    said = next((line for line in reversed(lines) if re.match(r"^[\w.$]+(?:Error|Exception): \S", line)),
-                lines[0] if lines else type(error).__name__)
+    said = next(
+        (line for line in reversed(lines) if re.match(r"^[\w.$]+(?:Error|Exception): \S", line)),
+        lines[0] if lines else type(error).__name__,
+    )
     return f"The work failed: {said[:300].rstrip('.')} (--debug shows where)."
 
 

@@ -80,22 +80,31 @@ def _list(split: str, root: str, folder: str, categories: Sequence[str]) -> Imag
         raise UserError(f"'{root}' does not exist: give --data a folder or s3:// address with Training/ and Test/.")
     found = storage.list_folders(root, folder)
     if folder and not found and (storage.is_packed(root) or not storage.exists(where)):
-        raise UserError(f"'{root}' has no folder '{folder}/': pictures are expected as {folder}/<Category>/*.jpg "
-                        "(or use --train and --test).")
+        raise UserError(
+            f"'{root}' has no folder '{folder}/': pictures are expected as {folder}/<Category>/*.jpg "
+            "(or use --train and --test)."
+        )
     missing = [name for name in categories if name not in found]
     if missing:
-        raise UserError(f"The category '{missing[0]}' is not in '{where}': it has "
-                        f"{', '.join(found[:10]) or 'no folders'}{' ...' if len(found) > 10 else ''}.")
-    parts = [storage.list_images(root, f"{folder}/{name}" if folder else name)
-             for name in sorted(categories)] if categories else [storage.list_images(root, folder)]
+        raise UserError(
+            f"The category '{missing[0]}' is not in '{where}': it has "
+            f"{', '.join(found[:10]) or 'no folders'}{' ...' if len(found) > 10 else ''}."
+        )
+    parts = (
+        [storage.list_images(root, f"{folder}/{name}" if folder else name) for name in sorted(categories)]
+        if categories
+        else [storage.list_images(root, folder)]
+    )
     listing = pa.concat_tables(parts).sort_by("name")
     if not listing.num_rows:
         raise UserError(f"There are no pictures (.jpg, .jpeg, .png) in '{where}': check the address.")
     below = listing["name"] if not folder else pc.utf8_slice_codeunits(listing["name"], len(folder) + 1)
     if not pc.all(pc.match_substring(below, "/")).as_py():
         stray = listing["name"].filter(pc.invert(pc.match_substring(below, "/")))[0].as_py()
-        raise UserError(f"The picture '{stray}' in '{root}' is in no category folder: move it to "
-                        f"{folder + '/' if folder else ''}<Category>/.")
+        raise UserError(
+            f"The picture '{stray}' in '{root}' is in no category folder: move it to "
+            f"{folder + '/' if folder else ''}<Category>/."
+        )
     category = pc.struct_field(pc.extract_regex(listing["name"], r"(?:^|/)(?P<cat>[^/]+)/[^/]+$"), "cat")
     return Images(split, root, pa.table({"ima": listing["name"], "cat": category, "size": listing["size"]}))
 
@@ -104,12 +113,16 @@ def check_categories(splits: dict[str, Images], settings: Settings) -> None:
     """Raise UserError when a classifier could not be trained or tested on these categories."""
     train, test = (list(splits[split].categories()) for split in ("train", "test"))
     if len(train) < 2 and not settings.no_classify:
-        raise UserError(f"There is one category only, '{train[0]}': a classifier needs two or more "
-                        "(--no-classify stops after the features).")
+        raise UserError(
+            f"There is one category only, '{train[0]}': a classifier needs two or more "
+            "(--no-classify stops after the features)."
+        )
     unknown = [name for name in test if name not in set(train)]
     if unknown:
-        raise UserError(f"The category '{unknown[0]}' has test pictures and no training pictures: add some, or name "
-                        "the categories to use with --categories.")
+        raise UserError(
+            f"The category '{unknown[0]}' has test pictures and no training pictures: add some, or name "
+            "the categories to use with --categories."
+        )
 
 
 def choose(images: Images, wanted: int | None) -> Images:
@@ -120,8 +133,10 @@ def choose(images: Images, wanted: int | None) -> Images:
         return images
     counts = images.categories()
     if images.split == "train" and wanted < len(counts):
-        raise UserError(f"--train-images {wanted} is less than the {len(counts)} categories: a category needs a "
-                        "picture; raise it, or name fewer with --categories.")
+        raise UserError(
+            f"--train-images {wanted} is less than the {len(counts)} categories: a category needs a "
+            "picture; raise it, or name fewer with --categories."
+        )
     shares = _even_shares(counts, wanted)
     keep = np.zeros(len(images), bool)
     names, cats = images.table["ima"].to_pylist(), images.table["cat"].to_pylist()

@@ -38,18 +38,30 @@ Check = Callable[[], Iterator[Finding]]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `fruits doctor`."""
-    parser.add_argument("--data", metavar="URI", default=os.environ.get("FRUITS_DATA"),
-                        help="pictures whose store is asked (default: FRUITS_DATA)")
-    parser.add_argument("--namespace", metavar="NS", help="namespace of the cluster that must be ready for `fruits "
-                        "submit`; without it a cluster may be missing")
+    parser.add_argument(
+        "--data",
+        metavar="URI",
+        default=os.environ.get("FRUITS_DATA"),
+        help="pictures whose store is asked (default: FRUITS_DATA)",
+    )
+    parser.add_argument(
+        "--namespace",
+        metavar="NS",
+        help="namespace of the cluster that must be ready for `fruits submit`; without it a cluster may be missing",
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Prints a line for each finding; 1 when something that is needed is at fault."""
     checks: list[tuple[str, Check]] = [
-        ("Python", python), ("machine", machine), ("Java", java), ("Spark", spark), ("pictures", descriptors),
-        ("store", lambda: store(arguments.data)), ("cluster", lambda: cluster(arguments.namespace)),
+        ("Python", python),
+        ("machine", machine),
+        ("Java", java),
+        ("Spark", spark),
+        ("pictures", descriptors),
+        ("store", lambda: store(arguments.data)),
+        ("cluster", lambda: cluster(arguments.namespace)),
     ]
     faults = 0
     for finding in examine(checks):
@@ -94,8 +106,11 @@ def machine() -> Iterator[Finding]:
     memory, cores = _memory(), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     size = f"{cores} cores, {memory / (1 << 30):.1f} GiB of memory"
     if memory < _LEAST_MEMORY:
-        yield Finding("machine", "warning", f"{size}: a run takes about 2 GiB; give it more, or lower --conf "
-                      "spark.driver.memory=512m.")
+        yield Finding(
+            "machine",
+            "warning",
+            f"{size}: a run takes about 2 GiB; give it more, or lower --conf spark.driver.memory=512m.",
+        )
     else:
         yield Finding("machine", "ok", size)
     try:
@@ -103,12 +118,18 @@ def machine() -> Iterator[Finding]:
         with tempfile.NamedTemporaryFile(dir=folder):
             free = shutil.disk_usage(folder).free
     except OSError:
-        yield Finding("temporary", "fault", "no temporary folder can be written: mount one at /tmp (docker run --tmpfs "
-                      "/tmp), or set TMPDIR.")
+        yield Finding(
+            "temporary",
+            "fault",
+            "no temporary folder can be written: mount one at /tmp (docker run --tmpfs /tmp), or set TMPDIR.",
+        )
         return
     if free < _LEAST_TEMPORARY:
-        yield Finding("temporary", "warning", f"{folder} has {free >> 20} MiB left: Spark keeps intermediate data "
-                      "there; free some, or set TMPDIR.")
+        yield Finding(
+            "temporary",
+            "warning",
+            f"{folder} has {free >> 20} MiB left: Spark keeps intermediate data there; free some, or set TMPDIR.",
+        )
     else:
         yield Finding("temporary", "ok", f"{folder}, {free / (1 << 30):.1f} GiB free")
 
@@ -126,11 +147,17 @@ def java() -> Iterator[Finding]:
     if not match:
         yield Finding("Java", "fault", f"'{path}' does not tell its version: install Java 17 or 21, or set JAVA_HOME.")
     elif int(match[2]) < 17:
-        yield Finding("Java", "fault", f"{match[1]} at {path} is too old for Spark: install Java 17 or 21, or set "
-                      "JAVA_HOME to it.")
+        yield Finding(
+            "Java",
+            "fault",
+            f"{match[1]} at {path} is too old for Spark: install Java 17 or 21, or set JAVA_HOME to it.",
+        )
     elif int(match[2]) not in (17, 21):
-        yield Finding("Java", "warning", f"{match[1]} at {path}: Spark is tested on 17 and 21; with another, expect "
-                      "surprises (JAVA_HOME chooses).")
+        yield Finding(
+            "Java",
+            "warning",
+            f"{match[1]} at {path}: Spark is tested on 17 and 21; with another, expect surprises (JAVA_HOME chooses).",
+        )
     else:
         yield Finding("Java", "ok", f"{match[1]}, {path}")
 
@@ -149,8 +176,11 @@ def spark() -> Iterator[Finding]:
     own, found = version("pyspark"), core[0].rpartition("-")[2].removesuffix(".jar")
     hadoop = _version_of(jars, "hadoop-client-api") or "none"
     if own != found:
-        yield Finding("Spark", "fault", f"pyspark is {own}, but the jars in '{jars}' are of {found}: unset SPARK_HOME, "
-                      "or make them equal.")
+        yield Finding(
+            "Spark",
+            "fault",
+            f"pyspark is {own}, but the jars in '{jars}' are of {found}: unset SPARK_HOME, or make them equal.",
+        )
     else:
         yield Finding("Spark", "ok", f"{own} with Hadoop {hadoop}, {jars.parent}")
     yield _s3_jars(jars, hadoop)
@@ -166,13 +196,20 @@ def _s3_jars(spark_jars: Path, hadoop: str) -> Finding:
     wanted, folder = s3a.locked_jars(), s3a.cache_folder()
     locked = next(jar.version for jar in wanted if jar.artifact == "hadoop-aws")
     if hadoop != locked:
-        return Finding("S3 for Spark", "warning", f"Spark has Hadoop {hadoop}, but s3:// needs {locked}: install "
-                       "pyspark 4.1 for it.")
+        return Finding(
+            "S3 for Spark",
+            "warning",
+            f"Spark has Hadoop {hadoop}, but s3:// needs {locked}: install pyspark 4.1 for it.",
+        )
     missing = [jar for jar in wanted if not (folder / jar.file).is_file()]
     if missing:
-        return Finding("S3 for Spark", "warning", f"{len(missing)} jars are not here yet: the first run that uses "
-                       f"s3:// fetches them (10 MB) from a Maven repository into {folder}; without a network put them "
-                       "there.")
+        return Finding(
+            "S3 for Spark",
+            "warning",
+            f"{len(missing)} jars are not here yet: the first run that uses "
+            f"s3:// fetches them (10 MB) from a Maven repository into {folder}; without a network put them "
+            "there.",
+        )
     return Finding("S3 for Spark", "ok", f"its jars are in {folder}")
 
 
@@ -205,8 +242,11 @@ def store(data: str | None) -> Iterator[Finding]:
         root = storage.data_root(root)
         lacking = [name for name in ("Training", "Test") if name not in storage.list_folders(root)]
         if lacking:
-            yield Finding("pictures", "warning", f"'{root}' has no folder {lacking[0]}/: --data wants Training/ and "
-                          "Test/ (or use --train and --test).")
+            yield Finding(
+                "pictures",
+                "warning",
+                f"'{root}' has no folder {lacking[0]}/: --data wants Training/ and Test/ (or use --train and --test).",
+            )
         return
     config = storage.s3_config()
     if config.endpoint is None:
@@ -222,11 +262,16 @@ def store(data: str | None) -> Iterator[Finding]:
         pass  # it answers, and wants a signature
     except OSError as error:
         reason = getattr(error, "reason", error)
-        yield Finding("store", "warning", f"{config.endpoint} (AWS_ENDPOINT_URL) does not answer "
-                      f"({_flat(str(reason))}): check that it runs, or unset it.")
+        yield Finding(
+            "store",
+            "warning",
+            f"{config.endpoint} (AWS_ENDPOINT_URL) does not answer "
+            f"({_flat(str(reason))}): check that it runs, or unset it.",
+        )
         return
-    yield Finding("store", "ok", f"{config.endpoint} answers; --data s3://bucket/prefix tells whether the keys are "
-                  "right")
+    yield Finding(
+        "store", "ok", f"{config.endpoint} answers; --data s3://bucket/prefix tells whether the keys are right"
+    )
 
 
 def cluster(namespace: str | None) -> Iterator[Finding]:
@@ -255,17 +300,27 @@ def cluster(namespace: str | None) -> Iterator[Finding]:
     where = f"in namespace {running[0].namespace}" if running else "its controller is not for this user to see"
     yield Finding("operator", "ok", f"{GROUP} is served, {where}")
     if known.has_namespace(place) is False:
-        yield Finding("namespace", bad, f"'{place}' does not exist: `kubectl apply -f k8s/namespace.yaml` makes "
-                      f"{DEFAULT_NAMESPACE}.")
+        yield Finding(
+            "namespace",
+            bad,
+            f"'{place}' does not exist: `kubectl apply -f k8s/namespace.yaml` makes {DEFAULT_NAMESPACE}.",
+        )
         return
     wanted: list[tuple[str, dict[str, Any]]] = [
-        ("create", {"resource": PLURAL, "group": GROUP}), ("delete", {"resource": PLURAL, "group": GROUP}),
-        ("list", {"resource": "pods"}), ("get", {"resource": "pods", "subresource": "log"})]
-    lacking = [f"{verb} {'/'.join(filter(None, (what['resource'], what.get('subresource'))))}"
-               for verb, what in wanted if not known.may(verb, place, **what)]
+        ("create", {"resource": PLURAL, "group": GROUP}),
+        ("delete", {"resource": PLURAL, "group": GROUP}),
+        ("list", {"resource": "pods"}),
+        ("get", {"resource": "pods", "subresource": "log"}),
+    ]
+    lacking = [
+        f"{verb} {'/'.join(filter(None, (what['resource'], what.get('subresource'))))}"
+        for verb, what in wanted
+        if not known.may(verb, place, **what)
+    ]
     if lacking:
-        yield Finding("rights", bad, f"you may not {', '.join(lacking)} in namespace '{place}': ask for it, or give "
-                      "--namespace.")
+        yield Finding(
+            "rights", bad, f"you may not {', '.join(lacking)} in namespace '{place}': ask for it, or give --namespace."
+        )
     else:
         yield Finding("rights", "ok", f"you may submit in namespace {place}")
 

@@ -14,8 +14,14 @@ from job.imaging import descriptors, pixels
 _ROWS, _BYTES = 256, 4 << 20
 
 
-def described(batch: pa.RecordBatch, kept: list[str], names: Sequence[str], descriptor: str,
-              max_bytes: int, waited: Callable[[float], None] | None = None) -> Iterator[pa.RecordBatch]:
+def described(
+    batch: pa.RecordBatch,
+    kept: list[str],
+    names: Sequence[str],
+    descriptor: str,
+    max_bytes: int,
+    waited: Callable[[float], None] | None = None,
+) -> Iterator[pa.RecordBatch]:
     """The columns `kept` of a batch of pictures with three more, a slice at a time: packed descriptors, their number,
     and why there are none. Reads `root/ima`, or takes the bytes in `content` where there is such a column. `waited` is
     told the seconds that each picture's bytes were waited for."""
@@ -26,8 +32,10 @@ def described(batch: pa.RecordBatch, kept: list[str], names: Sequence[str], desc
         contents = (value.as_buffer().to_pybytes() for value in batch["content"])
     else:
         addresses = zip(batch["root"].to_pylist(), batch["ima"].to_pylist(), strict=True)
-        contents = chain.from_iterable(storage.read_many(root, [name for _, name in group], max_bytes=max_bytes)
-                                       for root, group in groupby(addresses, key=lambda address: address[0]))
+        contents = chain.from_iterable(
+            storage.read_many(root, [name for _, name in group], max_bytes=max_bytes)
+            for root, group in groupby(addresses, key=lambda address: address[0])
+        )
     rows, describe = batch.select(kept), descriptors.get(descriptor).describe
     done, size = 0, 0
     packed: list[bytes] = []
@@ -64,8 +72,13 @@ def _timed(contents: Iterator[Any], waited: Callable[[float], None]) -> Iterator
         begun = perf_counter()
 
 
-def _batch(rows: pa.RecordBatch, packed: list[bytes], counts: list[int], reasons: list[str | None],
-           names: Sequence[str]) -> pa.RecordBatch:
-    columns = [*rows.columns, pa.array(packed, pa.binary()), pa.array(counts, pa.int32()),
-               pa.array(reasons, pa.string())]
+def _batch(
+    rows: pa.RecordBatch, packed: list[bytes], counts: list[int], reasons: list[str | None], names: Sequence[str]
+) -> pa.RecordBatch:
+    columns = [
+        *rows.columns,
+        pa.array(packed, pa.binary()),
+        pa.array(counts, pa.int32()),
+        pa.array(reasons, pa.string()),
+    ]
     return pa.RecordBatch.from_arrays(columns, names)

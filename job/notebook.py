@@ -70,8 +70,9 @@ class Watch:
                 if stage and stage.numTasks:
                     # `toPandas at /tmp/ipykernel_1/2.py:3`: the file is the cell above
                     name = stage.name.partition(" at ")[0]
-                    self._stages[number] = Work(name, stage.numTasks, stage.numCompletedTasks, stage.numActiveTasks,
-                                                stage.numFailedTasks)
+                    self._stages[number] = Work(
+                        name, stage.numTasks, stage.numCompletedTasks, stage.numActiveTasks, stage.numFailedTasks
+                    )
         return [work for _, work in sorted(self._stages.items())]
 
     def _known(self) -> set[int]:
@@ -94,7 +95,9 @@ class Bars:
         rows = "".join(
             f"<tr><td style='text-align:left'>{html.escape(work.name)}</td><td><progress max='{work.tasks}' "
             f"value='{work.done}'></progress></td><td style='text-align:left'>{work.done} of {work.tasks} tasks"
-            f"{_more(work)}</td></tr>" for work in self._stages)
+            f"{_more(work)}</td></tr>"
+            for work in self._stages
+        )
         return f"<table>{rows}</table><small>Spark: {self._jobs} jobs, {self._seconds:.1f} s</small>"
 
 
@@ -172,4 +175,6 @@ class Gallery:
         return "".join(
             f"<figure style='display:inline-block;margin:4px'><img width='{self._width}' alt='' "
             f"src='data:image;base64,{base64.b64encode(data).decode()}'><figcaption>{html.escape(caption)}</figcaption>"
-            "</figure>" for caption, data in self._pictures)
+            "</figure>"
+            for caption, data in self._pictures
+        )

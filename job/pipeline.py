@@ -158,9 +158,12 @@ class Run:
     def _work(self, spark: "SparkSession") -> None:
         self.cores = spark_session.total_cores(spark)
         self.versions = spark_session.versions(spark)
-        self.console.step("start_spark", "all", {"spark": self.versions["pyspark"], "cores": self.cores,
-                                                 "application": spark.sparkContext.applicationId},
-                          seconds=self.clock.last.seconds)
+        self.console.step(
+            "start_spark",
+            "all",
+            {"spark": self.versions["pyspark"], "cores": self.cores, "application": spark.sparkContext.applicationId},
+            seconds=self.clock.last.seconds,
+        )
         self.extract(spark, "train")
         self.learn_vocabulary(spark)
         self.count_words(spark, "train")
@@ -190,9 +193,13 @@ class Run:
         for split in SPLITS:
             self.images[split] = dataset.choose(self.images[split], wanted[split])
             images = self.images[split]
-            self.console.step("read_images", split, {"root": images.root, "pictures": len(images),
-                                                     "categories": len(images.categories())},
-                              preview=images.table.slice(0, 5), seconds=self.seconds("read_images", split))
+            self.console.step(
+                "read_images",
+                split,
+                {"root": images.root, "pictures": len(images), "categories": len(images.categories())},
+                preview=images.table.slice(0, 5),
+                seconds=self.seconds("read_images", split),
+            )
             self.console.categories(split, images.categories())
 
     def extract(self, spark: "SparkSession", split: str) -> None:
@@ -201,15 +208,32 @@ class Run:
             frame = cache.descriptors(spark, images, self.cores, self.settings, waited)
             found = summary(frame, self._draw() if split == "train" else None)
         self.clock.waited(waited.value)
-        done = Extracted(frame, len(images), found.described, found.descriptors, found.rejected,
-                         self.clock.last.tasks.partitions, found.drawn)
+        done = Extracted(
+            frame,
+            len(images),
+            found.described,
+            found.descriptors,
+            found.rejected,
+            self.clock.last.tasks.partitions,
+            found.drawn,
+        )
         self.extracted[split] = done
         self._check_extracted(split, done)
-        self.console.step("extract_descriptors", split, {
-            "descriptor": self.settings.descriptor, "partitions": done.partitions, "pictures": done.images,
-            "described": done.described, "without_descriptors": done.without_descriptors,
-            "rejected": done.rejected.num_rows - done.without_descriptors, "descriptors": done.descriptors,
-        }, preview=found.first, seconds=self.clock.last.seconds)
+        self.console.step(
+            "extract_descriptors",
+            split,
+            {
+                "descriptor": self.settings.descriptor,
+                "partitions": done.partitions,
+                "pictures": done.images,
+                "described": done.described,
+                "without_descriptors": done.without_descriptors,
+                "rejected": done.rejected.num_rows - done.without_descriptors,
+                "descriptors": done.descriptors,
+            },
+            preview=found.first,
+            seconds=self.clock.last.seconds,
+        )
 
     def _draw(self) -> sampling.Draw | None:
         """What the vocabulary is trained on, where it is little enough to come with the counts of extraction: a job
@@ -227,19 +251,27 @@ class Run:
 
     def _check_extracted(self, split: str, done: Extracted) -> None:
         if done.images != done.described + done.rejected.num_rows:
-            raise UserError(f"Of {done.images} {split} pictures {done.described + done.rejected.num_rows} came back "
-                            "from extraction: the result would be wrong; please report this.")
+            raise UserError(
+                f"Of {done.images} {split} pictures {done.described + done.rejected.num_rows} came back "
+                "from extraction: the result would be wrong; please report this."
+            )
         bad = done.rejected.num_rows - done.without_descriptors
         if bad > self.settings.max_bad_fraction * done.images:
             first = done.rejected.to_pylist()[0]
-            raise UserError(f"{bad} of {done.images} {split} pictures are unusable, more than --max-bad-fraction "
-                            f"{self.settings.max_bad_fraction}; the first is '{first['path']}' ({first['reason']}).")
+            raise UserError(
+                f"{bad} of {done.images} {split} pictures are unusable, more than --max-bad-fraction "
+                f"{self.settings.max_bad_fraction}; the first is '{first['path']}' ({first['reason']})."
+            )
         if not done.described:
-            raise UserError(f"None of the {done.images} {split} pictures has a descriptor: look at them, or try "
-                            "another --descriptor.")
+            raise UserError(
+                f"None of the {done.images} {split} pictures has a descriptor: look at them, or try "
+                "another --descriptor."
+            )
         if split == "train" and done.descriptors < self.settings.words:
-            raise UserError(f"--words {self.settings.words} is more than the {done.descriptors} descriptors of the "
-                            "training pictures: lower --words or add pictures.")
+            raise UserError(
+                f"--words {self.settings.words} is more than the {done.descriptors} descriptors of the "
+                "training pictures: lower --words or add pictures."
+            )
 
     def learn_vocabulary(self, spark: "SparkSession") -> None:
         from job.stages import DescriptorExtractor
@@ -258,11 +290,18 @@ class Run:
         self.stages = [DescriptorExtractor(descriptor=own.descriptor), model]
         found = model.vocabulary
         assert found is not None
-        self.console.step("fit_vocabulary", "train", {
-            "words": own.words, "trained_on": found.descriptors, "iterations": found.iterations,
-            "inertia": round(found.inertia, 1)},
+        self.console.step(
+            "fit_vocabulary",
+            "train",
+            {
+                "words": own.words,
+                "trained_on": found.descriptors,
+                "iterations": found.iterations,
+                "inertia": round(found.inertia, 1),
+            },
             preview=pa.table({str(d): found.words[:5, d] for d in range(found.words.shape[1])}),
-            seconds=self.clock.last.seconds)
+            seconds=self.clock.last.seconds,
+        )
 
     def _vocabulary(self, total: int = 0) -> "VisualVocabulary":
         from job.stages import VisualVocabulary
@@ -270,9 +309,15 @@ class Run:
         own = self.settings
         sample = {"all": -1, "default": 0}.get(str(own.vocabulary_sample), own.vocabulary_sample)
         prototype = own.preset == "reference"
-        return VisualVocabulary(k=own.words, descriptor=own.descriptor, sampleSize=int(sample), seed=own.seed,
-                                initMode="random" if prototype else "k-means||", tolerance=0.0 if prototype else 1e-4,
-                                total=total)
+        return VisualVocabulary(
+            k=own.words,
+            descriptor=own.descriptor,
+            sampleSize=int(sample),
+            seed=own.seed,
+            initMode="random" if prototype else "k-means||",
+            tolerance=0.0 if prototype else 1e-4,
+            total=total,
+        )
 
     def count_words(self, spark: "SparkSession", split: str) -> None:
         model = self.stages[1]
@@ -282,13 +327,21 @@ class Run:
             rows = (bags if small else bags.select("ima")).toArrow()
         self.bags[split] = bags
         seconds = self.clock.last.seconds
-        self.console.step("assign_words", split, {"partitions": self.clock.last.tasks.partitions,
-                                                  "descriptors": self.extracted[split].descriptors}, seconds=seconds)
+        self.console.step(
+            "assign_words",
+            split,
+            {"partitions": self.clock.last.tasks.partitions, "descriptors": self.extracted[split].descriptors},
+            seconds=seconds,
+        )
         with self.clock.operation("bag_of_words", split):
             self.bag_rows[split] = results.matrix_rows(rows, "bag", self.settings.words) if small else None
-        self.console.step("bag_of_words", split, {"rows": self.extracted[split].described,
-                                                  "columns": 2 + self.settings.words},
-                          preview=results.preview(self.bag_rows[split]), seconds=self.clock.last.seconds)
+        self.console.step(
+            "bag_of_words",
+            split,
+            {"rows": self.extracted[split].described, "columns": 2 + self.settings.words},
+            preview=results.preview(self.bag_rows[split]),
+            seconds=self.clock.last.seconds,
+        )
 
     def _few_tasks(self, split: str) -> "DataFrame":
         """The described pictures, for a pass over their descriptors, which is short: in one task a core, or one for
@@ -305,34 +358,47 @@ class Run:
             gathered = self.bag_rows[split]
             if split == "train":
                 estimator = PrincipalComponents(k=own.components)
-                self.stages += [estimator.fit(self.bags[split]) if gathered is None else
-                                estimator.fit_arrays(gathered[1]), CategoryIndexer(categories=categories)]
+                self.stages += [
+                    estimator.fit(self.bags[split]) if gathered is None else estimator.fit_arrays(gathered[1]),
+                    CategoryIndexer(categories=categories),
+                ]
             if gathered is None:
                 self.features[split] = None
             else:
                 rows, bags = gathered
                 labels = np.searchsorted(np.array(categories), np.array(rows["cat"].to_pylist())).astype(np.float64)
-                self.features[split] = (rows.append_column("label", pa.array(labels)),
-                                        self.stages[2].transform_arrays(bags))
-        self.console.step("reduce_dimensions", split, {"rows": self.extracted[split].described,
-                                                       "components": own.components},
-                          preview=results.preview(self.features[split]), seconds=self.clock.last.seconds)
+                self.features[split] = (
+                    rows.append_column("label", pa.array(labels)),
+                    self.stages[2].transform_arrays(bags),
+                )
+        self.console.step(
+            "reduce_dimensions",
+            split,
+            {"rows": self.extracted[split].described, "components": own.components},
+            preview=results.preview(self.features[split]),
+            seconds=self.clock.last.seconds,
+        )
 
     def classify(self, spark: "SparkSession") -> None:
         from job.stages import CategoryClassifier
 
         own = self.settings
         with self.clock.operation("fit_classifier", "train", spark):
-            estimator = CategoryClassifier(kind=own.classifier, seed=own.seed,
-                                           categories=list(self.images["train"].categories()))
+            estimator = CategoryClassifier(
+                kind=own.classifier, seed=own.seed, categories=list(self.images["train"].categories())
+            )
             known = self.features["train"]
             if known is not None:
                 model = estimator.fit_arrays(known[1], known[0]["label"].to_numpy().astype(np.int64))
             else:
                 model = estimator.fit(self.stages[3].transform(self.stages[2].transform(self.bags["train"])))
         self.stages.append(model)
-        self.console.step("fit_classifier", "train", {"classifier": own.classifier, "layers": model.layers},
-                          seconds=self.clock.last.seconds)
+        self.console.step(
+            "fit_classifier",
+            "train",
+            {"classifier": own.classifier, "layers": model.layers},
+            seconds=self.clock.last.seconds,
+        )
 
     def evaluate(self, spark: "SparkSession") -> None:
         from job.report import tables
@@ -350,11 +416,18 @@ class Run:
             labels, predicted = (found[name].to_numpy().astype(np.int64) for name in ("label", "prediction"))
             names = list(self.images["train"].categories())
             self.accuracy = float((labels == predicted).mean())
-            self.tables |= {"predictions": found,
-                            "confusion_matrix": tables.confusion_matrix(labels, predicted, names),
-                            "categories": tables.categories_table(labels, predicted, names)}
-        self.console.step("evaluate", "test", {"pictures": found.num_rows, "accuracy": round(self.accuracy, 4)},
-                          preview=self.tables["categories"].slice(0, 5), seconds=self.clock.last.seconds)
+            self.tables |= {
+                "predictions": found,
+                "confusion_matrix": tables.confusion_matrix(labels, predicted, names),
+                "categories": tables.categories_table(labels, predicted, names),
+            }
+        self.console.step(
+            "evaluate",
+            "test",
+            {"pictures": found.num_rows, "accuracy": round(self.accuracy, 4)},
+            preview=self.tables["categories"].slice(0, 5),
+            seconds=self.clock.last.seconds,
+        )
 
     # ---- what others ask of a run
 
@@ -394,12 +467,22 @@ def summary(frame: "DataFrame", draw: sampling.Draw | None = None) -> Summary:
 
     text, number, data = pa.string(), pa.int64(), pa.binary()
     # a row for a picture, as far as `keypoints`, and one for a task, from there
-    fields = pa.schema([("ima", text), ("cat", text), ("reason", text), ("keypoints", number), ("described", number),
-                        ("keys", data), ("rows", data)])
+    fields = pa.schema(
+        [
+            ("ima", text),
+            ("cat", text),
+            ("reason", text),
+            ("keypoints", number),
+            ("described", number),
+            ("keys", data),
+            ("rows", data),
+        ]
+    )
 
     def batch_of(columns: dict[str, pa.Array], count: int = 1) -> pa.RecordBatch:
-        return pa.RecordBatch.from_arrays([columns.get(field.name, pa.nulls(count, field.type)).cast(field.type)
-                                           for field in fields], schema=fields)
+        return pa.RecordBatch.from_arrays(
+            [columns.get(field.name, pa.nulls(count, field.type)).cast(field.type) for field in fields], schema=fields
+        )
 
     def work(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         from pyspark import TaskContext
@@ -428,15 +511,24 @@ def summary(frame: "DataFrame", draw: sampling.Draw | None = None) -> Summary:
     columns = ["ima", "cat", "reason", "keypoints", *(["descriptors"] if draw else [])]
     found = frame.select(*columns).mapInArrow(work, from_arrow_schema(fields)).toArrow()
     pictures, tasks = (found.filter(mask) for mask in (pc.is_valid(found["ima"]), pc.is_null(found["ima"])))
-    rejected = pictures.filter(pc.is_valid(pictures["reason"])).select(["ima", "reason"]).rename_columns(
-        ["path", "reason"]).sort_by("path")
+    rejected = (
+        pictures.filter(pc.is_valid(pictures["reason"]))
+        .select(["ima", "reason"])
+        .rename_columns(["path", "reason"])
+        .sort_by("path")
+    )
     first = pictures.filter(pc.is_null(pictures["reason"])).select(["ima", "cat", "keypoints"])
     described, descriptors = (int(pc.sum(tasks[name]).as_py() or 0) for name in ("described", "keypoints"))
     drawn = None
     if draw:
-        parts = [sampling.Part(np.frombuffer(keys.as_buffer(), np.uint64),
-                               np.frombuffer(rows.as_buffer(), draw.dtype).reshape(-1, draw.values), seen)
-                 for keys, rows, seen in zip(tasks["keys"], tasks["rows"], tasks["keypoints"].to_pylist(), strict=True)]
+        parts = [
+            sampling.Part(
+                np.frombuffer(keys.as_buffer(), np.uint64),
+                np.frombuffer(rows.as_buffer(), draw.dtype).reshape(-1, draw.values),
+                seen,
+            )
+            for keys, rows, seen in zip(tasks["keys"], tasks["rows"], tasks["keypoints"].to_pylist(), strict=True)
+        ]
         drawn = draw.lowest(parts)
     return Summary(rejected, described, descriptors, first, drawn)
 
@@ -454,8 +546,11 @@ def warm_up(spark: "SparkSession", images: dataset.Images, descriptor: str) -> N
     spec, cores = registry.get(descriptor), spark_session.total_cores(spark)
     few = images.table.select(["ima", "cat"]).slice(0, _WARM_UP).combine_chunks()
     each = pa.Table.from_batches(few.to_batches() * cores)
-    found = DescriptorExtractor(descriptor=descriptor).transform(
-        spark.createDataFrame(each).select(F.lit(images.root).alias("root"), "ima", "cat")).persist()
+    found = (
+        DescriptorExtractor(descriptor=descriptor)
+        .transform(spark.createDataFrame(each).select(F.lit(images.root).alias("root"), "ima", "cat"))
+        .persist()
+    )
     drawn = summary(found, sampling.Draw.of(_MANY * each.num_rows, cores, 0, spec.dtype, spec.values)).drawn
     if drawn is not None and len(drawn) >= 2:
         words = VisualVocabulary(k=2, descriptor=descriptor, maxIter=1).fit_drawn(drawn)
@@ -474,6 +569,14 @@ def plan(settings: Settings, data: str | None, cores: int) -> list[dict[str, Any
         chosen = dataset.choose(images[split], wanted)
         size = int(pc.sum(chosen.table["size"]).as_py())
         count = dataset.planned_partitions(chosen, cores, settings)
-        rows.append({"split": split, "pictures": len(chosen), "categories": len(chosen.categories()), "bytes": size,
-                     "partitions": count, "pictures_per_task": math.ceil(len(chosen) / count)})
+        rows.append(
+            {
+                "split": split,
+                "pictures": len(chosen),
+                "categories": len(chosen.categories()),
+                "bytes": size,
+                "partitions": count,
+                "pictures_per_task": math.ceil(len(chosen) / count),
+            }
+        )
     return rows

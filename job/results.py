@@ -32,8 +32,10 @@ def wide(rows: tuple[pa.Table, NDArray[Any]]) -> pa.Table:
     """Both in one table; the matrix' columns are named 0, 1, ..."""
     table, matrix = rows
     columns = np.ascontiguousarray(matrix.T)
-    return pa.Table.from_arrays([*table.columns, *(pa.array(column) for column in columns)],
-                                [*table.column_names, *map(str, range(len(columns)))])
+    return pa.Table.from_arrays(
+        [*table.columns, *(pa.array(column) for column in columns)],
+        [*table.column_names, *map(str, range(len(columns)))],
+    )
 
 
 def preview(rows: tuple[pa.Table, NDArray[Any]] | None) -> pa.Table | None:
@@ -51,7 +53,8 @@ def write(run: "Run") -> None:
             bags.write.parquet(spark_session.uri(folder.uri(f"bag_of_words_{split}")))
             features = run.stages[3].transform(run.stages[2].transform(bags))
             features.select("ima", "cat", "label", "features").write.parquet(
-                spark_session.uri(folder.uri(f"df_lab_features_{split}")))
+                spark_session.uri(folder.uri(f"df_lab_features_{split}"))
+            )
         else:
             folder.write(f"bag_of_words_{split}.csv", tables.to_csv(wide(counted)))
             folder.write(f"df_lab_features_{split}.csv", tables.to_csv(wide(reduced)))
@@ -70,9 +73,11 @@ def _write_intermediate(run: "Run") -> None:
     """What the prototype's LOC_EXP wrote: images, descriptors, words of each picture (and the bags of words, which
     every run writes), as Parquet tables with a row a picture."""
     for split, part in run.extracted.items():
-        frames = {"images": part.frame.select("ima", "cat", "keypoints", "reason"),
-                  "descriptors": part.frame.select("ima", "cat", "keypoints", "descriptors"),
-                  "words": run.stages[1].nearest_words(part.frame).select("ima", "cat", "words")}
+        frames = {
+            "images": part.frame.select("ima", "cat", "keypoints", "reason"),
+            "descriptors": part.frame.select("ima", "cat", "keypoints", "descriptors"),
+            "words": run.stages[1].nearest_words(part.frame).select("ima", "cat", "words"),
+        }
         for name, frame in frames.items():
             frame.write.parquet(spark_session.uri(run.folder.uri(f"intermediate/{name}_{split}")))
 
@@ -81,14 +86,26 @@ def finish(run: "Run") -> None:
     """Timings, report and manifest; after this the run is whole."""
     timings = run.clock.timings
     run.tables["timings"] = tables.timings_table(
-        (t.operation, t.split, t.seconds, t.tasks.tasks or None, t.tasks.partitions or None) for t in timings)
+        (t.operation, t.split, t.seconds, t.tasks.tasks or None, t.tasks.partitions or None) for t in timings
+    )
     worked = [t for t in timings if t.operation not in ("start_spark", "total")]
-    run.tables["task_analysis"] = pa.Table.from_pylist([{
-        "operation": t.operation, "split": t.split, "tasks": t.tasks.tasks, "min_s": t.tasks.shortest,
-        "median_s": t.tasks.median, "max_s": t.tasks.longest, "skew": t.tasks.skew,
-        "busy": t.tasks.busy(t.seconds, run.cores), "waited_s": t.tasks.waited,
-        "limited_by": limited_by(t.tasks, t.seconds, run.cores),
-    } for t in worked])
+    run.tables["task_analysis"] = pa.Table.from_pylist(
+        [
+            {
+                "operation": t.operation,
+                "split": t.split,
+                "tasks": t.tasks.tasks,
+                "min_s": t.tasks.shortest,
+                "median_s": t.tasks.median,
+                "max_s": t.tasks.longest,
+                "skew": t.tasks.skew,
+                "busy": t.tasks.busy(t.seconds, run.cores),
+                "waited_s": t.tasks.waited,
+                "limited_by": limited_by(t.tasks, t.seconds, run.cores),
+            }
+            for t in worked
+        ]
+    )
     for name in ("timings", "task_analysis"):
         run.folder.write(f"{name}.csv", tables.to_csv(run.tables[name]))
     content = manifest(run)
@@ -115,23 +132,39 @@ def manifest(run: "Run") -> dict[str, Any]:
         else:
             seconds.setdefault(t.operation, {})[t.split] = round(t.seconds, 6)
     content: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION, "run_name": run.name, "settings": run.settings.public(),
-        "versions": run.versions, "cores": run.cores,
-        "dataset": {split: {
-            "root": run.images[split].root, "listing_sha256": run.images[split].digest(), "images": part.images,
-            "bytes": int(pc.sum(run.images[split].table["size"]).as_py()),
-            "described": part.described, "without_descriptors": part.without_descriptors,
-            "rejected": part.rejected.num_rows - part.without_descriptors, "descriptors": part.descriptors,
-            "descriptor_bytes": part.descriptors * descriptor_bytes,
-            "categories": run.images[split].categories(),
-        } for split, part in run.extracted.items()},
-        "dimensions": {"bag_of_words": [run.extracted["train"].described, 2 + run.settings.words],
-                       "features": [run.extracted["train"].described, 1 + run.settings.components]},
+        "schema_version": SCHEMA_VERSION,
+        "run_name": run.name,
+        "settings": run.settings.public(),
+        "versions": run.versions,
+        "cores": run.cores,
+        "dataset": {
+            split: {
+                "root": run.images[split].root,
+                "listing_sha256": run.images[split].digest(),
+                "images": part.images,
+                "bytes": int(pc.sum(run.images[split].table["size"]).as_py()),
+                "described": part.described,
+                "without_descriptors": part.without_descriptors,
+                "rejected": part.rejected.num_rows - part.without_descriptors,
+                "descriptors": part.descriptors,
+                "descriptor_bytes": part.descriptors * descriptor_bytes,
+                "categories": run.images[split].categories(),
+            }
+            for split, part in run.extracted.items()
+        },
+        "dimensions": {
+            "bag_of_words": [run.extracted["train"].described, 2 + run.settings.words],
+            "features": [run.extracted["train"].described, 1 + run.settings.components],
+        },
         # train's, where an operation has both splits
         "partitions": {t.operation: t.tasks.partitions for t in reversed(run.clock.timings) if t.tasks.partitions},
         "seconds": seconds,
-        "vocabulary": {"words": run.settings.words, "inertia": found.inertia, "iterations": found.iterations,
-                       "descriptors": found.descriptors},
+        "vocabulary": {
+            "words": run.settings.words,
+            "inertia": found.inertia,
+            "iterations": found.iterations,
+            "descriptors": found.descriptors,
+        },
         "analysis": run.tables["task_analysis"].to_pylist(),
     }
     if run.accuracy is not None:
@@ -141,8 +174,11 @@ def manifest(run: "Run") -> dict[str, Any]:
 
 def reference_beside(run: "Run") -> pa.Table | None:
     """The prototype's seconds, when this run did the same work."""
-    same = (run.settings.words == reference.WORDS and len(run.images["train"]) == reference.TRAIN_IMAGES
-            and len(run.images["test"]) == reference.TEST_IMAGES)
+    same = (
+        run.settings.words == reference.WORDS
+        and len(run.images["train"]) == reference.TRAIN_IMAGES
+        and len(run.images["test"]) == reference.TEST_IMAGES
+    )
     return reference.emr_table() if same else None
 
 
@@ -177,8 +213,10 @@ def _described(run: "Run", pool: ThreadPoolExecutor) -> tuple[list[html.Figure],
         for word, point in zip(assign(spec.unpack(packed), words), points, strict=True):
             if word < _WORDS and len(chosen.setdefault(int(word), [])) < _PATCHES:
                 chosen[int(word)].append((colour, point))
-    drawn = pool.map(lambda found: html.Figure(f"{found[0]}: {len(found[2])} keypoints",
-                                               drawing.draw_keypoints(found[1], found[2])), seen[:_PICTURES])
+    drawn = pool.map(
+        lambda found: html.Figure(f"{found[0]}: {len(found[2])} keypoints", drawing.draw_keypoints(found[1], found[2])),
+        seen[:_PICTURES],
+    )
     cut = pool.map(lambda word: (word, [drawing.patch(*place, span=span) for place in chosen[word]]), sorted(chosen))
     return list(drawn), list(cut)
 

@@ -28,16 +28,34 @@ _SECRET = re.compile(r"secret|password|token|credential|access\.?key", re.IGNORE
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
-def setting(default: Any, help_: str, parse: Callable[[Any], Any] = str, *, metavar: str | None = None,
-            choices: tuple[str, ...] | None = None, repeat: bool = False) -> Any:
+def setting(
+    default: Any,
+    help_: str,
+    parse: Callable[[Any], Any] = str,
+    *,
+    metavar: str | None = None,
+    choices: tuple[str, ...] | None = None,
+    repeat: bool = False,
+) -> Any:
     """One setting: its default, its line in the help, and how its text becomes a value."""
-    return field(default=default, metadata={"help": help_, "parse": parse, "metavar": metavar,
-                                            "choices": choices, "repeat": repeat})
+    return field(
+        default=default,
+        metadata={"help": help_, "parse": parse, "metavar": metavar, "choices": choices, "repeat": repeat},
+    )
 
 
 def _flag(text: str) -> bool:
-    values = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False,
-              "": False}
+    values = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+        "": False,
+    }
     try:
         return values[text.strip().lower()]
     except KeyError:
@@ -51,8 +69,9 @@ def _at_least(least: int, most: int | None = None) -> Callable[[str], int]:
         except ValueError:
             value = least - 1
         if value < least or (most is not None and value > most):
-            raise ValueError(f"a whole number of {least} or more" if most is None
-                             else f"a whole number from {least} to {most}")
+            raise ValueError(
+                f"a whole number of {least} or more" if most is None else f"a whole number from {least} to {most}"
+            )
         return value
 
     return parse
@@ -109,46 +128,65 @@ def _conf(given: str | Sequence[str]) -> tuple[str, ...]:
 class Settings:
     """The settings of `fruits run`. Build one with `resolve`, which validates; a bare constructor does not."""
 
-    data: str | None = setting(None, "folder or s3:// address with Training/ and Test/ (default: a generated sample)",
-                               _location, metavar="URI")
-    train: str | None = setting(None, "training pictures, one folder a category (with --test, instead of --data)",
-                                _location, metavar="URI")
+    data: str | None = setting(
+        None, "folder or s3:// address with Training/ and Test/ (default: a generated sample)", _location, metavar="URI"
+    )
+    train: str | None = setting(
+        None, "training pictures, one folder a category (with --test, instead of --data)", _location, metavar="URI"
+    )
     test: str | None = setting(None, "test pictures, one folder a category", _location, metavar="URI")
     out: str = setting("out", "where the run's folder is written", _location, metavar="URI")
     categories: tuple[str, ...] = setting((), "only these categories", _names, metavar="A,B")
-    train_images: int | None = setting(None, "use N training pictures, spread evenly over the categories",
-                                       _at_least(1), metavar="N")
-    test_images: int | None = setting(None, "use N test pictures, spread evenly over the categories",
-                                      _at_least(1), metavar="N")
-    preset: str = setting("accurate", "reference: the prototype's algorithm; accurate: the best known; fast: the "
-                          "cheapest", choices=tuple(PRESETS))
+    train_images: int | None = setting(
+        None, "use N training pictures, spread evenly over the categories", _at_least(1), metavar="N"
+    )
+    test_images: int | None = setting(
+        None, "use N test pictures, spread evenly over the categories", _at_least(1), metavar="N"
+    )
+    preset: str = setting(
+        "accurate",
+        "reference: the prototype's algorithm; accurate: the best known; fast: the cheapest",
+        choices=tuple(PRESETS),
+    )
     descriptor: str = setting(None, "what describes a picture", choices=DESCRIPTOR_NAMES)
     words: int = setting(None, "size K of the visual vocabulary", _at_least(2), metavar="K")
     components: int = setting(None, "principal components kept (default: int(K - 0.3 K))", _at_least(1), metavar="N")
-    vocabulary_sample: int | str = setting(None, "descriptors that the vocabulary is trained on: a number, 'all', or "
-                                           "'default' (1000 a word, at least 100,000)", _sample, metavar="N|all")
+    vocabulary_sample: int | str = setting(
+        None,
+        "descriptors that the vocabulary is trained on: a number, 'all', or 'default' (1000 a word, at least 100,000)",
+        _sample,
+        metavar="N|all",
+    )
     classifier: str = setting(None, "what learns the categories", choices=CLASSIFIER_NAMES)
     protocol: str = setting("standard", "how training and test pictures are chosen", choices=PROTOCOL_NAMES)
     no_classify: bool = setting(False, "stop after the features", _flag)
     export_intermediate: bool = setting(False, "also write images, descriptors and words per image as tables", _flag)
-    min_partitions: int = setting(1, "at least this many partitions, where there are as many pictures",
-                                  _at_least(1), metavar="N")
-    partitions: int | None = setting(None, "exactly so many partitions (default: as cores and bytes want it)",
-                                     _at_least(1), metavar="N")
+    min_partitions: int = setting(
+        1, "at least this many partitions, where there are as many pictures", _at_least(1), metavar="N"
+    )
+    partitions: int | None = setting(
+        None, "exactly so many partitions (default: as cores and bytes want it)", _at_least(1), metavar="N"
+    )
     seed: int = setting(123, "seed of every draw", _at_least(0, 2**63 - 1), metavar="N")
-    max_bad_fraction: float = setting(0.5, "fail when more than this part of the pictures is unusable",
-                                      _fraction, metavar="F")
+    max_bad_fraction: float = setting(
+        0.5, "fail when more than this part of the pictures is unusable", _fraction, metavar="F"
+    )
     cache: str | None = setting(None, "keep descriptors here, for later runs", _location, metavar="URI")
-    event_log: str | None = setting(None, "write Spark's event log here, for the history server", _location,
-                                    metavar="URI")
-    run_name: str | None = setting(None, "name of the run's folder (default: the UTC time)", _run_name,
-                                   metavar="NAME")
+    event_log: str | None = setting(
+        None, "write Spark's event log here, for the history server", _location, metavar="URI"
+    )
+    run_name: str | None = setting(None, "name of the run's folder (default: the UTC time)", _run_name, metavar="NAME")
     public_read: bool = setting(False, "make the results on S3 readable by everybody", _flag)
-    master: str | None = setting(None, "Spark master (default: local[*], or the cluster that started the job)",
-                                 metavar="URL")
+    master: str | None = setting(
+        None, "Spark master (default: local[*], or the cluster that started the job)", metavar="URL"
+    )
     conf: tuple[str, ...] = setting((), "a Spark setting; may be repeated", _conf, metavar="KEY=VALUE", repeat=True)
-    wait_for_data: int = setting(0, "wait so many seconds for the data: until `fruits upload` has put it there whole",
-                                 _at_least(0), metavar="SECONDS")
+    wait_for_data: int = setting(
+        0,
+        "wait so many seconds for the data: until `fruits upload` has put it there whole",
+        _at_least(0),
+        metavar="SECONDS",
+    )
     dry_run: bool = setting(False, "print the settings and the plan, do no work", _flag)
     debug: bool = setting(False, "show the traceback of an error", _flag)
 
@@ -187,8 +225,11 @@ def resolve(flags: Mapping[str, Any], environment: Mapping[str, str] | None = No
     config = flags.get("config") or environment.get(ENVIRONMENT_PREFIX + "CONFIG")
     layers = [
         {name: (flag_name(name), value) for name, value in flags.items() if name in known and value is not None},
-        {name: (ENVIRONMENT_PREFIX + name.upper(), environment[ENVIRONMENT_PREFIX + name.upper()])
-         for name in known if ENVIRONMENT_PREFIX + name.upper() in environment},
+        {
+            name: (ENVIRONMENT_PREFIX + name.upper(), environment[ENVIRONMENT_PREFIX + name.upper()])
+            for name in known
+            if ENVIRONMENT_PREFIX + name.upper() in environment
+        },
         _from_file(config, known) if config else {},
     ]
     given = {name: layer[name] for layer in reversed(layers) for name in layer}
@@ -206,8 +247,9 @@ def _from_file(path: str, known: Mapping[str, Field[Any]]) -> dict[str, tuple[st
     named = {key.replace("-", "_"): value for key, value in content.items()}
     for name in named:
         if name not in known:
-            raise UsageError(f"The settings file '{path}' has an unknown key '{name}': "
-                             "see `fruits run --help` for the settings.")
+            raise UsageError(
+                f"The settings file '{path}' has an unknown key '{name}': see `fruits run --help` for the settings."
+            )
     return {name: (f"'{name}' in {path}", value) for name, value in named.items()}
 
 
@@ -242,12 +284,16 @@ def _complete(values: dict[str, Any]) -> Settings:
     if settings["components"] is None:
         settings["components"] = max(1, int(settings["words"] - 0.3 * settings["words"]))
     if settings["components"] > settings["words"]:
-        raise UsageError(f"--components {settings['components']} is more than --words {settings['words']}: "
-                         "there are at most as many components as words.")
+        raise UsageError(
+            f"--components {settings['components']} is more than --words {settings['words']}: "
+            "there are at most as many components as words."
+        )
     sample = settings["vocabulary_sample"]
     if isinstance(sample, int) and sample < settings["words"]:
-        raise UsageError(f"--vocabulary-sample {sample} is less than --words {settings['words']}: a word needs a "
-                         "descriptor, better a thousand.")
+        raise UsageError(
+            f"--vocabulary-sample {sample} is less than --words {settings['words']}: a word needs a "
+            "descriptor, better a thousand."
+        )
     if settings["data"] and (settings["train"] or settings["test"]):
         raise UsageError("--data is given together with --train or --test: give either --data, or --train and --test.")
     if bool(settings["train"]) != bool(settings["test"]):

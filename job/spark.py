@@ -32,19 +32,36 @@ if TYPE_CHECKING:
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
-NO_JAVA = ("No Java was found: install a Java 17 or 21 runtime (Debian and Ubuntu: `apt-get install "
-           "openjdk-17-jre-headless`; macOS: `brew install openjdk@17`) or set JAVA_HOME.")
+NO_JAVA = (
+    "No Java was found: install a Java 17 or 21 runtime (Debian and Ubuntu: `apt-get install "
+    "openjdk-17-jre-headless`; macOS: `brew install openjdk@17`) or set JAVA_HOME."
+)
 
 # What Spark's own launcher opens to itself (org.apache.spark.launcher.JavaModuleOptions).
-_OPENED = ("java.base/java.lang", "java.base/java.lang.invoke", "java.base/java.lang.reflect", "java.base/java.io",
-           "java.base/java.net", "java.base/java.nio", "java.base/java.util", "java.base/java.util.concurrent",
-           "java.base/java.util.concurrent.atomic", "java.base/jdk.internal.ref", "java.base/sun.nio.ch",
-           "java.base/sun.nio.cs", "java.base/sun.security.action", "java.base/sun.util.calendar",
-           "java.security.jgss/sun.security.krb5")
-_MODULE_OPTIONS = ("-XX:+IgnoreUnrecognizedVMOptions",
-                   *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPENED),
-                   "-Djdk.reflect.useDirectMethodHandle=false", "-Dio.netty.tryReflectionSetAccessible=true",
-                   "--enable-native-access=ALL-UNNAMED")
+_OPENED = (
+    "java.base/java.lang",
+    "java.base/java.lang.invoke",
+    "java.base/java.lang.reflect",
+    "java.base/java.io",
+    "java.base/java.net",
+    "java.base/java.nio",
+    "java.base/java.util",
+    "java.base/java.util.concurrent",
+    "java.base/java.util.concurrent.atomic",
+    "java.base/jdk.internal.ref",
+    "java.base/sun.nio.ch",
+    "java.base/sun.nio.cs",
+    "java.base/sun.security.action",
+    "java.base/sun.util.calendar",
+    "java.security.jgss/sun.security.krb5",
+)
+_MODULE_OPTIONS = (
+    "-XX:+IgnoreUnrecognizedVMOptions",
+    *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPENED),
+    "-Djdk.reflect.useDirectMethodHandle=false",
+    "-Dio.netty.tryReflectionSetAccessible=true",
+    "--enable-native-access=ALL-UNNAMED",
+)
 _START_LIMIT = 120.0
 # Spark's own work in the driver is short and seldom the same twice: without the second compiler a run on 1,168 pictures
 # takes 15 % less, with the collector of one thread another 5 %.
@@ -52,13 +69,23 @@ _JVM_OPTIONS = ("-XX:-UsePerfData", "-XX:TieredStopAtLevel=1")
 _COLLECTOR = "-XX:+UseSerialGC"
 # In Python workers, and in the JVMs that feed them. glibc hands freed memory back to the system after every picture
 # otherwise: 450 page faults and 1 ms, against 1.6 ms of SIFT; and in the JVM after every batch of descriptors.
-_PROCESS_VARIABLES = {**THREAD_VARIABLES, "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
-                      "MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TOP_PAD_": str(16 << 20)}
+_PROCESS_VARIABLES = {
+    **THREAD_VARIABLES,
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TOP_PAD_": str(16 << 20),
+}
 _stopping: threading.Thread | None = None
 _ARCHIVES_KEPT = 3
 # What says how many tasks run at a time.
-_SIZES = ("spark.master", "spark.executor.instances", "spark.executor.cores", "spark.task.cpus",
-          "spark.dynamicAllocation.enabled", "spark.dynamicAllocation.maxExecutors")
+_SIZES = (
+    "spark.master",
+    "spark.executor.instances",
+    "spark.executor.cores",
+    "spark.task.cpus",
+    "spark.dynamicAllocation.enabled",
+    "spark.dynamicAllocation.maxExecutors",
+)
 
 
 def started_by_spark_submit() -> bool:
@@ -102,8 +129,9 @@ def plan(settings: Settings) -> Plan:
     if any(address and re.match(r"s3a?://", address) for address in addresses):
         from job import s3a, storage
 
-        s3 = s3a.prepare(storage.s3_config(), spark_home() / "jars", find_java(), _tell,
-                         public_read=settings.public_read)
+        s3 = s3a.prepare(
+            storage.s3_config(), spark_home() / "jars", find_java(), _tell, public_read=settings.public_read
+        )
         conf |= s3.conf
         jars = s3.jars
         if jars:
@@ -171,8 +199,9 @@ class Jvm:
         java, home = find_java(), spark_home()
         jars = sorted(str(path) for path in (home / "jars").glob("*.jar"))
         if not jars:
-            raise UserError(f"There are no jars in '{home / 'jars'}': SPARK_HOME names no Spark; unset it or set it "
-                            "right.")
+            raise UserError(
+                f"There are no jars in '{home / 'jars'}': SPARK_HOME names no Spark; unset it or set it right."
+            )
         if not mllib and _ClassArchive.wanted():
             jars = [jar for jar in jars if not Path(jar).name.startswith("spark-mllib_")]
         classpath = [*jars, *plan.jars]
@@ -185,23 +214,39 @@ class Jvm:
         collector = [] if any(re.search(r"-XX:\+Use\w+GC\b", option) for option in given) else [_COLLECTOR]
         log_level = "warn" if debug else "fatal"
         self._command = [
-            java, *_MODULE_OPTIONS, *self._archive.options(), *_JVM_OPTIONS, *collector,
-            f"-Xmx{conf.get('spark.driver.memory', '1g')}", f"-Dfruits.log.level={log_level}",
+            java,
+            *_MODULE_OPTIONS,
+            *self._archive.options(),
+            *_JVM_OPTIONS,
+            *collector,
+            f"-Xmx{conf.get('spark.driver.memory', '1g')}",
+            f"-Dfruits.log.level={log_level}",
             f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}",
             *(f"-D{key}={value}" for key, value in conf.items()),
             *options,
-            "org.apache.spark.api.python.PythonGatewayServer"]
+            "org.apache.spark.api.python.PythonGatewayServer",
+        ]
         # Spark's scripts tell the last one to those who start executors from here
         scala = next((found[1] for jar in jars if (found := re.search(r"spark-core_([\d.]+)-", jar))), "2.13")
-        environment = {**os.environ, **_PROCESS_VARIABLES, "CLASSPATH": os.pathsep.join(classpath),
-                       "SPARK_SCALA_VERSION": scala,
-                       "SPARK_HOME": str(home), "_PYSPARK_DRIVER_CONN_INFO_PATH": str(self._connection),
-                       "PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable),
-                       "PYSPARK_DRIVER_PYTHON": sys.executable}
+        environment = {
+            **os.environ,
+            **_PROCESS_VARIABLES,
+            "CLASSPATH": os.pathsep.join(classpath),
+            "SPARK_SCALA_VERSION": scala,
+            "SPARK_HOME": str(home),
+            "_PYSPARK_DRIVER_CONN_INFO_PATH": str(self._connection),
+            "PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable),
+            "PYSPARK_DRIVER_PYTHON": sys.executable,
+        }
         # a session of its own: Ctrl-C reaches this process alone, which then ends the JVM
-        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                                         stderr=None if debug else subprocess.PIPE, env=environment,
-                                         start_new_session=True)
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=None if debug else subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        )
         atexit.register(self.stop)
 
     def connect(self) -> None:
@@ -212,8 +257,10 @@ class Jvm:
                 said = self._process.stderr.read().decode(errors="replace") if self._process.stderr else ""
                 reason = next((line for line in said.splitlines() if line.strip()), "it gave no reason")
                 self.stop()
-                raise UserError(f"Java could not start Spark: {reason.strip()[:300]}; check `java -version` (17 or 21) "
-                                "and the memory it asks for (--conf spark.driver.memory=1g).")
+                raise UserError(
+                    f"Java could not start Spark: {reason.strip()[:300]}; check `java -version` (17 or 21) "
+                    "and the memory it asks for (--conf spark.driver.memory=1g)."
+                )
             time.sleep(0.005)
         content = self._connection.read_bytes()
         port, length = struct.unpack(">ii", content[:8])
@@ -325,8 +372,11 @@ def session(plan: Plan, jvm: Jvm | None) -> "Iterator[SparkSession]":
     spark: SparkSession | None = None
     try:
         # as for the driver's JVM; `--conf` and spark-submit's come first
-        own = SparkConf().setAll(list(conf.items())).setIfMissing("spark.executor.extraJavaOptions",
-                                                                  " ".join((*_JVM_OPTIONS, _COLLECTOR)))
+        own = (
+            SparkConf()
+            .setAll(list(conf.items()))
+            .setIfMissing("spark.executor.extraJavaOptions", " ".join((*_JVM_OPTIONS, _COLLECTOR)))
+        )
         context = SparkContext(conf=own)
         if jvm is not None:
             _forget_connection()
@@ -338,8 +388,10 @@ def session(plan: Plan, jvm: Jvm | None) -> "Iterator[SparkSession]":
         worked = True
     except Exception as error:
         if jvm is not None and jvm.ended() is not None:
-            raise UserError(f"Spark's Java process ended in the midst of the work (exit code {jvm.ended()}): often it "
-                            "had too little memory; try --conf spark.driver.memory=2g.") from error
+            raise UserError(
+                f"Spark's Java process ended in the midst of the work (exit code {jvm.ended()}): often it "
+                "had too little memory; try --conf spark.driver.memory=2g."
+            ) from error
         raise _with_its_text(error) from None
     finally:
         if spark is not None:
@@ -351,6 +403,7 @@ def session(plan: Plan, jvm: Jvm | None) -> "Iterator[SparkSession]":
 
 def _start_workers(context: "SparkContext") -> None:
     """Have a Python worker started for each core while the session is made: 5 % of a run on 1,168 pictures."""
+
     def work() -> None:
         cores = context.defaultParallelism
         with suppress(Exception):
@@ -448,6 +501,7 @@ def planned_cores(settings: Settings) -> int:
 
 def _cluster_cores(conf: Mapping[str, str]) -> int:
     """Cores of all executors; 0 where Spark runs in this process alone."""
+
     def whole(key: str, default: int) -> int:
         return int(conf.get(key, str(default)) or default)
 
@@ -473,8 +527,13 @@ def versions(spark: "SparkSession") -> dict[str, Any]:
     java = spark.sparkContext._jvm.java.lang.System.getProperty("java.version")  # type: ignore[union-attr]
     packages = ("pyspark", "numpy", "pandas", "pyarrow", "scipy")
     cv = next((name for name in ("opencv-python-headless", "opencv-python") if find_spec("cv2") and _has(name)), None)
-    return {"fruits": __version__, "python": platform.python_version(), "java": java,
-            **{name: version(name) for name in packages}, **({"opencv": version(cv)} if cv else {})}
+    return {
+        "fruits": __version__,
+        "python": platform.python_version(),
+        "java": java,
+        **{name: version(name) for name in packages},
+        **({"opencv": version(cv)} if cv else {}),
+    }
 
 
 def _has(distribution: str) -> bool:

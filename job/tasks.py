@@ -38,14 +38,24 @@ def figures(spark: "SparkSession", group: str) -> TaskFigures:
     context = spark.sparkContext._jsc.sc()
     context.listenerBus().waitUntilEmpty()
     tracker, store = spark.sparkContext.statusTracker(), context.statusStore()
-    stages = [_stage(spark, store, stage) for job in tracker.getJobIdsForGroup(group)
-              if (info := tracker.getJobInfo(job)) for stage in info.stageIds]
+    stages = [
+        _stage(spark, store, stage)
+        for job in tracker.getJobIdsForGroup(group)
+        if (info := tracker.getJobInfo(job))
+        for stage in info.stageIds
+    ]
     found = [stage for stage in stages if stage is not None]
     if not found:
         return TaskFigures()
     main = max(found, key=lambda stage: stage.total)
-    return TaskFigures(sum(stage.tasks for stage in found), main.partitions, main.shortest, main.median, main.longest,
-                       sum(stage.total for stage in found))
+    return TaskFigures(
+        sum(stage.tasks for stage in found),
+        main.partitions,
+        main.shortest,
+        main.median,
+        main.longest,
+        sum(stage.total for stage in found),
+    )
 
 
 def _stage(spark: "SparkSession", store: Any, stage: int) -> TaskFigures | None:
@@ -64,8 +74,10 @@ def _stage(spark: "SparkSession", store: Any, stage: int) -> TaskFigures | None:
     for place, quantile in enumerate(_QUANTILES):
         wanted[place] = quantile
     summary = store.taskSummary(stage, data.attemptId(), wanted)
-    shortest, median, longest = (float(summary.get().executorRunTime().apply(place)) / 1000.0
-                                 if summary.isDefined() else 0.0 for place in range(3))
+    shortest, median, longest = (
+        float(summary.get().executorRunTime().apply(place)) / 1000.0 if summary.isDefined() else 0.0
+        for place in range(3)
+    )
     return TaskFigures(done, data.numTasks(), shortest, median, longest, data.executorRunTime() / 1000.0)
 
 

@@ -52,11 +52,22 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**{name: value for name, value in os.environ.items() if not name.startswith(ours)}, **more}
 
 
-def fruits(*arguments: object, environment: dict[str, str] | None = None, folder: Path | None = None,
-           command: tuple[str, ...] = (sys.executable, "-m", "job")) -> Answer:
+def fruits(
+    *arguments: object,
+    environment: dict[str, str] | None = None,
+    folder: Path | None = None,
+    command: tuple[str, ...] = (sys.executable, "-m", "job"),
+) -> Answer:
     """The command, in a process of its own."""
-    done = subprocess.run([*command, *map(str, arguments)], env=environment or clean_environment(), cwd=folder,
-                          capture_output=True, text=True, timeout=400, check=False)
+    done = subprocess.run(
+        [*command, *map(str, arguments)],
+        env=environment or clean_environment(),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
@@ -75,8 +86,11 @@ class Shared:
         """`cores`: how many the run is to believe it has."""
         from job import cli
 
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as out, \
-                redirect_stderr(StringIO()) as err:
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            redirect_stdout(StringIO()) as out,
+            redirect_stderr(StringIO()) as err,
+        ):
             patch.setattr(spark_session, "Jvm", lambda *_, **__: None)
             patch.setattr(spark_session, "session", self.session)
             if cores:

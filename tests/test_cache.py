@@ -18,15 +18,19 @@ def settings(**flags: str) -> Settings:
 
 
 def test_the_same_pictures_and_descriptor_have_the_same_place_whatever_else_is_set():
-    places = {cache._place(images("Training/A/1.jpg"), settings(**flags)) for flags in (
-        {}, {"words": "10"}, {"seed": "5"}, {"preset": "reference", "descriptor": "rootsift"})}
+    places = {
+        cache._place(images("Training/A/1.jpg"), settings(**flags))
+        for flags in ({}, {"words": "10"}, {"seed": "5"}, {"preset": "reference", "descriptor": "rootsift"})
+    }
     (place,) = places
     assert Path(place).parent == Path("/cache")
     assert Path(place).name.startswith("rootsift-")
 
 
-@pytest.mark.parametrize("other", [images("Training/A/2.jpg"), images("Training/A/1.jpg", size=11),
-                                   images("Training/A/1.jpg", "Training/A/2.jpg")])
+@pytest.mark.parametrize(
+    "other",
+    [images("Training/A/2.jpg"), images("Training/A/1.jpg", size=11), images("Training/A/1.jpg", "Training/A/2.jpg")],
+)
 def test_other_pictures_have_a_place_of_their_own(other):
     assert cache._place(other, settings()) != cache._place(images("Training/A/1.jpg"), settings())
 

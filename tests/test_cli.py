@@ -251,25 +251,34 @@ def test_what_spark_says_of_a_failure_is_told_in_a_sentence(sample: Path, tmp_pa
 
 
 SAID = {
-    "what a worker said to the user": ("""An exception was thrown from the Python worker. Please see the stack trace.
+    "what a worker said to the user": (
+        """An exception was thrown from the Python worker. Please see the stack trace.
 Traceback (most recent call last):
   File "x.py", line 1
 job.errors.UserError: 's3://b/x' can't be read: check the address.
 
     at org.apache.spark.X(X.scala:1)
-""", "'s3://b/x' can't be read: check the address."),
-    "an error of Python in a worker": ("""An exception was thrown from the Python worker. Please see the stack trace.
+""",
+        "'s3://b/x' can't be read: check the address.",
+    ),
+    "an error of Python in a worker": (
+        """An exception was thrown from the Python worker. Please see the stack trace.
 Traceback (most recent call last):
   File "x.py", line 1
 ValueError: bad
     at org.apache.spark.X(X.scala:1)
-""", "The work failed: ValueError: bad (--debug shows where)."),
-    "an error of Java and its cause": ("""An error occurred while calling o1.x.
+""",
+        "The work failed: ValueError: bad (--debug shows where).",
+    ),
+    "an error of Java and its cause": (
+        """An error occurred while calling o1.x.
 : org.apache.spark.SparkException: Job aborted
     at a.B.c(B.java:1)
 Caused by: java.io.IOException: No space left on device
     at a.B.c(B.java:2)
-""", "The work failed: java.io.IOException: No space left on device (--debug shows where)."),
+""",
+        "The work failed: java.io.IOException: No space left on device (--debug shows where).",
+    ),
     "one line": ("It is Tuesday.", "The work failed: It is Tuesday (--debug shows where)."),
     "nothing": ("", "The work failed: RuntimeError (--debug shows where)."),
 }
@@ -285,8 +294,23 @@ def test_an_error_from_below_becomes_one_sentence(case):
 
 
 def test_a_dry_run_prints_settings_and_plan_and_needs_no_java(without_java, sample: Path, tmp_path: Path):
-    found = fruits("run", "--data", sample, "--out", tmp_path / "out", "--cache", tmp_path / "cache", "--words", 30,
-                   "--min-partitions", 18, "--master", "local[4]", "--dry-run", environment=without_java)
+    found = fruits(
+        "run",
+        "--data",
+        sample,
+        "--out",
+        tmp_path / "out",
+        "--cache",
+        tmp_path / "cache",
+        "--words",
+        30,
+        "--min-partitions",
+        18,
+        "--master",
+        "local[4]",
+        "--dry-run",
+        environment=without_java,
+    )
     assert found.code == 0
     assert found.err == ""
     start = found.events("start")[0]
@@ -317,8 +341,9 @@ def test_a_dry_run_without_classifier_plans_none(sample, answer, tmp_path):
 
 def test_the_sample_says_how_many_pictures_it_wrote_and_where(answer, tmp_path):
     folder = tmp_path / "fruits"
-    first, again = (answer("sample", folder, "--categories", 2, "--train-images", 5, "--test-images", 4)
-                    for _ in range(2))
+    first, again = (
+        answer("sample", folder, "--categories", 2, "--train-images", 5, "--test-images", 4) for _ in range(2)
+    )
     assert first.code == again.code == 0
     assert first.out == f"9 pictures written to {folder}.\n"
     assert again.out == f"All 9 pictures are in {folder} already.\n"

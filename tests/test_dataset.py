@@ -12,13 +12,22 @@ from job.dataset import Images, choose, partitions, shards
 from job.errors import UserError
 from job.settings import resolve
 
-ODD_NAMES = ['Training/Pêche, blanche/é à 0, "1".jpg', "Training/Apple Red 1/a b+c%20.JPEG", "Training/🍎/x.png",
-             "Test/Pêche, blanche/1.jpg", "Test/Apple Red 1/ü.jpg", "Test/🍎/y.Jpg"]
+ODD_NAMES = [
+    'Training/Pêche, blanche/é à 0, "1".jpg',
+    "Training/Apple Red 1/a b+c%20.JPEG",
+    "Training/🍎/x.png",
+    "Test/Pêche, blanche/1.jpg",
+    "Test/Apple Red 1/ü.jpg",
+    "Test/🍎/y.Jpg",
+]
 
 
 def images(sizes_by_category: dict[str, list[int]], split: str = "train") -> Images:
-    rows = sorted((f"Training/{cat}/{number}_100.jpg", cat, size)
-                  for cat, sizes in sizes_by_category.items() for number, size in enumerate(sizes))
+    rows = sorted(
+        (f"Training/{cat}/{number}_100.jpg", cat, size)
+        for cat, sizes in sizes_by_category.items()
+        for number, size in enumerate(sizes)
+    )
     names, cats, sizes = (list(column) for column in zip(*rows, strict=True))
     return Images(split, "/data", pa.table({"ima": names, "cat": cats, "size": pa.array(sizes, pa.int64())}))
 
@@ -115,8 +124,15 @@ def test_a_picture_outside_of_a_category_is_named(tree):
 
 
 def test_the_digest_changes_with_names_and_sizes_and_nothing_else():
-    digests = {images(content).digest() for content in (
-        {"A": [1, 2], "B": [3]}, {"B": [3], "A": [1, 2]}, {"A": [1, 2], "B": [4]}, {"A": [1, 2], "C": [3]})}
+    digests = {
+        images(content).digest()
+        for content in (
+            {"A": [1, 2], "B": [3]},
+            {"B": [3], "A": [1, 2]},
+            {"A": [1, 2], "B": [4]},
+            {"A": [1, 2], "C": [3]},
+        )
+    }
     assert len(digests) == 3
 
 
@@ -179,8 +195,9 @@ def test_no_category_is_left_without_a_training_picture():
 
 def test_the_choice_is_the_same_every_time_and_by_the_hash_of_the_name():
     found = choose(even(1, 200), 20)
-    by_hash = sorted(even(1, 200).table["ima"].to_pylist(),
-                     key=lambda name: hashlib.blake2b(name.encode(), digest_size=8).digest())
+    by_hash = sorted(
+        even(1, 200).table["ima"].to_pylist(), key=lambda name: hashlib.blake2b(name.encode(), digest_size=8).digest()
+    )
     assert names(found) == set(by_hash[:20])
     assert found.table["ima"].to_pylist() == sorted(by_hash[:20])
 
@@ -227,8 +244,9 @@ def test_partitions_follow_pictures_cores_and_the_least_asked_for(pictures, core
 
 
 def test_partitions_are_never_more_than_pictures_nor_less_than_one_nor_less_than_the_cores():
-    for pictures, size, cores, least in itertools.product((1, 5, 876, 20_000), (0, 100, 5500, 4_000_000), (1, 3, 16),
-                                                          (1, 18)):
+    for pictures, size, cores, least in itertools.product(
+        (1, 5, 876, 20_000), (0, 100, 5500, 4_000_000), (1, 3, 16), (1, 18)
+    ):
         count = partitions(pictures, pictures * size, cores, least)
         assert min(pictures, max(cores, least)) <= count <= pictures
 

@@ -55,8 +55,10 @@ def test_nothing_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize(("version", "level"), [("1.8.0_392", "fault"), ("11.0.2", "fault"), ("17.0.9", "ok"),
-                                                ("21.0.4", "ok"), ("25", "warning")])
+@pytest.mark.parametrize(
+    ("version", "level"),
+    [("1.8.0_392", "fault"), ("11.0.2", "fault"), ("17.0.9", "ok"), ("21.0.4", "ok"), ("25", "warning")],
+)
 def test_the_version_of_java_is_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, level: str
 ) -> None:
@@ -102,8 +104,11 @@ def test_data_that_can_not_be_read_is_a_fault(tmp_path: Path, capsys: pytest.Cap
 def test_a_store_that_does_not_answer_is_a_fault_only_when_it_is_needed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for key, value in {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "a",
-                       "AWS_SECRET_ACCESS_KEY": "secret-key"}.items():
+    for key, value in {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "secret-key",
+    }.items():
         monkeypatch.setenv(key, value)
     assert levels(doctor.store(None)) == {"store": "warning"}
     assert cli.main(["doctor", "--data", "s3://fruits/sample"]) == 1
@@ -129,14 +134,23 @@ def test_a_check_that_hangs_or_breaks_is_told_and_holds_nobody_up() -> None:
     begun = time.monotonic()
     found = list(doctor.examine([("slow", hangs), ("broken", breaks)], limit=0.5))
     assert time.monotonic() - begun < 5
-    assert found == [Finding("one", "ok", "begun"), Finding("slow", "fault", "no answer within 0 s."),
-                     Finding("broken", "fault", "RuntimeError: not this time")]
+    assert found == [
+        Finding("one", "ok", "begun"),
+        Finding("slow", "fault", "no answer within 0 s."),
+        Finding("broken", "fault", "RuntimeError: not this time"),
+    ]
 
 
 def test_it_works_where_nothing_can_be_written() -> None:
     """TMPDIR, HOME and the cache are folders that are not there."""
     environment = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "TMPDIR": "/nowhere"}
-    done = subprocess.run([sys.executable, "-m", "job", "doctor"], env=environment, capture_output=True, text=True,
-                          timeout=30, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "job", "doctor"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
     assert "Traceback" not in done.stderr
     assert "ok       Java" in done.stdout

@@ -52,8 +52,13 @@ def executed(environment: dict[str, str], tmp_path_factory: pytest.TempPathFacto
 def run(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `fruits run` leaves with the same settings."""
     folder = tmp_path_factory.mktemp("run")
-    subprocess.run([sys.executable, "-m", "job", "run", "--run-name", "one", "--out", str(folder)], check=True,
-                   env=environment, stdout=subprocess.DEVNULL, timeout=170)
+    subprocess.run(
+        [sys.executable, "-m", "job", "run", "--run-name", "one", "--out", str(folder)],
+        check=True,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        timeout=170,
+    )
     return folder / "one"
 
 
@@ -66,8 +71,12 @@ def test_the_notebook_is_stored_without_outputs() -> None:
 
 
 def test_every_cell_runs_and_shows_the_progress_of_its_jobs(executed: tuple[Any, dict[str, Any]]) -> None:
-    shown = [output["data"] for cell in executed[0].cells for output in cell.get("outputs", [])
-             if output["output_type"] == "display_data" and "tasks" in output["data"].get("text/plain", "")]
+    shown = [
+        output["data"]
+        for cell in executed[0].cells
+        for output in cell.get("outputs", [])
+        if output["output_type"] == "display_data" and "tasks" in output["data"].get("text/plain", "")
+    ]
     assert len(shown) >= 5
     for data in shown:
         assert "Spark: " in data["text/plain"]
@@ -76,8 +85,12 @@ def test_every_cell_runs_and_shows_the_progress_of_its_jobs(executed: tuple[Any,
 
 
 def test_pictures_are_shown(executed: tuple[Any, dict[str, Any]]) -> None:
-    pictures = [output["data"]["text/html"] for cell in executed[0].cells for output in cell.get("outputs", [])
-                if "<figure" in output.get("data", {}).get("text/html", "")]
+    pictures = [
+        output["data"]["text/html"]
+        for cell in executed[0].cells
+        for output in cell.get("outputs", [])
+        if "<figure" in output.get("data", {}).get("text/html", "")
+    ]
     assert len(pictures) == 2
     assert all(picture.count("<img") == 3 for picture in pictures)
 
@@ -96,8 +109,11 @@ def test_it_does_the_same_work_as_the_command(executed: tuple[Any, dict[str, Any
 
 def test_bars_say_how_many_tasks_are_done_run_and_failed() -> None:
     bars = Bars([Work("fit", 8, 5, 2, 1), Work("a < b", 1, 1, 0, 0)], 2, 3.25)
-    assert repr(bars).splitlines() == ["fit: 5 of 8 tasks, 2 running, 1 failed", "a < b: 1 of 1 tasks",
-                                       "Spark: 2 jobs, 6 tasks, 3.2 s"]
+    assert repr(bars).splitlines() == [
+        "fit: 5 of 8 tasks, 2 running, 1 failed",
+        "a < b: 1 of 1 tasks",
+        "Spark: 2 jobs, 6 tasks, 3.2 s",
+    ]
     assert "<progress max='8' value='5'>" in bars._repr_html_()
     assert "a &lt; b" in bars._repr_html_()
 

@@ -21,11 +21,26 @@ from job.report import tables
 CATEGORIES = ["Corn", "Orange", "Raspberry"]
 WORDS, COMPONENTS = 30, 21
 SPLITS = {"train": 60, "test": 30}
-ALWAYS = {"manifest.json", "timings.csv", "task_analysis.csv", "rejected.csv", "report.html",
-          *(f"{table}_{split}.csv" for table in ("bag_of_words", "df_lab_features") for split in SPLITS)}
+ALWAYS = {
+    "manifest.json",
+    "timings.csv",
+    "task_analysis.csv",
+    "rejected.csv",
+    "report.html",
+    *(f"{table}_{split}.csv" for table in ("bag_of_words", "df_lab_features") for split in SPLITS),
+}
 CLASSIFIED = {"predictions.csv", "confusion_matrix.csv", "categories.csv"}
-OPERATIONS = {"start_spark", "read_images", "extract_descriptors", "fit_vocabulary", "assign_words", "bag_of_words",
-              "reduce_dimensions", "export", "total"}
+OPERATIONS = {
+    "start_spark",
+    "read_images",
+    "extract_descriptors",
+    "fit_vocabulary",
+    "assign_words",
+    "bag_of_words",
+    "reduce_dimensions",
+    "export",
+    "total",
+}
 
 SECRET = "spark.hadoop.fs.s3a.secret.key"
 
@@ -54,8 +69,18 @@ def run(answer_and_results) -> Runner:
 @pytest.fixture(scope="module")
 def said_and_reference(answer_and_results) -> tuple[Answer, Results]:
     """The prototype's algorithm on 3 partitions."""
-    return answer_and_results("--preset", "reference", "--min-partitions", 3, "--export-intermediate", "--run-name",
-                              "first", "--conf", f"{SECRET}=hush", cores=1)
+    return answer_and_results(
+        "--preset",
+        "reference",
+        "--min-partitions",
+        3,
+        "--export-intermediate",
+        "--run-name",
+        "first",
+        "--conf",
+        f"{SECRET}=hush",
+        cores=1,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +153,11 @@ def test_the_manifest_and_the_timings_have_the_seconds_of_each_operation(referen
     split = {name for name, value in seconds.items() if isinstance(value, dict)}
     assert split == {"read_images", "extract_descriptors", "assign_words", "bag_of_words", "reduce_dimensions"}
     assert all(set(seconds[name]) == {"train", "test"} for name in split)
-    flat = [(name, part, value) for name, values in seconds.items()
-            for part, value in (values.items() if name in split else [(None, values)])]
+    flat = [
+        (name, part, value)
+        for name, values in seconds.items()
+        for part, value in (values.items() if name in split else [(None, values)])
+    ]
     rows = reference.rows("timings.csv")
     assert reference.columns("timings.csv") == ["operation", "split", "seconds", "tasks", "partitions"]
     assert len(rows) == len(flat)
@@ -152,8 +180,10 @@ def test_timings_tell_of_tasks_only_where_spark_did_the_work(reference: Results)
 def test_tables_of_pictures_have_their_columns_and_a_row_a_picture(split, reference: Results, sample: Path):
     folder = {"train": "Training", "test": "Test"}[split]
     pictures = sorted(path.relative_to(sample).as_posix() for path in (sample / folder).rglob("*.jpg"))
-    wide = {"bag_of_words": ["ima", "cat", *map(str, range(WORDS))],
-            "df_lab_features": ["ima", "cat", "label", *map(str, range(COMPONENTS))]}
+    wide = {
+        "bag_of_words": ["ima", "cat", *map(str, range(WORDS))],
+        "df_lab_features": ["ima", "cat", "label", *map(str, range(COMPONENTS))],
+    }
     for table, columns in wide.items():
         assert reference.columns(f"{table}_{split}.csv") == columns
         rows = reference.rows(f"{table}_{split}.csv")
@@ -219,8 +249,10 @@ def test_bags_are_those_that_the_pictures_themselves_give(reference: Results, sa
 
 @pytest.mark.parametrize("split", sorted(SPLITS))
 def test_intermediate_tables_can_be_opened_and_agree_with_the_bags(split, reference: Results):
-    tables = {name: pd.read_parquet(reference.folder / "intermediate" / f"{name}_{split}").sort_values("ima")
-              for name in ("images", "descriptors", "words")}
+    tables = {
+        name: pd.read_parquet(reference.folder / "intermediate" / f"{name}_{split}").sort_values("ima")
+        for name in ("images", "descriptors", "words")
+    }
     bags = reference.rows(f"bag_of_words_{split}.csv")
     for table in tables.values():
         assert table["ima"].tolist() == [row["ima"] for row in bags]
@@ -251,11 +283,14 @@ def test_partitions_do_not_change_the_vocabulary_by_a_bit(reference: Results, se
     assert reference.manifest["vocabulary"] == seventeen.manifest["vocabulary"]
 
 
-@pytest.mark.parametrize("name", [f"{table}_{split}.csv" for table in ("bag_of_words", "df_lab_features")
-                                  for split in SPLITS])
+@pytest.mark.parametrize(
+    "name", [f"{table}_{split}.csv" for table in ("bag_of_words", "df_lab_features") for split in SPLITS]
+)
 def test_partitions_change_neither_bags_nor_labels_nor_features(name, reference: Results, seventeen: Results):
-    texts = [[{key: value for key, value in row.items() if not key.isdigit()} for row in found.rows(name)]
-             for found in (reference, seventeen)]
+    texts = [
+        [{key: value for key, value in row.items() if not key.isdigit()} for row in found.rows(name)]
+        for found in (reference, seventeen)
+    ]
     assert texts[0] == texts[1]
     np.testing.assert_allclose(reference.matrix(name), seventeen.matrix(name), rtol=0, atol=1e-6)
 
@@ -264,16 +299,19 @@ def same_predictions(one: Results, other: Results) -> None:
     first, second = one.rows("predictions.csv"), other.rows("predictions.csv")
     for column in ("ima", "cat", "label", "prediction", "predicted_cat"):
         assert [row[column] for row in first] == [row[column] for row in second]
-    np.testing.assert_allclose([float(row["probability"]) for row in first],
-                               [float(row["probability"]) for row in second], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        [float(row["probability"]) for row in first], [float(row["probability"]) for row in second], rtol=0, atol=1e-6
+    )
     assert one.manifest["accuracy"] == other.manifest["accuracy"]
 
 
 def test_a_draw_of_its_own_gives_the_same_words(reference: Results, run: Runner, monkeypatch):
     monkeypatch.setattr(pipeline, "_MANY", 1)
     apart = run("--preset", "reference")
-    tasks = [int(next(row["tasks"] for row in found.rows("task_analysis.csv") if row["operation"] == "fit_vocabulary"))
-             for found in (reference, apart)]
+    tasks = [
+        int(next(row["tasks"] for row in found.rows("task_analysis.csv") if row["operation"] == "fit_vocabulary"))
+        for found in (reference, apart)
+    ]
     assert tasks == [0, apart.manifest["partitions"]["extract_descriptors"]]
     assert reference.words.tobytes() == apart.words.tobytes()
 
@@ -316,8 +354,20 @@ def test_each_descriptor_runs_to_the_end(name, run: Runner):
 
 
 def test_without_a_classifier_one_category_is_enough_and_it_stops_after_the_features(run: Runner, sample: Path):
-    found = run("--train", sample / "Training", "--test", sample / "Test", "--categories", "Corn", "--train-images", 7,
-                "--test-images", 3, "--no-classify", data=None)
+    found = run(
+        "--train",
+        sample / "Training",
+        "--test",
+        sample / "Test",
+        "--categories",
+        "Corn",
+        "--train-images",
+        7,
+        "--test-images",
+        3,
+        "--no-classify",
+        data=None,
+    )
     assert found.files() - model_files(found) == ALWAYS
     assert "accuracy" not in found.manifest
     assert set(found.manifest["seconds"]) == OPERATIONS
@@ -332,7 +382,8 @@ def test_without_a_classifier_one_category_is_enough_and_it_stops_after_the_feat
 
 
 def test_descriptors_of_the_cache_are_used_for_other_words_and_pictures_are_not_read_again(
-        run: Runner, sample: Path, tmp_path: Path, monkeypatch):
+    run: Runner, sample: Path, tmp_path: Path, monkeypatch
+):
     data, cache = tmp_path / "data", tmp_path / "cache"
     shutil.copytree(sample, data)
     first = run("--cache", cache, data=data)
@@ -373,8 +424,10 @@ def spoil(folder: Path) -> dict[str, str | None]:
     for name, (content, _) in pictures.items():
         (corn / name).write_bytes(content)
     (corn / "nowhere.jpg").symlink_to(folder / "nothing.jpg")
-    return {**{f"Training/Corn/{name}": reason for name, (_, reason) in pictures.items()},
-            "Training/Corn/nowhere.jpg": "unreadable"}
+    return {
+        **{f"Training/Corn/{name}": reason for name, (_, reason) in pictures.items()},
+        "Training/Corn/nowhere.jpg": "unreadable",
+    }
 
 
 def test_each_picture_is_used_or_listed_with_its_reason(run: Runner, sample: Path, tmp_path: Path):
@@ -450,8 +503,16 @@ def test_a_run_says_what_it_does_line_by_line(said: Answer, reference: Results):
     assert all(line.startswith("event=") for line in said.out.splitlines())
     steps = [line.split(" ")[1].removeprefix("operation=") for line in said.events("step")]
     assert list(dict.fromkeys(steps)) == [
-        "read_images", "start_spark", "extract_descriptors", "fit_vocabulary", "assign_words", "bag_of_words",
-        "reduce_dimensions", "fit_classifier", "evaluate"]
+        "read_images",
+        "start_spark",
+        "extract_descriptors",
+        "fit_vocabulary",
+        "assign_words",
+        "bag_of_words",
+        "reduce_dimensions",
+        "fit_classifier",
+        "evaluate",
+    ]
     assert len(said.events("category ")) == 6
     timed = [line.split(" ")[1].removeprefix("operation=") for line in said.events("timing")]
     assert set(timed) == OPERATIONS | {"fit_classifier", "evaluate"}
@@ -473,8 +534,9 @@ def test_an_interrupted_run_leaves_nothing(shared: Shared, sample: Path, tmp_pat
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pipeline.Run, "learn_vocabulary", interrupt)
-    answer = shared("run", "--data", sample, "--out", tmp_path / "out", "--words", 10, "--train-images", 6,
-                    "--test-images", 3)
+    answer = shared(
+        "run", "--data", sample, "--out", tmp_path / "out", "--words", 10, "--train-images", 6, "--test-images", 3
+    )
     assert answer.code == 130
     assert "Interrupted" in answer.sentence()
     assert not list((tmp_path / "out").iterdir())

@@ -37,21 +37,31 @@ def refused(flags=None, environment=None) -> str:
 def test_without_anything_given_it_is_the_best_preset():
     settings = resolve({}, {})
     assert (settings.preset, settings.descriptor, settings.words, settings.classifier) == (
-        "accurate", "rootsift", 500, "logistic")
+        "accurate",
+        "rootsift",
+        500,
+        "logistic",
+    )
     assert settings.components == 350
     assert (settings.out, settings.seed, settings.min_partitions, settings.no_classify) == ("out", 123, 1, False)
 
 
 def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_preset_which_beats_the_default(file):
-    layers = [({"words": "11"}, {"FRUITS_WORDS": "12"}, "words = 13\n"),
-              ({}, {"FRUITS_WORDS": "12"}, "words = 13\n"),
-              ({}, {}, "words = 13\n"),
-              ({}, {}, "")]
-    found = [resolve({"preset": "fast", "config": file(content), **flags}, environment).words
-             for flags, environment, content in layers]
+    layers = [
+        ({"words": "11"}, {"FRUITS_WORDS": "12"}, "words = 13\n"),
+        ({}, {"FRUITS_WORDS": "12"}, "words = 13\n"),
+        ({}, {}, "words = 13\n"),
+        ({}, {}, ""),
+    ]
+    found = [
+        resolve({"preset": "fast", "config": file(content), **flags}, environment).words
+        for flags, environment, content in layers
+    ]
     assert found == [11, 12, 13, PRESETS["fast"]["words"]]
-    assert [resolve(flags, environment).seed for flags, environment in (
-        ({"seed": "1"}, {"FRUITS_SEED": "2"}), ({}, {"FRUITS_SEED": "2"}), ({}, {}))] == [1, 2, 123]
+    assert [
+        resolve(flags, environment).seed
+        for flags, environment in (({"seed": "1"}, {"FRUITS_SEED": "2"}), ({}, {"FRUITS_SEED": "2"}), ({}, {}))
+    ] == [1, 2, 123]
 
 
 def test_a_preset_named_by_the_environment_or_the_file_counts_as_well(file):
@@ -62,7 +72,8 @@ def test_a_preset_named_by_the_environment_or_the_file_counts_as_well(file):
 
 def test_a_flag_that_is_not_given_hides_nothing():
     assert resolve({"words": None, "no_classify": None}, {"FRUITS_WORDS": "40", "FRUITS_NO_CLASSIFY": "1"}) == resolve(
-        {"words": "40", "no_classify": "true"}, {})
+        {"words": "40", "no_classify": "true"}, {}
+    )
 
 
 def test_a_value_that_a_stronger_one_hides_is_not_looked_at():
@@ -74,13 +85,37 @@ def test_the_file_may_be_named_by_the_environment(file):
 
 
 def test_every_setting_can_come_from_each_place(file):
-    texts = {"data": "d", "train": "a", "test": "b", "out": "o", "categories": "A,B", "train_images": "30",
-             "test_images": "20", "preset": "fast", "descriptor": "surf", "words": "30", "components": "3",
-             "vocabulary_sample": "1000", "classifier": "mlp", "protocol": "standard", "no_classify": "true",
-             "export_intermediate": "yes", "min_partitions": "4", "partitions": "5", "seed": "9",
-             "max_bad_fraction": "0.25", "cache": "c", "event_log": "e", "run_name": "r",
-             "public_read": "on", "master": "local[2]", "conf": "spark.a=1",
-             "wait_for_data": "5", "dry_run": "1", "debug": "TRUE"}
+    texts = {
+        "data": "d",
+        "train": "a",
+        "test": "b",
+        "out": "o",
+        "categories": "A,B",
+        "train_images": "30",
+        "test_images": "20",
+        "preset": "fast",
+        "descriptor": "surf",
+        "words": "30",
+        "components": "3",
+        "vocabulary_sample": "1000",
+        "classifier": "mlp",
+        "protocol": "standard",
+        "no_classify": "true",
+        "export_intermediate": "yes",
+        "min_partitions": "4",
+        "partitions": "5",
+        "seed": "9",
+        "max_bad_fraction": "0.25",
+        "cache": "c",
+        "event_log": "e",
+        "run_name": "r",
+        "public_read": "on",
+        "master": "local[2]",
+        "conf": "spark.a=1",
+        "wait_for_data": "5",
+        "dry_run": "1",
+        "debug": "TRUE",
+    }
     assert set(texts) == {spec.name for spec in fields(Settings)}
     for name, text in texts.items():
         others = {"train": {"test": "y"}, "test": {"train": "x"}}.get(name, {})
@@ -89,7 +124,8 @@ def test_every_setting_can_come_from_each_place(file):
         by_file = resolve({**others, "config": file(f"{name.replace('_', '-')} = {json.dumps(text)}")}, {})
         assert by_flag == by_environment == by_file, name
         assert str(getattr(by_flag, name)) != str(next(f.default for f in fields(Settings) if f.name == name)) or (
-            name == "protocol"), name
+            name == "protocol"
+        ), name
 
 
 def test_booleans_of_the_environment_have_their_usual_words():
@@ -106,14 +142,19 @@ def test_names_are_separated_by_commas_and_may_hold_spaces_and_accents():
 
 
 def test_a_file_has_numbers_booleans_and_lists_of_its_own(file):
-    found = resolve({"config": file("""
+    found = resolve(
+        {
+            "config": file("""
         words = 40
         max-bad-fraction = 0.1
         no_classify = true
         export-intermediate = false
         categories = ["Apple Red 1", "Pêche, blanche"]
         conf = ["spark.a=1,2", "spark.b=x=y"]
-    """)}, {})
+    """)
+        },
+        {},
+    )
     assert (found.words, found.max_bad_fraction, found.no_classify, found.export_intermediate) == (40, 0.1, True, False)
     assert found.categories == ("Apple Red 1", "Pêche, blanche")
     assert found.spark_conf() == {"spark.a": "1,2", "spark.b": "x=y"}
@@ -126,14 +167,23 @@ def test_spark_settings_may_be_repeated_and_the_last_of_a_key_wins():
 
 
 def test_components_are_seven_tenths_of_the_words_as_the_prototype_rounds_them():
-    assert [resolve({"words": str(words)}, {}).components for words in (2, 3, 30, 50, 500)] == [
-        max(1, int(words - 0.3 * words)) for words in (2, 3, 30, 50, 500)] == [1, 2, 21, 35, 350]
+    assert (
+        [resolve({"words": str(words)}, {}).components for words in (2, 3, 30, 50, 500)]
+        == [max(1, int(words - 0.3 * words)) for words in (2, 3, 30, 50, 500)]
+        == [1, 2, 21, 35, 350]
+    )
 
 
 def test_the_reference_is_the_prototype():
     found = resolve({"preset": "reference"}, {})
     assert (found.descriptor, found.words, found.components, found.vocabulary_sample, found.classifier, found.seed) == (
-        "sift", 50, 35, "all", "mlp", 123)
+        "sift",
+        50,
+        35,
+        "all",
+        "mlp",
+        123,
+    )
 
 
 def test_the_descriptors_are_those_of_the_registry():
@@ -182,15 +232,33 @@ def test_a_bad_value_is_refused_with_where_it_came_from_what_it_is_and_what_it_m
     by_environment = refused({}, {f"FRUITS_{name.upper()}": value})
     by_file = refused({"config": file(f"{name} = {json.dumps(value)}")})
     path = file("")
-    for sentence, source in ((by_flag, flag_name(name)), (by_environment, f"FRUITS_{name.upper()}"),
-                             (by_file, f"'{name}' in {path}")):
+    for sentence, source in (
+        (by_flag, flag_name(name)),
+        (by_environment, f"FRUITS_{name.upper()}"),
+        (by_file, f"'{name}' in {path}"),
+    ):
         assert sentence.startswith(f"{source} is '{value}': ")
         assert allowed in sentence
 
 
-@pytest.mark.parametrize("content", ["words = 3.5", "words = true", "words = [1, 2]", "out = {a = 1}", "out = true",
-                                     "[words]\nk = 3", "words = {}", "out = 1979-05-27", "categories = [1, 2]",
-                                     "categories = [[]]", "conf = [1]", "no_classify = 2", "seed = [3]"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "words = 3.5",
+        "words = true",
+        "words = [1, 2]",
+        "out = {a = 1}",
+        "out = true",
+        "[words]\nk = 3",
+        "words = {}",
+        "out = 1979-05-27",
+        "categories = [1, 2]",
+        "categories = [[]]",
+        "conf = [1]",
+        "no_classify = 2",
+        "seed = [3]",
+    ],
+)
 def test_a_value_of_another_kind_in_a_file_is_refused(content, file):
     assert f"'{content.split()[0].strip('[]')}' in" in refused({"config": file(content)})
 
@@ -253,8 +321,17 @@ def test_settings_can_be_shown_as_json():
     assert shown["conf"] == ["spark.a=1"]
 
 
-@pytest.mark.parametrize("key", ["spark.hadoop.fs.s3a.secret.key", "spark.hadoop.fs.s3a.access.key", "my.PASSWORD",
-                                 "spark.hadoop.fs.s3a.session.token", "spark.ssl.keyPassword", "x.credentials"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "spark.hadoop.fs.s3a.secret.key",
+        "spark.hadoop.fs.s3a.access.key",
+        "my.PASSWORD",
+        "spark.hadoop.fs.s3a.session.token",
+        "spark.ssl.keyPassword",
+        "x.credentials",
+    ],
+)
 def test_secrets_are_hidden(key):
     shown = resolve({"conf": [f"{key}=hush=hush"]}, {})
     assert shown.public()["conf"] == [f"{key}=***"]

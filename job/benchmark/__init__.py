@@ -21,18 +21,35 @@ _OURS = ("run_name", "event_log", "master", "dry_run")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `fruits benchmark`, beside all settings of `fruits run`."""
     own = parser.add_argument_group("benchmark")
-    own.add_argument("--backend", choices=("local", "kubernetes"), default="local",
-                     help="local: executors are processes of this machine; kubernetes: one SparkApplication a run")
+    own.add_argument(
+        "--backend",
+        choices=("local", "kubernetes"),
+        default="local",
+        help="local: executors are processes of this machine; kubernetes: one SparkApplication a run",
+    )
     own.add_argument("--executors", type=_counts, default=[1, 2, 4], metavar="1,2,4", help="numbers of executors")
     own.add_argument("--executor-cores", type=positive, default=1, metavar="N", help="task slots of each (1)")
-    own.add_argument("--executor-memory", type=_memory, metavar="SIZE",
-                     help="heap of each executor, such as 2g (local: 1g; kubernetes: the manifest's)")
+    own.add_argument(
+        "--executor-memory",
+        type=_memory,
+        metavar="SIZE",
+        help="heap of each executor, such as 2g (local: 1g; kubernetes: the manifest's)",
+    )
     own.add_argument("--repeats", type=positive, default=3, metavar="N", help="runs of each (3), after a warm-up")
-    own.add_argument("--sizes", type=_counts, default=[], metavar="N,N",
-                     help="numbers of pictures, three quarters of them for training, in place of --train-images and "
-                     "--test-images: what `fruits plan` needs")
-    own.add_argument("--results", default="benchmark", metavar="DIR",
-                     help="folder of this machine for benchmark.json, .csv, .html and the runs (benchmark)")
+    own.add_argument(
+        "--sizes",
+        type=_counts,
+        default=[],
+        metavar="N,N",
+        help="numbers of pictures, three quarters of them for training, in place of --train-images and "
+        "--test-images: what `fruits plan` needs",
+    )
+    own.add_argument(
+        "--results",
+        default="benchmark",
+        metavar="DIR",
+        help="folder of this machine for benchmark.json, .csv, .html and the runs (benchmark)",
+    )
     own.add_argument("--resume", action="store_true", help="go on with the interrupted benchmark in --results")
     own.add_argument("--run-timeout", type=duration, default=3600.0, metavar="1h", help="longest time of a run (1h)")
     prices.add_arguments(own)
@@ -41,8 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     there.add_argument("--name", default="fruits-benchmark", metavar="NAME", help="its name (fruits-benchmark)")
     there.add_argument("--namespace", metavar="NS", help="namespace (default: the manifest's)")
     there.add_argument("--image", metavar="IMAGE", help="image of driver and executors")
-    there.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="fields",
-                       help="a field of the manifest's spec, such as executor.coreLimit=500m; may be repeated")
+    there.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="fields",
+        help="a field of the manifest's spec, such as executor.coreLimit=500m; may be repeated",
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -52,8 +75,9 @@ def main(arguments: argparse.Namespace) -> int:
     instance = prices.instance(arguments.instance, arguments.price_per_hour)
     settings = _settings(arguments)
     folder = Path(arguments.results)
-    benchmark, backend = _kubernetes(arguments, settings) if arguments.backend == "kubernetes" else _local(
-        arguments, settings)
+    benchmark, backend = (
+        _kubernetes(arguments, settings) if arguments.backend == "kubernetes" else _local(arguments, settings)
+    )
     points = schedule.schedule(benchmark.executors, benchmark.cores, benchmark.sizes, benchmark.repeats, settings.seed)
     if settings.dry_run:
         for number, point in enumerate(points, start=1):
@@ -73,8 +97,10 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     if arguments.backend == "local" and arguments.out is not None:
         raise UsageError("--out is not for a local benchmark, which keeps its runs in --results: give that.")
     if arguments.backend == "kubernetes" and arguments.config:
-        raise UsageError(f"--config {arguments.config} is a file of this machine, which the cluster's pods can't read: "
-                         "give its settings as flags.")
+        raise UsageError(
+            f"--config {arguments.config} is a file of this machine, which the cluster's pods can't read: "
+            "give its settings as flags."
+        )
     if arguments.sizes and (arguments.train_images or arguments.test_images):
         raise UsageError("--sizes is given together with --train-images or --test-images: give one or the other.")
     return resolve(vars(arguments))
@@ -95,9 +121,20 @@ def _local(arguments: argparse.Namespace, settings: Settings) -> "tuple[Benchmar
 
     given = _given(arguments)
     memory = arguments.executor_memory or 1024
-    benchmark = Benchmark("local", given, arguments.executors, arguments.executor_cores, arguments.sizes,
-                          arguments.repeats, settings.seed, settings.public(), float(arguments.executor_cores), 1.0,
-                          f"{memory}m", machine())
+    benchmark = Benchmark(
+        "local",
+        given,
+        arguments.executors,
+        arguments.executor_cores,
+        arguments.sizes,
+        arguments.repeats,
+        settings.seed,
+        settings.public(),
+        float(arguments.executor_cores),
+        1.0,
+        f"{memory}m",
+        machine(),
+    )
     return benchmark, Local(Path(arguments.results).absolute(), given, memory)
 
 
@@ -113,22 +150,44 @@ def _kubernetes(arguments: argparse.Namespace, settings: Settings) -> "tuple[Ben
         wanted.append(f"executor.memory={arguments.executor_memory}m")
     document = manifest.prepare(
         manifest.load(Path(arguments.manifest) if arguments.manifest else manifest.shipped()),
-        manifest.Wanted(arguments.name, arguments.namespace, arguments.image, max(arguments.executors),
-                        arguments.executor_cores, tuple(wanted)), given, "benchmark")
+        manifest.Wanted(
+            arguments.name,
+            arguments.namespace,
+            arguments.image,
+            max(arguments.executors),
+            arguments.executor_cores,
+            tuple(wanted),
+        ),
+        given,
+        "benchmark",
+    )
     flags = run_arguments.parse(document["spec"]["arguments"])
     effective = run_arguments.settings(flags)
     if not settings.dry_run:
         results.check(effective.out, Path(arguments.results))
     submit = ["--name", arguments.name]
-    for flag, value in (("--manifest", arguments.manifest), ("--namespace", arguments.namespace),
-                        ("--image", arguments.image)):
+    for flag, value in (
+        ("--manifest", arguments.manifest),
+        ("--namespace", arguments.namespace),
+        ("--image", arguments.image),
+    ):
         submit += [flag, value] if value else []
     submit += [item for field in wanted for item in ("--set", field)]
     submit += ["--wait-timeout", f"{arguments.run_timeout:.0f}s"]
     executor, driver = document["spec"]["executor"], document["spec"]["driver"]
-    benchmark = Benchmark("kubernetes", [*submit, "--", *given], arguments.executors, arguments.executor_cores,
-                          arguments.sizes, arguments.repeats, settings.seed, effective.public(), _cpus(executor),
-                          _cpus(driver), str(executor.get("memory", "1g")))
+    benchmark = Benchmark(
+        "kubernetes",
+        [*submit, "--", *given],
+        arguments.executors,
+        arguments.executor_cores,
+        arguments.sizes,
+        arguments.repeats,
+        settings.seed,
+        effective.public(),
+        _cpus(executor),
+        _cpus(driver),
+        str(executor.get("memory", "1g")),
+    )
     return benchmark, Kubernetes(Path(arguments.results), given, submit, effective.out)
 
 
@@ -142,8 +201,9 @@ def _new(benchmark: "Benchmark", folder: Path) -> "Benchmark":
     from job.benchmark import record
 
     if (folder / record.JSON).exists():
-        raise UsageError(f"There is a benchmark in '{folder}' already: go on with it by --resume, or name another "
-                         "--results.")
+        raise UsageError(
+            f"There is a benchmark in '{folder}' already: go on with it by --resume, or name another --results."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -158,8 +218,10 @@ def _resumed(benchmark: "Benchmark", folder: Path) -> "Benchmark":
     then, now = before.made_as(), benchmark.made_as()
     for name, value in now.items():
         if then[name] != value:
-            raise UsageError(f"--resume: the benchmark in '{folder}' was made with {name} {then[name]}, not {value}: "
-                             "give the same options, or name another --results.")
+            raise UsageError(
+                f"--resume: the benchmark in '{folder}' was made with {name} {then[name]}, not {value}: "
+                "give the same options, or name another --results."
+            )
     return before
 
 

@@ -15,8 +15,12 @@ from job.errors import UserError
 # One plain file, which is whole when the run has ended.
 _EVENT_LOG = ("--conf", "spark.eventLog.compress=false", "--conf", "spark.eventLog.rolling.enabled=false")
 # No task before all executors are there: what is measured is their work, not their coming.
-_ALL_EXECUTORS = ("--conf", "spark.scheduler.minRegisteredResourcesRatio=1.0", "--conf",
-                  "spark.scheduler.maxRegisteredResourcesWaitingTime=300s")
+_ALL_EXECUTORS = (
+    "--conf",
+    "spark.scheduler.minRegisteredResourcesRatio=1.0",
+    "--conf",
+    "spark.scheduler.maxRegisteredResourcesWaitingTime=300s",
+)
 _APPLICATION = re.compile(r"event=step operation=start_spark .*\bapplication=(\S+)")
 
 
@@ -39,11 +43,25 @@ class Local:
     def command(self, point: Point, name: str) -> tuple[list[str], Mapping[str, str]]:
         events = self.folder / "events" / name
         scratch = self.folder / "scratch"
-        line = ["run", *self.arguments, *point.pictures_arguments(), "--out", str(self.folder / "runs"),
-                "--run-name", name, "--event-log", str(events), *_EVENT_LOG, *_ALL_EXECUTORS,
-                "--master", f"local-cluster[{point.executors},{point.cores},{self.memory}]",
-                "--conf", f"spark.cores.max={point.executors * point.cores}",
-                "--conf", f"spark.executor.memory={self.memory}m"]
+        line = [
+            "run",
+            *self.arguments,
+            *point.pictures_arguments(),
+            "--out",
+            str(self.folder / "runs"),
+            "--run-name",
+            name,
+            "--event-log",
+            str(events),
+            *_EVENT_LOG,
+            *_ALL_EXECUTORS,
+            "--master",
+            f"local-cluster[{point.executors},{point.cores},{self.memory}]",
+            "--conf",
+            f"spark.cores.max={point.executors * point.cores}",
+            "--conf",
+            f"spark.executor.memory={self.memory}m",
+        ]
         return line, {"SPARK_HOME": str(spark_session.spark_home()), "SPARK_WORKER_DIR": str(scratch)}
 
     def event_log(self, name: str, said: str) -> bytes:
@@ -62,9 +80,25 @@ class Kubernetes:
         self.folder, self.arguments, self.submit, self.out = folder, arguments, submit, out
 
     def command(self, point: Point, name: str) -> tuple[list[str], Mapping[str, str]]:
-        line = ["submit", *self.submit, "--executors", str(point.executors), "--executor-cores", str(point.cores),
-                "--results", str(self.folder / "runs"), "--", *self.arguments, *point.pictures_arguments(),
-                "--run-name", name, "--event-log", self._events(name), *_EVENT_LOG, *_ALL_EXECUTORS]
+        line = [
+            "submit",
+            *self.submit,
+            "--executors",
+            str(point.executors),
+            "--executor-cores",
+            str(point.cores),
+            "--results",
+            str(self.folder / "runs"),
+            "--",
+            *self.arguments,
+            *point.pictures_arguments(),
+            "--run-name",
+            name,
+            "--event-log",
+            self._events(name),
+            *_EVENT_LOG,
+            *_ALL_EXECUTORS,
+        ]
         return line, {}
 
     def event_log(self, name: str, said: str) -> bytes:

@@ -24,16 +24,19 @@ def stacked(bars: Sequence[tuple[str, Mapping[str, float]]], names: Sequence[str
         for name in names:
             width = parts.get(name, 0.0) * scale
             if width > 0:
-                drawn.append(Markup('<rect class="c{}" x="{:.1f}" y="{}" width="{:.2f}" height="22"><title>{}</title>'
-                                    "</rect>").format(names.index(name), x, top, width,
-                                                      f"{label}, {name}: {text.seconds(parts[name])}"))
+                drawn.append(
+                    Markup(
+                        '<rect class="c{}" x="{:.1f}" y="{}" width="{:.2f}" height="22"><title>{}</title></rect>'
+                    ).format(names.index(name), x, top, width, f"{label}, {name}: {text.seconds(parts[name])}")
+                )
                 x += width
         drawn.append(_words(x + 6, top + 16, text.seconds(sum(parts.values())), "start"))
     return _svg(len(bars) * 34 + 10, "Seconds of a run by operation, for each number of executors.", drawn)
 
 
-def lines(series: Mapping[str, Sequence[tuple[float, float]]], most: float, note: str, *,
-          diagonal: bool = False) -> Markup:
+def lines(
+    series: Mapping[str, Sequence[tuple[float, float]]], most: float, note: str, *, diagonal: bool = False
+) -> Markup:
     """Lines through points (executors, value), 0 to `most`; with `diagonal` the ideal where the value grows as they
     do, else where it stays 1."""
     height, bottom = 300, 260
@@ -48,8 +51,9 @@ def lines(series: Mapping[str, Sequence[tuple[float, float]]], most: float, note
     for tick in range(5):
         value = most * tick / 4
         y = at(first, value)[1]
-        drawn.append(Markup('<line class="grid" x1="{}" y1="{:.1f}" x2="{}" y2="{:.1f}"/>').format(
-            _LEFT, y, WIDTH - 220, y))
+        drawn.append(
+            Markup('<line class="grid" x1="{}" y1="{:.1f}" x2="{}" y2="{:.1f}"/>').format(_LEFT, y, WIDTH - 220, y)
+        )
         drawn.append(_words(_LEFT - 8, y + 4, f"{value:.3g}", "end"))
     drawn += [_words(at(x, 0)[0], bottom + 20, f"{x:g}", "middle") for x in places]
     ideal = [(x, x / first if diagonal else 1.0) for x in places]
@@ -57,11 +61,17 @@ def lines(series: Mapping[str, Sequence[tuple[float, float]]], most: float, note
     for number, (name, points) in enumerate(series.items()):
         found = [at(*point) for point in points]
         drawn.append(_path(found, f'class="l{number}"'))
-        drawn += [Markup('<circle class="c{}" cx="{:.1f}" cy="{:.1f}" r="4.5"><title>{}</title></circle>').format(
-            number, x, y, f"{name}, {point[0]:g} executors: {point[1]:.2f}") for (x, y), point in
-            zip(found, points, strict=True)]
-        drawn.append(Markup('<rect class="c{}" x="{}" y="{}" width="12" height="12"/>').format(
-            number, WIDTH - 205, 20 + number * 20))
+        drawn += [
+            Markup('<circle class="c{}" cx="{:.1f}" cy="{:.1f}" r="4.5"><title>{}</title></circle>').format(
+                number, x, y, f"{name}, {point[0]:g} executors: {point[1]:.2f}"
+            )
+            for (x, y), point in zip(found, points, strict=True)
+        ]
+        drawn.append(
+            Markup('<rect class="c{}" x="{}" y="{}" width="12" height="12"/>').format(
+                number, WIDTH - 205, 20 + number * 20
+            )
+        )
         drawn.append(_words(WIDTH - 188, 30 + number * 20, name, "start"))
     return _svg(height, note, drawn)
 
@@ -80,12 +90,17 @@ def timeline(tasks: Sequence[Task], names: Sequence[str]) -> Markup:
             lanes[lane : lane + 1] = [task.ended]
             x, y = _LEFT + (task.launched - begin) * scale, top + lane * 16
             late = (task.ended - task.launched - task.worked) * scale
-            hint = (f"executor {executor}, {task.operation} {task.split}: {task.ended - task.launched:.2f} s, of which "
-                    f"{task.worked:.2f} s of work")
+            hint = (
+                f"executor {executor}, {task.operation} {task.split}: {task.ended - task.launched:.2f} s, of which "
+                f"{task.worked:.2f} s of work"
+            )
             number = names.index(task.operation) if task.operation in names else len(names)
-            drawn.append(Markup('<g class="c{}"><title>{}</title><rect class="pale" x="{:.1f}" y="{}" width="{:.2f}" '
-                                'height="13"/><rect x="{:.1f}" y="{}" width="{:.2f}" height="13"/></g>').format(
-                number, hint, x, y, max(late, 0.4), x + late, y, max(task.worked * scale, 0.4)))
+            drawn.append(
+                Markup(
+                    '<g class="c{}"><title>{}</title><rect class="pale" x="{:.1f}" y="{}" width="{:.2f}" '
+                    'height="13"/><rect x="{:.1f}" y="{}" width="{:.2f}" height="13"/></g>'
+                ).format(number, hint, x, y, max(late, 0.4), x + late, y, max(task.worked * scale, 0.4))
+            )
         drawn.append(_words(_LEFT - 8, top + 12, f"executor {executor}", "end"))
         top += max(1, len(lanes)) * 16 + 8
     for part in range(5):
@@ -106,9 +121,11 @@ def _path(points: Sequence[tuple[float, float]], style: str) -> Markup:
 
 def _words(x: float, y: float, words: str, anchor: str) -> Markup:
     return Markup('<text class="axis" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
-        x, y, anchor, text.clean(words))
+        x, y, anchor, text.clean(words)
+    )
 
 
 def _svg(height: float, note: str, parts: Sequence[Markup]) -> Markup:
-    return Markup('<svg class="figure" viewBox="0 0 {} {:.0f}" width="{}" height="{:.0f}" role="img" aria-label="{}">{}'
-                  "</svg>").format(WIDTH, height, WIDTH, height, note, Markup("").join(parts))
+    return Markup(
+        '<svg class="figure" viewBox="0 0 {} {:.0f}" width="{}" height="{:.0f}" role="img" aria-label="{}">{}</svg>'
+    ).format(WIDTH, height, WIDTH, height, note, Markup("").join(parts))

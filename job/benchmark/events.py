@@ -60,7 +60,16 @@ def _task(event: dict[str, Any], group: tuple[str, str], begun: float) -> Task:
     sums = [(item.get("Name"), item.get("Update")) for item in info["Accumulables"]]
     launched, ended = info["Launch Time"] / 1000 - begun, info["Finish Time"] / 1000 - begun
     python = [float(update) / 1000 for name, update in sums if name == _PYTHON]
-    worked = sum(python) if python and any(name == _SENT for name, _ in sums) else (
-        metrics.get("Executor Run Time", 0) / 1000)
-    return Task(*group, event["Stage ID"], info["Executor ID"], round(launched, 3), round(ended, 3),
-                round(min(worked, ended - launched), 3))
+    worked = (
+        sum(python)
+        if python and any(name == _SENT for name, _ in sums)
+        else (metrics.get("Executor Run Time", 0) / 1000)
+    )
+    return Task(
+        *group,
+        event["Stage ID"],
+        info["Executor ID"],
+        round(launched, 3),
+        round(ended, 3),
+        round(min(worked, ended - launched), 3),
+    )

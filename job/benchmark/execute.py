@@ -18,8 +18,14 @@ from job.errors import UserError
 from job.report import text
 
 
-def execute(benchmark: Benchmark, points: Sequence[Point], backend: Backend, folder: Path, timeout: float,
-            tell: Callable[[str], None]) -> None:
+def execute(
+    benchmark: Benchmark,
+    points: Sequence[Point],
+    backend: Backend,
+    folder: Path,
+    timeout: float,
+    tell: Callable[[str], None],
+) -> None:
     """Makes the runs of all points that have none yet. One that fails is told and kept in mind, the rest goes on."""
     done = {run.point for run in benchmark.runs}
     missing = [point for point in points if point not in done]
@@ -42,9 +48,13 @@ def execute(benchmark: Benchmark, points: Sequence[Point], backend: Backend, fol
 
 def _left(benchmark: Benchmark, points: Sequence[Point], latest: float) -> float:
     """Seconds that the points will take: each as those like it, else as all so far."""
+
     def like(point: Point) -> float:
-        totals = [run.total for run in benchmark.runs
-                  if (run.point.executors, run.point.pictures) == (point.executors, point.pictures)]
+        totals = [
+            run.total
+            for run in benchmark.runs
+            if (run.point.executors, run.point.pictures) == (point.executors, point.pictures)
+        ]
         return mean(totals or [run.total for run in benchmark.runs] or [latest])
 
     return sum(map(like, points))
@@ -56,8 +66,13 @@ def _make(point: Point, backend: Backend, folder: Path, timeout: float) -> Run:
     log = folder / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as out:
-        process = subprocess.Popen([sys.executable, "-m", "job", *line], env={**os.environ, **more}, stdout=out,
-                                   stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "job", *line],
+            env={**os.environ, **more},
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         try:
             _, errors = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:

@@ -58,8 +58,9 @@ class Law:
         return middle, float(min(low, middle)), float(max(high, middle))
 
     def _features(self, pictures: float, cores: float) -> Array:
-        return np.array([features(key, pictures * self._share(key), cores, self.descriptors, self.sample)
-                         for key in self.keys])
+        return np.array(
+            [features(key, pictures * self._share(key), cores, self.descriptors, self.sample) for key in self.keys]
+        )
 
     def _share(self, key: Key) -> float:
         return {"train": self.train_share, "test": 1.0 - self.train_share}.get(key[1], 1.0)
@@ -78,8 +79,10 @@ def fit(benchmark: Benchmark, seed: int = 0) -> Law:
     """The law of a benchmark. Raises UserError when it has too few runs to tell the parts apart."""
     runs = benchmark.measured()
     if len({run.point.executors for run in runs}) < 2:
-        raise UserError("The benchmark has one number of executors only, so that what more of them give can't be told: "
-                        "measure two or more with `fruits benchmark --executors 1,2,4`.")
+        raise UserError(
+            "The benchmark has one number of executors only, so that what more of them give can't be told: "
+            "measure two or more with `fruits benchmark --executors 1,2,4`."
+        )
     keys = [key for key in runs[0].seconds if key != ("total", "all") and all(key in run.seconds for run in runs)]
     images = sum(run.images["train"] for run in runs)
     share = images / sum(run.pictures for run in runs)
@@ -95,8 +98,9 @@ def fit(benchmark: Benchmark, seed: int = 0) -> Law:
     fitted = np.array([law.total(run.pictures, run.point.executors * benchmark.cores)[0] for run in runs])
     ratios = np.array([run.total for run in runs]) / fitted
     errors = np.abs(ratios - 1.0)
-    return Law(law.keys, whole, draws, ratios, share, descriptors, sample, float(np.median(errors)),
-               float(errors.max()))
+    return Law(
+        law.keys, whole, draws, ratios, share, descriptors, sample, float(np.median(errors)), float(errors.max())
+    )
 
 
 def measured_sizes(benchmark: Benchmark) -> list[int]:
@@ -127,10 +131,18 @@ def _parameters(keys: Sequence[Key], runs: Sequence[Run], cores: int, known: tup
     _, descriptors, sample = known
     found = []
     for key in [*keys, REST]:
-        matrix = np.array([features(key, run.images.get(key[1], run.pictures), run.point.executors * cores, descriptors,
-                                    sample) for run in runs])
-        taken = np.array([run.seconds[key] if key != REST else
-                          max(0.0, run.total - sum(run.seconds[name] for name in keys)) for run in runs])
+        matrix = np.array(
+            [
+                features(key, run.images.get(key[1], run.pictures), run.point.executors * cores, descriptors, sample)
+                for run in runs
+            ]
+        )
+        taken = np.array(
+            [
+                run.seconds[key] if key != REST else max(0.0, run.total - sum(run.seconds[name] for name in keys))
+                for run in runs
+            ]
+        )
         # relative errors: a small set counts as much as a large one; below 10 ms it is the clock's
         weight = 1.0 / np.maximum(taken, 0.01)
         # columns of about the same size, lest the solver's tolerance swallow the small ones

@@ -58,13 +58,15 @@ def sentence(tasks: Sequence[Task], seconds: float, cores: int, waited: float = 
     shares = account(tasks, seconds, cores, waited).shares()
     if shares["worked"] >= _ENOUGH:
         return f"The cores, at work {shares['worked']:.0%} of the time: more executors make it faster."
-    stage = max({task.stage for task in tasks},
-                key=lambda number: sum(task.ended - task.launched for task in tasks if task.stage == number))
+    stage = max(
+        {task.stage for task in tasks},
+        key=lambda number: sum(task.ended - task.launched for task in tasks if task.stage == number),
+    )
     lengths = sorted(task.ended - task.launched for task in tasks if task.stage == stage)
     said = {
         "few_tasks": f"Too few tasks: {len(lengths)} for {cores} cores, so that cores stand idle",
         "skew": f"Skew: the longest task takes {lengths[-1]:.2f} s, the median one "
-                f"{lengths[len(lengths) // 2]:.2f} s, and cores wait for it",
+        f"{lengths[len(lengths) // 2]:.2f} s, and cores wait for it",
         "waited": "Waiting for the store: tasks have no picture to work on",
         "driver": "Driver work and job starts: no task runs",
         "start_up": "Start-up: tasks load classes and start Python workers",

@@ -52,8 +52,13 @@ class Plan:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `fruits plan`."""
-    parser.add_argument("benchmark", nargs="?", default="benchmark", metavar="BENCHMARK",
-                        help="folder or benchmark.json that `fruits benchmark` made (benchmark)")
+    parser.add_argument(
+        "benchmark",
+        nargs="?",
+        default="benchmark",
+        metavar="BENCHMARK",
+        help="folder or benchmark.json that `fruits benchmark` made (benchmark)",
+    )
     parser.add_argument("--images", type=positive, required=True, metavar="N", help="pictures in all, up to a billion")
     parser.add_argument("--deadline", type=duration, metavar="10m", help="longest time the run may take")
     parser.add_argument("--budget", type=prices.dollars, metavar="USD", help="most dollars the run may cost")
@@ -75,8 +80,16 @@ def main(arguments: argparse.Namespace) -> int:
     benchmark = record.read(Path(arguments.benchmark))
     check(benchmark, arguments.images)
     fitted = law.fit(benchmark)
-    chosen = choose(fitted, benchmark, instance, arguments.images, deadline=arguments.deadline,
-                    budget=arguments.budget, executors=arguments.executors, most=arguments.max_executors)
+    chosen = choose(
+        fitted,
+        benchmark,
+        instance,
+        arguments.images,
+        deadline=arguments.deadline,
+        budget=arguments.budget,
+        executors=arguments.executors,
+        most=arguments.max_executors,
+    )
     lines = _lines(chosen, fitted, benchmark, instance)
     if arguments.values:
         storage.write_bytes(arguments.values, values_text(chosen).encode())
@@ -95,25 +108,43 @@ def check(benchmark: "Benchmark", pictures: int) -> None:
     if not known:
         raise UserError("The benchmark has no run that ended well: see why by `fruits benchmark --resume`.")
     if len(known) == 1 and pictures != known[0]:
-        raise UserError(f"The benchmark has runs with {known[0]:,} pictures only, so that what {pictures:,} take can't "
-                        "be told: measure several numbers with `fruits benchmark --sizes 1000,4000`.")
+        raise UserError(
+            f"The benchmark has runs with {known[0]:,} pictures only, so that what {pictures:,} take can't "
+            "be told: measure several numbers with `fruits benchmark --sizes 1000,4000`."
+        )
 
 
-def choose(law: "Law", benchmark: "Benchmark", instance: "Instance", pictures: int, *, deadline: float | None = None,
-           budget: float | None = None, executors: int | None = None, most: int = 1000) -> Plan:
+def choose(
+    law: "Law",
+    benchmark: "Benchmark",
+    instance: "Instance",
+    pictures: int,
+    *,
+    deadline: float | None = None,
+    budget: float | None = None,
+    executors: int | None = None,
+    most: int = 1000,
+) -> Plan:
     """The cheapest plan that keeps the deadline, by the upper end of its interval; without a deadline the quickest
     within the budget; without either as many executors as are worth it. Raises UserError where there is none."""
     plans = [make(law, benchmark, instance, pictures, count) for count in ([executors] if executors else _counts(most))]
-    kept = [plan for plan in plans if (deadline is None or plan.high <= deadline) and (
-        budget is None or plan.cost <= budget)]
+    kept = [
+        plan
+        for plan in plans
+        if (deadline is None or plan.high <= deadline) and (budget is None or plan.cost <= budget)
+    ]
     if not kept:
         fastest, cheapest = min(plans, key=lambda plan: plan.high), min(plans, key=lambda plan: plan.cost)
-        limits = [f"within {text.seconds(deadline)}" if deadline is not None else "",
-                  f"for ${budget:g}" if budget is not None else ""]
-        raise UserError(f"{pictures:,} pictures can't be done {' and '.join(filter(None, limits))} with "
-                        f"{plans[-1].executors} executors or fewer: the quickest is {fastest.executors} executors, up "
-                        f"to {text.seconds(fastest.high)}, {_dollars(fastest.cost)}; the cheapest "
-                        f"{cheapest.executors}, up to {text.seconds(cheapest.high)}, {_dollars(cheapest.cost)}.")
+        limits = [
+            f"within {text.seconds(deadline)}" if deadline is not None else "",
+            f"for ${budget:g}" if budget is not None else "",
+        ]
+        raise UserError(
+            f"{pictures:,} pictures can't be done {' and '.join(filter(None, limits))} with "
+            f"{plans[-1].executors} executors or fewer: the quickest is {fastest.executors} executors, up "
+            f"to {text.seconds(fastest.high)}, {_dollars(fastest.cost)}; the cheapest "
+            f"{cheapest.executors}, up to {text.seconds(cheapest.high)}, {_dollars(cheapest.cost)}."
+        )
     if deadline is not None:
         return min(kept, key=lambda plan: (plan.cost, plan.executors))
     if budget is not None:
@@ -144,24 +175,49 @@ def make(law: "Law", benchmark: "Benchmark", instance: "Instance", pictures: int
     packed = descriptors.get(benchmark.settings["descriptor"]).bytes * law.descriptors * pictures / _MB
     heap = _rounded(max(_LEAST_HEAP, packed / executors / _CACHE_SHARE + _RESERVED))
     overhead = 384 + _WORKER * benchmark.cores
-    driver = _rounded(max(1024, 768 + pictures * _JVM_BYTES / _MB)), _rounded(
-        max(512, 384 + pictures * _LISTING_BYTES / _MB))
+    driver = (
+        _rounded(max(1024, 768 + pictures * _JVM_BYTES / _MB)),
+        _rounded(max(512, 384 + pictures * _LISTING_BYTES / _MB)),
+    )
     # the memory of a machine that its share of cores has: what does not fit is kept on disk
     fair = int(instance.memory * 1024 * 0.9 * min(1.0, benchmark.cpus / instance.cores)) - overhead
     kept = min(heap, max(fair // _STEP * _STEP, _LEAST_HEAP))
-    machines = math.ceil(max(used_cores(benchmark, executors) / instance.cores,
-                             (executors * (kept + overhead) + sum(driver)) / (instance.memory * 1024 * 0.9)))
+    machines = math.ceil(
+        max(
+            used_cores(benchmark, executors) / instance.cores,
+            (executors * (kept + overhead) + sum(driver)) / (instance.memory * 1024 * 0.9),
+        )
+    )
     partitions = dataset.partitions(train, int(size * train), cores)
-    return Plan(pictures, executors, benchmark.cores, benchmark.cpus, partitions, middle, low, high, machines,
-                instance.cost(machines * instance.cores, middle), kept, overhead, *driver, spills=kept < heap)
+    return Plan(
+        pictures,
+        executors,
+        benchmark.cores,
+        benchmark.cpus,
+        partitions,
+        middle,
+        low,
+        high,
+        machines,
+        instance.cost(machines * instance.cores, middle),
+        kept,
+        overhead,
+        *driver,
+        spills=kept < heap,
+    )
 
 
 def values(plan: Plan) -> dict[str, Any]:
     """The plan in the form of the chart's values."""
     return {
         "driver": {"memory": _amount(plan.driver_heap), "memoryOverhead": _amount(plan.driver_overhead)},
-        "executor": {"instances": plan.executors, "cores": plan.cores, "coreRequest": f"{plan.cpus * 1000:.0f}m",
-                     "memory": _amount(plan.heap), "memoryOverhead": _amount(plan.overhead)},
+        "executor": {
+            "instances": plan.executors,
+            "cores": plan.cores,
+            "coreRequest": f"{plan.cpus * 1000:.0f}m",
+            "memory": _amount(plan.heap),
+            "memoryOverhead": _amount(plan.overhead),
+        },
     }
 
 
@@ -185,9 +241,11 @@ def _amount(megabytes: int) -> str:
 
 
 def _sentence(plan: Plan) -> str:
-    return (f"{plan.pictures:,} pictures on {plan.executors} executors of {plan.cores} core"
-            f"{'s' if plan.cores > 1 else ''}: {text.seconds(plan.seconds)}, 90 % interval {text.seconds(plan.low)} to "
-            f"{text.seconds(plan.high)}")
+    return (
+        f"{plan.pictures:,} pictures on {plan.executors} executors of {plan.cores} core"
+        f"{'s' if plan.cores > 1 else ''}: {text.seconds(plan.seconds)}, 90 % interval {text.seconds(plan.low)} to "
+        f"{text.seconds(plan.high)}"
+    )
 
 
 def _lines(plan: Plan, law: "Law", benchmark: "Benchmark", instance: "Instance") -> list[str]:
@@ -203,14 +261,17 @@ def _lines(plan: Plan, law: "Law", benchmark: "Benchmark", instance: "Instance")
         f"Partitions: {plan.partitions:,} (chosen by the run itself).",
         "Memory: executor {} + {}, driver {} + {}.".format(*memory),
         "Longest: " + ", ".join(f"{' '.join(key)} {text.seconds(value)}" for key, value in longest) + ".",
-        ("Fit: seconds = a + b n + c n/cores for each operation; of the totals of the "
-        f"{len(benchmark.measured())} runs the median error is {law.error:.1%}, the largest {law.worst:.1%}."),
+        (
+            "Fit: seconds = a + b n + c n/cores for each operation; of the totals of the "
+            f"{len(benchmark.measured())} runs the median error is {law.error:.1%}, the largest {law.worst:.1%}."
+        ),
     ]
     if plan.pictures > largest or plan.executors > most:
         lines.append(f"Beyond what was measured (up to {largest:,} pictures, {most} executors): an extrapolation.")
     if plan.spills:
         lines.append("The descriptors do not all fit into the executors' memory: Spark keeps the rest on their disks.")
     if plan.driver_heap + plan.driver_overhead > instance.memory * 1024:
-        lines.append(f"The driver, which lists every picture, does not fit on {instance.name}: put it on a larger "
-                     "machine.")
+        lines.append(
+            f"The driver, which lists every picture, does not fit on {instance.name}: put it on a larger machine."
+        )
     return lines

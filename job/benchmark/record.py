@@ -86,8 +86,10 @@ class Benchmark:
 
     def made_as(self) -> dict[str, Any]:
         """What must be the same for a benchmark to be gone on with."""
-        return {name: getattr(self, name) for name in ("backend", "arguments", "executors", "cores", "sizes", "repeats",
-                                                       "seed", "cpus", "memory")}
+        return {
+            name: getattr(self, name)
+            for name in ("backend", "arguments", "executors", "cores", "sizes", "repeats", "seed", "cpus", "memory")
+        }
 
 
 def of_manifest(point: Point, manifest: Mapping[str, Any], tasks: Sequence[Task]) -> Run:
@@ -96,15 +98,25 @@ def of_manifest(point: Point, manifest: Mapping[str, Any], tasks: Sequence[Task]
     seconds: dict[Key, float] = {}
     for operation, taken in manifest["seconds"].items():
         split = {"fit_vocabulary": "train", "fit_classifier": "train", "evaluate": "test"}.get(operation, "all")
-        seconds |= ({(operation, name): value for name, value in taken.items()} if isinstance(taken, dict) else
-                    {(operation, split): taken})
+        seconds |= (
+            {(operation, name): value for name, value in taken.items()}
+            if isinstance(taken, dict)
+            else {(operation, split): taken}
+        )
     return Run(
-        point, manifest["run_name"], {name: part["images"] for name, part in splits.items()},
+        point,
+        manifest["run_name"],
+        {name: part["images"] for name, part in splits.items()},
         {name: part["descriptors"] for name, part in splits.items()},
-        {name: part.get("bytes", 0) for name, part in splits.items()}, seconds,
-        {file["path"]: file["sha256"] for file in manifest["files"]}, manifest["vocabulary"]["descriptors"],
-        manifest.get("partitions", {}).get("extract_descriptors", 0), manifest.get("accuracy"),
-        {(row["operation"], row["split"]): row["waited_s"] for row in manifest["analysis"] if "waited_s" in row}, tasks)
+        {name: part.get("bytes", 0) for name, part in splits.items()},
+        seconds,
+        {file["path"]: file["sha256"] for file in manifest["files"]},
+        manifest["vocabulary"]["descriptors"],
+        manifest.get("partitions", {}).get("extract_descriptors", 0),
+        manifest.get("accuracy"),
+        {(row["operation"], row["split"]): row["waited_s"] for row in manifest["analysis"] if "waited_s" in row},
+        tasks,
+    )
 
 
 def write(benchmark: Benchmark, folder: Path) -> None:
@@ -124,8 +136,9 @@ def to_csv(runs: Sequence[Run]) -> str:
     rows.writerow(["operation", "split", "executors", "cores", "repeat", "seconds", "pictures"])
     for run in sorted(runs, key=lambda run: run.point):
         for (operation, split), seconds in run.seconds.items():
-            rows.writerow([operation, split, run.point.executors, run.point.cores, run.point.repeat, seconds,
-                           run.pictures])
+            rows.writerow(
+                [operation, split, run.point.executors, run.point.cores, run.point.repeat, seconds, run.pictures]
+            )
     return text.getvalue()
 
 
@@ -135,8 +148,9 @@ def read(path: Path) -> Benchmark:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"The benchmark '{file}' can't be read ({error.strerror}): `fruits benchmark --results DIR` "
-                         "makes one.") from None
+        raise UsageError(
+            f"The benchmark '{file}' can't be read ({error.strerror}): `fruits benchmark --results DIR` makes one."
+        ) from None
     except ValueError:
         raise UsageError(f"'{file}' is no benchmark.json: it is no JSON.") from None
     if not isinstance(content, dict) or content.pop("schema_version", None) != SCHEMA_VERSION:
@@ -150,7 +164,8 @@ def read(path: Path) -> Benchmark:
 
 
 def _run(content: dict[str, Any]) -> Run:
-    pairs = {name: {(operation, split): value for operation, split, value in content[name]}
-             for name in ("seconds", "waited")}
+    pairs = {
+        name: {(operation, split): value for operation, split, value in content[name]} for name in ("seconds", "waited")
+    }
     tasks = [Task(*task) for task in content["tasks"]]
     return Run(**{**content, **pairs, "point": Point(**content["point"]), "tasks": tasks})

@@ -14,8 +14,13 @@ from job.benchmark.prices import Instance
 from job.benchmark.record import Benchmark, Key, Run
 
 # What a run computes; the model's files tell of versions as well.
-_RESULTS = ("bag_of_words_train.csv", "bag_of_words_test.csv", "df_lab_features_train.csv", "df_lab_features_test.csv",
-            "predictions.csv")
+_RESULTS = (
+    "bag_of_words_train.csv",
+    "bag_of_words_test.csv",
+    "df_lab_features_train.csv",
+    "df_lab_features_test.csv",
+    "predictions.csv",
+)
 TOLERANCE = 1e-6
 # No tasks of their own, and no driver's work either.
 _WHOLE = ("total", "start_spark")
@@ -56,8 +61,10 @@ class Size:
 def sizes(benchmark: Benchmark, instance: Instance) -> list[Size]:
     """The figures of each number of pictures that was measured, the fewest first."""
     runs = benchmark.measured()
-    return [_size(benchmark, instance, [run for run in runs if run.pictures == pictures])
-            for pictures in sorted({run.pictures for run in runs})]
+    return [
+        _size(benchmark, instance, [run for run in runs if run.pictures == pictures])
+        for pictures in sorted({run.pictures for run in runs})
+    ]
 
 
 def used_cores(benchmark: Benchmark, executors: int) -> float:
@@ -66,8 +73,10 @@ def used_cores(benchmark: Benchmark, executors: int) -> float:
 
 
 def _size(benchmark: Benchmark, instance: Instance, runs: Sequence[Run]) -> Size:
-    by_executors = {count: [run for run in runs if run.point.executors == count]
-                    for count in sorted({run.point.executors for run in runs})}
+    by_executors = {
+        count: [run for run in runs if run.point.executors == count]
+        for count in sorted({run.point.executors for run in runs})
+    }
     made = Size(runs[0].pictures, dict(runs[0].images), list(by_executors), {}, by_executors)
     fewest = made.executors[0]
     for key in [key for key in runs[0].seconds if all(key in run.seconds for run in runs)]:
@@ -78,11 +87,28 @@ def _size(benchmark: Benchmark, instance: Instance, runs: Sequence[Run]) -> Size
             middle = median(taken)
             speed_up = base / middle if middle > 0 else 1.0
             typical = made.typical(count)
-            limit = limits.sentence([task for task in typical.tasks if task[:2] == key], typical.seconds[key],
-                                    count * benchmark.cores, typical.waited.get(key, 0.0)) if typical.tasks else ""
-            made.cells[key].append(Cell(
-                count, middle, taken[0], taken[-1], speed_up, speed_up * fewest / count,
-                instance.cost(used_cores(benchmark, count), middle), limit if key[0] not in _WHOLE else ""))
+            limit = (
+                limits.sentence(
+                    [task for task in typical.tasks if task[:2] == key],
+                    typical.seconds[key],
+                    count * benchmark.cores,
+                    typical.waited.get(key, 0.0),
+                )
+                if typical.tasks
+                else ""
+            )
+            made.cells[key].append(
+                Cell(
+                    count,
+                    middle,
+                    taken[0],
+                    taken[-1],
+                    speed_up,
+                    speed_up * fewest / count,
+                    instance.cost(used_cores(benchmark, count), middle),
+                    limit if key[0] not in _WHOLE else "",
+                )
+            )
     return made
 
 
@@ -93,7 +119,8 @@ def disagreement(size: Size, runs_folder: Path) -> str | None:
         known = [run for run in runs if name in run.files]
         for run in known[1:]:
             if run.files[name] != known[0].files[name] and not _close(
-                    runs_folder / run.name / name, runs_folder / known[0].name / name):
+                runs_folder / run.name / name, runs_folder / known[0].name / name
+            ):
                 return f"{name} of {run.name} is not that of {known[0].name}"
     return None
 
@@ -102,8 +129,11 @@ def _close(one: Path, other: Path) -> bool:
     if not (one.is_file() and other.is_file()):
         return False
     (names, numbers), (names_too, numbers_too) = _table(one), _table(other)
-    return names == names_too and numbers.shape == numbers_too.shape and bool(
-        np.allclose(numbers, numbers_too, rtol=0, atol=TOLERANCE))
+    return (
+        names == names_too
+        and numbers.shape == numbers_too.shape
+        and bool(np.allclose(numbers, numbers_too, rtol=0, atol=TOLERANCE))
+    )
 
 
 def _table(path: Path) -> tuple[list[list[str]], NDArray[np.float64]]:
@@ -112,5 +142,7 @@ def _table(path: Path) -> tuple[list[list[str]], NDArray[np.float64]]:
         header, *rows = csv.reader(file)
     texts = {"ima", "cat", "predicted_cat"}
     wide = [place for place, name in enumerate(header) if name not in texts]
-    return ([header, *([row[place] for place, name in enumerate(header) if name in texts] for row in rows)],
-            np.array([[float(row[place]) for place in wide] for row in rows]))
+    return (
+        [header, *([row[place] for place, name in enumerate(header) if name in texts] for row in rows)],
+        np.array([[float(row[place]) for place in wide] for row in rows]),
+    )

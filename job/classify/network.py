@@ -60,15 +60,18 @@ def probabilities(features: NDArray[np.float64], network: Network) -> NDArray[np
     return _softmax(_forward((features - network.centre) / network.scale, network.weights)[-1])
 
 
-def predictions(features: NDArray[np.float64], network: Network, categories: Sequence[str],
-                unknown: NDArray[np.bool_] | None = None) -> list[pa.Array]:
+def predictions(
+    features: NDArray[np.float64], network: Network, categories: Sequence[str], unknown: NDArray[np.bool_] | None = None
+) -> list[pa.Array]:
     """Columns for features (n, d): the most probable label (float64), its name, and its probability; null in rows that
     are `unknown`."""
     chances = probabilities(features, network)
     best = chances.argmax(axis=1)
-    return [pa.array(best.astype(np.float64), mask=unknown),
-            pa.array(np.array(categories, object)[best], pa.string(), mask=unknown),
-            pa.array(chances[np.arange(len(best)), best], mask=unknown)]
+    return [
+        pa.array(best.astype(np.float64), mask=unknown),
+        pa.array(np.array(categories, object)[best], pa.string(), mask=unknown),
+        pa.array(chances[np.arange(len(best)), best], mask=unknown),
+    ]
 
 
 def _unpack(flat: NDArray[np.float64], layers: Sequence[int]) -> Weights:
@@ -80,9 +83,14 @@ def _unpack(flat: NDArray[np.float64], layers: Sequence[int]) -> Weights:
     return tuple(matrices)
 
 
-def loss_and_gradient(flat: NDArray[np.float64], layers: Sequence[int], features: NDArray[np.float64],
-                      labels: NDArray[np.integer], penalty: float,
-                      each: Callable[..., Iterable[Any]] = map) -> tuple[float, NDArray[np.float64]]:
+def loss_and_gradient(
+    flat: NDArray[np.float64],
+    layers: Sequence[int],
+    features: NDArray[np.float64],
+    labels: NDArray[np.integer],
+    penalty: float,
+    each: Callable[..., Iterable[Any]] = map,
+) -> tuple[float, NDArray[np.float64]]:
     """Mean cross-entropy plus penalty / 2 times the squared weights (biases apart), and its gradient by
     back-propagation (Rumelhart, Hinton and Williams, 1986). `each` maps it over blocks of rows, added up in their
     order."""
@@ -107,8 +115,9 @@ def _blocks(rows: int) -> list[slice]:
     return [slice(start, start + step) for start in range(0, rows, step)]
 
 
-def _loss_and_gradient(weights: Weights, features: NDArray[np.float64], labels: NDArray[np.integer],
-                       count: int) -> tuple[float, NDArray[np.float64]]:
+def _loss_and_gradient(
+    weights: Weights, features: NDArray[np.float64], labels: NDArray[np.integer], count: int
+) -> tuple[float, NDArray[np.float64]]:
     """What some of `count` rows contribute to the mean."""
     *inputs, logits = _forward(features, weights)
     error = _softmax(logits)
@@ -127,9 +136,18 @@ def _loss_and_gradient(weights: Weights, features: NDArray[np.float64], labels: 
     return loss, np.concatenate(gradients[::-1])
 
 
-def train(features: NDArray[np.float64], labels: NDArray[np.integer], layers: Sequence[int], *, seed: int,
-          max_iterations: int = 200, tolerance: float = 1e-6, penalty: float = 0.0,
-          scaled: bool = False, threads: int = 1) -> Network:
+def train(
+    features: NDArray[np.float64],
+    labels: NDArray[np.integer],
+    layers: Sequence[int],
+    *,
+    seed: int,
+    max_iterations: int = 200,
+    tolerance: float = 1e-6,
+    penalty: float = 0.0,
+    scaled: bool = False,
+    threads: int = 1,
+) -> Network:
     """Train a network of the given layer sizes [d, hidden ..., C] on features (n, d) and labels (n,) in 0..C-1.
 
     Weights start uniform in +-2.4 / inputs, as in Spark's MultilayerPerceptronClassifier, and are moved by L-BFGS
@@ -144,11 +162,22 @@ def train(features: NDArray[np.float64], labels: NDArray[np.integer], layers: Se
         centre = features.mean(axis=0)
         scale = scale * (float(np.sqrt(features.var(axis=0).mean())) or 1.0)
     random = np.random.default_rng(seed)
-    start = np.concatenate([random.uniform(-2.4 / inputs, 2.4 / inputs, (inputs + 1) * outputs)
-                            for inputs, outputs in pairwise(layers)])
+    start = np.concatenate(
+        [random.uniform(-2.4 / inputs, 2.4 / inputs, (inputs + 1) * outputs) for inputs, outputs in pairwise(layers)]
+    )
     with Threads(threads) as pool:
-        best = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B",
-                        args=(layers, (features - centre) / scale, labels, penalty, pool.map),
-                        options={"maxiter": max_iterations, "ftol": tolerance, "gtol": 1e-9, "maxcor": 10,
-                                 "maxfun": 10 * max_iterations})
+        best = minimize(
+            loss_and_gradient,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            args=(layers, (features - centre) / scale, labels, penalty, pool.map),
+            options={
+                "maxiter": max_iterations,
+                "ftol": tolerance,
+                "gtol": 1e-9,
+                "maxcor": 10,
+                "maxfun": 10 * max_iterations,
+            },
+        )
     return Network(centre, scale, _unpack(best.x, layers))

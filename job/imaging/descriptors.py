@@ -200,12 +200,14 @@ def _rounded(norm: float, width: int) -> float:
 
 
 _BYTE, _SHORT = np.dtype(np.uint8), np.dtype("<i2")
-DESCRIPTORS: Mapping[str, Descriptor] = MappingProxyType({
-    descriptor.name: descriptor
-    for descriptor in (
-        Descriptor("sift", 128, _BYTE, 128, _rounded(512, 128), False, _sift, _sift_points),
-        Descriptor("rootsift", 128, _BYTE, 128, _rounded(ROOTSIFT_SCALE, 128), False, _rootsift, _sift_points),
-        Descriptor("orb", 256, _BYTE, 32, 16.0, True, _orb, _orb_points),
-        Descriptor("surf", 64, _SHORT, 128, _rounded(SURF_SCALE, 64), False, _surf, _surf_points),
-    )
-})
+DESCRIPTORS: Mapping[str, Descriptor] = MappingProxyType(
+    {
+        descriptor.name: descriptor
+        for descriptor in (
+            Descriptor("sift", 128, _BYTE, 128, _rounded(512, 128), False, _sift, _sift_points),
+            Descriptor("rootsift", 128, _BYTE, 128, _rounded(ROOTSIFT_SCALE, 128), False, _rootsift, _sift_points),
+            Descriptor("orb", 256, _BYTE, 32, 16.0, True, _orb, _orb_points),
+            Descriptor("surf", 64, _SHORT, 128, _rounded(SURF_SCALE, 64), False, _surf, _surf_points),
+        )
+    }
+)

@@ -266,7 +266,13 @@ def _fruit(looks: Style, skin: NDArray[np.uint8], rng: np.random.Generator) -> P
 
 
 def _wrapped(
-    skin: NDArray[np.uint8], across: Plane, down: Plane, depth: Plane, *, upright: bool, rng: np.random.Generator,
+    skin: NDArray[np.uint8],
+    across: Plane,
+    down: Plane,
+    depth: Plane,
+    *,
+    upright: bool,
+    rng: np.random.Generator,
 ) -> Plane:
     """The skin round the body: each pixel's place on the globe is its place on the skin."""
     if upright:
@@ -288,7 +294,12 @@ def _wrapped(
 
 
 def _light(
-    across: Plane, down: Plane, depth: Plane, turn: float, gloss: float, rng: np.random.Generator,
+    across: Plane,
+    down: Plane,
+    depth: Plane,
+    turn: float,
+    gloss: float,
+    rng: np.random.Generator,
 ) -> tuple[Plane, Plane]:
     """What the paint is multiplied by, and what the highlight adds; the lamp stays above while the fruit is turned."""
     side, height = rng.uniform(-0.45, 0.15), rng.uniform(-0.6, -0.3)
@@ -318,5 +329,6 @@ def _draw_top(canvas: Plane, top: Top, place: NDArray[np.float64], turn: float, 
         outline = np.array((place - along * 6 - aside, place - along * 6 + aside, end + tip, end - tip))
         shade = rng.uniform(0.75, 1.2)
         # Four fractional bits, so that a blade turns smoothly.
-        cv2.fillConvexPoly(canvas, np.rint(outline * 16).astype(np.int32), [shade * value for value in colour],
-                           cv2.LINE_AA, 4)
+        cv2.fillConvexPoly(
+            canvas, np.rint(outline * 16).astype(np.int32), [shade * value for value in colour], cv2.LINE_AA, 4
+        )

@@ -29,7 +29,12 @@ class Pattern:
 
 
 def surface(
-    kind: str, pitch: float, contrast: float, base: Colour, second: Colour, rng: np.random.Generator,
+    kind: str,
+    pitch: float,
+    contrast: float,
+    base: Colour,
+    second: Colour,
+    rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
     """A skin: uint8 of shape (SURFACE, SURFACE, 3), blue first.
 
@@ -222,18 +227,20 @@ def _bumps(pitch: float, rng: np.random.Generator) -> Pattern:
     return Pattern(_rise(1.1 - distance, 0.5), 1.05 - 0.32 * slope)
 
 
-PATTERNS: Mapping[str, Callable[[float, np.random.Generator], Pattern]] = MappingProxyType({
-    "Spotted": _spots,
-    "Pitted": _pores,
-    "Seeded": _seeds,
-    "Striped": _stripes,
-    "Netted": _net,
-    "Beaded": _drupelets,
-    "Scaled": _scales,
-    "Wrinkled": _wrinkles,
-    "Russet": _blotches,
-    "Kernelled": _kernels,
-    "Hairy": _fuzz,
-    "Ringed": _rings,
-    "Knobbly": _bumps,
-})
+PATTERNS: Mapping[str, Callable[[float, np.random.Generator], Pattern]] = MappingProxyType(
+    {
+        "Spotted": _spots,
+        "Pitted": _pores,
+        "Seeded": _seeds,
+        "Striped": _stripes,
+        "Netted": _net,
+        "Beaded": _drupelets,
+        "Scaled": _scales,
+        "Wrinkled": _wrinkles,
+        "Russet": _blotches,
+        "Kernelled": _kernels,
+        "Hairy": _fuzz,
+        "Ringed": _rings,
+        "Knobbly": _bumps,
+    }
+)

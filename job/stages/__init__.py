@@ -8,5 +8,13 @@ from job.stages.extractor import DescriptorExtractor
 from job.stages.reducer import PrincipalComponents, PrincipalComponentsModel
 from job.stages.vocabulary import VisualVocabulary, VisualVocabularyModel
 
-__all__ = ["CategoryClassifier", "CategoryClassifierModel", "CategoryIndexer", "DescriptorExtractor",
-           "PrincipalComponents", "PrincipalComponentsModel", "VisualVocabulary", "VisualVocabularyModel"]
+__all__ = [
+    "CategoryClassifier",
+    "CategoryClassifierModel",
+    "CategoryIndexer",
+    "DescriptorExtractor",
+    "PrincipalComponents",
+    "PrincipalComponentsModel",
+    "VisualVocabulary",
+    "VisualVocabularyModel",
+]

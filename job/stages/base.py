@@ -54,8 +54,12 @@ def require(df: "DataFrame", *columns: str) -> None:
         raise ValueError(f"the column '{missing[0]}' is missing: the frame has {', '.join(df.columns)}")
 
 
-def append_columns(df: "DataFrame", inputs: list[str], outputs: Mapping[str, DataType],
-                   function: Callable[[pa.RecordBatch], list[pa.Array]]) -> "DataFrame":
+def append_columns(
+    df: "DataFrame",
+    inputs: list[str],
+    outputs: Mapping[str, DataType],
+    function: Callable[[pa.RecordBatch], list[pa.Array]],
+) -> "DataFrame":
     """The frame with new columns, computed batch by batch from the columns `inputs`; no shuffle."""
     require(df, *inputs)
     kept = [name for name in df.columns if name not in outputs]
@@ -71,10 +75,12 @@ def append_columns(df: "DataFrame", inputs: list[str], outputs: Mapping[str, Dat
     return df.mapInArrow(work, schema)
 
 
-def collect_sum(df: "DataFrame", columns: list[str], function: Callable[[pa.RecordBatch], Sums],
-                from_bytes: Callable[[bytes], Sums]) -> Sums | None:
+def collect_sum(
+    df: "DataFrame", columns: list[str], function: Callable[[pa.RecordBatch], Sums], from_bytes: Callable[[bytes], Sums]
+) -> Sums | None:
     """The sum, in the driver, of what `function` gives for every batch; each partition adds up its own. None when
     there is nothing to add."""
+
     def work(batches: Batches) -> Batches:
         total: Sums | None = None
         for batch in batches:
@@ -100,8 +106,9 @@ def driver_cores() -> int:
 class HasDescriptor(Params):
     """The name of the descriptor, in the registry `job.imaging.descriptors`."""
 
-    descriptor: Param[str] = Param(Params._dummy(), "descriptor", "name of the descriptor",
-                                   typeConverter=TypeConverters.toString)
+    descriptor: Param[str] = Param(
+        Params._dummy(), "descriptor", "name of the descriptor", typeConverter=TypeConverters.toString
+    )
 
     def getDescriptor(self) -> str:
         return self.getOrDefault(self.descriptor)

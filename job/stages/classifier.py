@@ -27,8 +27,9 @@ class CategoryIndexer(Transformer, HasInputCol, HasOutputCol, Stored):
 
     _input_kwargs: dict[str, Any]
 
-    categories: Param[list[str]] = Param(Params._dummy(), "categories", "names, alphabetical",
-                                         typeConverter=TypeConverters.toListString)
+    categories: Param[list[str]] = Param(
+        Params._dummy(), "categories", "names, alphabetical", typeConverter=TypeConverters.toListString
+    )
 
     @keyword_only
     def __init__(self, *, categories: Sequence[str] = (), inputCol: str = "cat", outputCol: str = "label") -> None:
@@ -46,14 +47,16 @@ class CategoryIndexer(Transformer, HasInputCol, HasOutputCol, Stored):
 
 class _ClassifierParams(HasFeaturesCol, HasLabelCol):
     kind: Param[str] = Param(Params._dummy(), "kind", "mlp or logistic", typeConverter=TypeConverters.toString)
-    categories: Param[list[str]] = Param(Params._dummy(), "categories", "names, alphabetical",
-                                         typeConverter=TypeConverters.toListString)
+    categories: Param[list[str]] = Param(
+        Params._dummy(), "categories", "names, alphabetical", typeConverter=TypeConverters.toListString
+    )
     maxIter: Param[int] = Param(Params._dummy(), "maxIter", "most iterations", typeConverter=TypeConverters.toInt)
     seed: Param[int] = Param(Params._dummy(), "seed", "seed of the weights", typeConverter=TypeConverters.toInt)
 
 
-class CategoryClassifier(Estimator["CategoryClassifierModel"], _ClassifierParams, DefaultParamsReadable[Any],
-                         DefaultParamsWritable):
+class CategoryClassifier(
+    Estimator["CategoryClassifierModel"], _ClassifierParams, DefaultParamsReadable[Any], DefaultParamsWritable
+):
     """Trains, in the driver, a network on the features of all pictures (280 bytes each at 35 components).
 
     `mlp`: layers [d, d, d, C], as the prototype's. `logistic`: multinomial logistic regression on scaled features.
@@ -62,8 +65,16 @@ class CategoryClassifier(Estimator["CategoryClassifierModel"], _ClassifierParams
     _input_kwargs: dict[str, Any]
 
     @keyword_only
-    def __init__(self, *, kind: str = "mlp", categories: Sequence[str] = (), maxIter: int = 200, seed: int = 123,
-                 featuresCol: str = "features", labelCol: str = "label") -> None:
+    def __init__(
+        self,
+        *,
+        kind: str = "mlp",
+        categories: Sequence[str] = (),
+        maxIter: int = 200,
+        seed: int = 123,
+        featuresCol: str = "features",
+        labelCol: str = "label",
+    ) -> None:
         super().__init__()
         self._setDefault(kind="mlp", categories=[], maxIter=200, seed=123, featuresCol="features", labelCol="label")
         self._set(**self._input_kwargs)
@@ -80,9 +91,16 @@ class CategoryClassifier(Estimator["CategoryClassifierModel"], _ClassifierParams
         categories, width = self.getOrDefault(self.categories), features.shape[1]
         linear = self.getOrDefault(self.kind) == "logistic"
         layers = [width, len(categories)] if linear else [width, width, width, len(categories)]
-        found = network.train(features, labels, layers, seed=self.getOrDefault(self.seed),
-                              max_iterations=self.getOrDefault(self.maxIter), scaled=linear,
-                              penalty=1e-2 if linear else 0.0, threads=driver_cores())
+        found = network.train(
+            features,
+            labels,
+            layers,
+            seed=self.getOrDefault(self.seed),
+            max_iterations=self.getOrDefault(self.maxIter),
+            scaled=linear,
+            penalty=1e-2 if linear else 0.0,
+            threads=driver_cores(),
+        )
         return self._copyValues(CategoryClassifierModel(found))
 
 
@@ -123,8 +141,11 @@ class CategoryClassifierModel(Model, _ClassifierParams, Stored):
     def arrays(self) -> dict[str, NDArray[Any]]:
         assert self.network is not None
         own = self.network
-        return {"centre": own.centre, "scale": own.scale,
-                **{f"weights_{depth}": matrix for depth, matrix in enumerate(own.weights)}}
+        return {
+            "centre": own.centre,
+            "scale": own.scale,
+            **{f"weights_{depth}": matrix for depth, matrix in enumerate(own.weights)},
+        }
 
     def with_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
         depths = sorted((key for key in arrays if key.startswith("weights_")), key=lambda key: int(key[8:]))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pyspark import Accumulator
     from pyspark.sql import DataFrame
 
+
 class DescriptorExtractor(Transformer, HasDescriptor, HasOutputCol, Stored):
     """Reads and describes the pictures `root/ima`, or those in the column `content` where there is one.
 
@@ -24,12 +25,14 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasOutputCol, Stored):
 
     _input_kwargs: dict[str, Any]
 
-    maxBytes: Param[int] = Param(Params._dummy(), "maxBytes", "pictures of more bytes are not read",
-                                 typeConverter=TypeConverters.toInt)
+    maxBytes: Param[int] = Param(
+        Params._dummy(), "maxBytes", "pictures of more bytes are not read", typeConverter=TypeConverters.toInt
+    )
 
     @keyword_only
-    def __init__(self, *, descriptor: str = "sift", outputCol: str = "descriptors",
-                 maxBytes: int = pixels.MAX_BYTES) -> None:
+    def __init__(
+        self, *, descriptor: str = "sift", outputCol: str = "descriptors", maxBytes: int = pixels.MAX_BYTES
+    ) -> None:
         super().__init__()
         self._setDefault(descriptor="sift", outputCol="descriptors", maxBytes=pixels.MAX_BYTES)
         self._set(**self._input_kwargs)

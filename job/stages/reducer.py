@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-class PrincipalComponents(Estimator["PrincipalComponentsModel"], HasInputCol, HasOutputCol, DefaultParamsReadable[Any],
-                          DefaultParamsWritable):
+class PrincipalComponents(
+    Estimator["PrincipalComponentsModel"], HasInputCol, HasOutputCol, DefaultParamsReadable[Any], DefaultParamsWritable
+):
     """Fits the `k` principal axes of the bags of words, from exact sums: one pass, no shuffle."""
 
     _input_kwargs: dict[str, Any]

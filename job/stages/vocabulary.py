@@ -40,23 +40,37 @@ _EXECUTORS_TOLERANCE = 1e-5
 
 class _VocabularyParams(HasDescriptor, HasInputCol, HasOutputCol):
     k: Param[int] = Param(Params._dummy(), "k", "number of visual words", typeConverter=TypeConverters.toInt)
-    sampleSize: Param[int] = Param(Params._dummy(), "sampleSize",
-                                   "descriptors to train on; 0: 1000 a word, at least 100,000; -1: all",
-                                   typeConverter=TypeConverters.toInt)
-    initMode: Param[str] = Param(Params._dummy(), "initMode", "first words: 'k-means||' (far ones) or 'random'",
-                                 typeConverter=TypeConverters.toString)
-    tolerance: Param[float] = Param(Params._dummy(), "tolerance",
-                                    "least relative gain of an iteration; 0: until no word moves",
-                                    typeConverter=TypeConverters.toFloat)
+    sampleSize: Param[int] = Param(
+        Params._dummy(),
+        "sampleSize",
+        "descriptors to train on; 0: 1000 a word, at least 100,000; -1: all",
+        typeConverter=TypeConverters.toInt,
+    )
+    initMode: Param[str] = Param(
+        Params._dummy(),
+        "initMode",
+        "first words: 'k-means||' (far ones) or 'random'",
+        typeConverter=TypeConverters.toString,
+    )
+    tolerance: Param[float] = Param(
+        Params._dummy(),
+        "tolerance",
+        "least relative gain of an iteration; 0: until no word moves",
+        typeConverter=TypeConverters.toFloat,
+    )
     maxIter: Param[int] = Param(Params._dummy(), "maxIter", "most iterations", typeConverter=TypeConverters.toInt)
     seed: Param[int] = Param(Params._dummy(), "seed", "seed of the draw", typeConverter=TypeConverters.toInt)
-    total: Param[int] = Param(Params._dummy(), "total",
-                              "descriptors there are, where that is known; 0: count them",
-                              typeConverter=TypeConverters.toInt)
+    total: Param[int] = Param(
+        Params._dummy(),
+        "total",
+        "descriptors there are, where that is known; 0: count them",
+        typeConverter=TypeConverters.toInt,
+    )
 
 
-class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, DefaultParamsReadable[Any],
-                       DefaultParamsWritable):
+class VisualVocabulary(
+    Estimator["VisualVocabularyModel"], _VocabularyParams, DefaultParamsReadable[Any], DefaultParamsWritable
+):
     """Learns `k` visual words from packed descriptors.
 
     Descriptors are drawn by a hash of the picture's name and their number, sorted by it and trained on in one place, so
@@ -67,12 +81,33 @@ class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, De
     _input_kwargs: dict[str, Any]
 
     @keyword_only
-    def __init__(self, *, k: int = 50, descriptor: str = "sift", sampleSize: int = 0,
-                 initMode: str = "k-means||", tolerance: float = 1e-4, maxIter: int = 2000, seed: int = 123,
-                 total: int = 0, inputCol: str = "descriptors", outputCol: str = "bag") -> None:
+    def __init__(
+        self,
+        *,
+        k: int = 50,
+        descriptor: str = "sift",
+        sampleSize: int = 0,
+        initMode: str = "k-means||",
+        tolerance: float = 1e-4,
+        maxIter: int = 2000,
+        seed: int = 123,
+        total: int = 0,
+        inputCol: str = "descriptors",
+        outputCol: str = "bag",
+    ) -> None:
         super().__init__()
-        self._setDefault(k=50, descriptor="sift", sampleSize=0, initMode="k-means||", tolerance=1e-4, maxIter=2000,
-                         seed=123, total=0, inputCol="descriptors", outputCol="bag")
+        self._setDefault(
+            k=50,
+            descriptor="sift",
+            sampleSize=0,
+            initMode="k-means||",
+            tolerance=1e-4,
+            maxIter=2000,
+            seed=123,
+            total=0,
+            inputCol="descriptors",
+            outputCol="bag",
+        )
         self._set(**self._input_kwargs)
 
     def _fit(self, dataset: "DataFrame") -> "VisualVocabularyModel":
@@ -99,9 +134,15 @@ class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, De
 
     def _train(self, drawn: NDArray[Any]) -> kmeans.Vocabulary:
         spec = registry.get(self.getDescriptor())
-        return kmeans.train(spec.unpack(drawn), self.getOrDefault(self.k), quantum=spec.quantum,
-                            start=self.getOrDefault(self.initMode), tolerance=self.getOrDefault(self.tolerance),
-                            max_iterations=self.getOrDefault(self.maxIter), threads=driver_cores())
+        return kmeans.train(
+            spec.unpack(drawn),
+            self.getOrDefault(self.k),
+            quantum=spec.quantum,
+            start=self.getOrDefault(self.initMode),
+            tolerance=self.getOrDefault(self.tolerance),
+            max_iterations=self.getOrDefault(self.maxIter),
+            threads=driver_cores(),
+        )
 
     def _count(self, dataset: "DataFrame") -> int:
         length = dataset.select(F.sum(F.length(self.getInputCol()))).first()
@@ -120,14 +161,16 @@ class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, De
                     keys = sampling.descriptor_keys(batch["ima"].to_pylist(), pictures, seed)
                     keep = keys <= limit
                     columns = [keys[keep].tobytes(), rows[keep].tobytes()]
-                    yield pa.RecordBatch.from_arrays([pa.array([value], pa.binary()) for value in columns],
-                                                     ["keys", "rows"])
+                    yield pa.RecordBatch.from_arrays(
+                        [pa.array([value], pa.binary()) for value in columns], ["keys", "rows"]
+                    )
 
         schema = StructType().add("keys", BinaryType()).add("rows", BinaryType())
         found = dataset.select("ima", column).mapInArrow(work, schema).toArrow()
         keys = np.concatenate([np.frombuffer(part.as_buffer(), np.uint64) for part in found["keys"]])
-        rows = np.concatenate([np.frombuffer(part.as_buffer(), spec.dtype).reshape(-1, values)
-                               for part in found["rows"]])
+        rows = np.concatenate(
+            [np.frombuffer(part.as_buffer(), spec.dtype).reshape(-1, values) for part in found["rows"]]
+        )
         return np.ascontiguousarray(rows[np.argsort(keys, kind="stable")[:wanted]])
 
     def _refine(self, dataset: "DataFrame", found: kmeans.Vocabulary) -> kmeans.Vocabulary:
@@ -137,6 +180,7 @@ class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, De
         tolerance = max(self.getOrDefault(self.tolerance), _EXECUTORS_TOLERANCE)
         words, iterations, before = found.words, 0, float("inf")
         while True:
+
             def sums(batch: pa.RecordBatch, words: NDArray[np.float32] = words) -> kmeans.ClusterSums:
                 return kmeans.cluster_sums(spec.unpack(flatten(batch[column], spec.dtype, values)[0]), words)
 
@@ -145,8 +189,11 @@ class VisualVocabulary(Estimator["VisualVocabularyModel"], _VocabularyParams, De
             inertia = kmeans.inertia_of(part, words)
             moved = kmeans.grid_mean(part.counts, part.sums, words, spec.quantum)
             iterations += 1
-            if (before - inertia < tolerance * before or np.array_equal(moved, words)
-                    or found.iterations + iterations >= self.getOrDefault(self.maxIter)):
+            if (
+                before - inertia < tolerance * before
+                or np.array_equal(moved, words)
+                or found.iterations + iterations >= self.getOrDefault(self.maxIter)
+            ):
                 return kmeans.Vocabulary(words, inertia, found.iterations + iterations, int(part.counts.sum()))
             words, before = moved, inertia
 
@@ -189,10 +236,15 @@ class VisualVocabularyModel(Model, _VocabularyParams, Stored):
     def arrays(self) -> dict[str, NDArray[Any]]:
         assert self.vocabulary is not None
         own = self.vocabulary
-        return {"words": own.words, "inertia": np.array(own.inertia), "iterations": np.array(own.iterations),
-                "descriptors": np.array(own.descriptors)}
+        return {
+            "words": own.words,
+            "inertia": np.array(own.inertia),
+            "iterations": np.array(own.iterations),
+            "descriptors": np.array(own.descriptors),
+        }
 
     def with_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        self.vocabulary = kmeans.Vocabulary(arrays["words"], float(arrays["inertia"]), int(arrays["iterations"]),
-                                            int(arrays["descriptors"]))
+        self.vocabulary = kmeans.Vocabulary(
+            arrays["words"], float(arrays["inertia"]), int(arrays["iterations"]), int(arrays["descriptors"])
+        )
         return self

@@ -21,28 +21,57 @@ INTERRUPTED = 130
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `fruits submit`."""
-    parser.add_argument("--manifest", metavar="FILE", help="a SparkApplication (default: the shipped one, "
-                        "k8s/sparkapplication.yaml)")
+    parser.add_argument(
+        "--manifest", metavar="FILE", help="a SparkApplication (default: the shipped one, k8s/sparkapplication.yaml)"
+    )
     parser.add_argument("--name", metavar="NAME", help="name of the SparkApplication (default: the manifest's)")
     parser.add_argument("--namespace", metavar="NS", help="namespace (default: the manifest's, else fruits)")
     parser.add_argument("--image", metavar="IMAGE", help="image of driver and executors")
     parser.add_argument("--executors", type=positive, metavar="N", help="number of executors (no dynamic allocation)")
-    parser.add_argument("--executor-cores", type=positive, metavar="N", help="task slots of each; the CPU reserved "
-                        "grows with them")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="fields",
-                        help="a field of the manifest's spec, such as driver.memory=2g; may be repeated")
-    parser.add_argument("--wait-timeout", type=duration, default=1800.0, metavar="30m",
-                        help="give up when the job has not ended by then (30m)")
-    parser.add_argument("--start-timeout", type=duration, default=120.0, metavar="2m",
-                        help="give up when a pod could not start by then (2m; 10m while the cluster is adding a node, "
-                        "30s when its image can't be pulled)")
-    parser.add_argument("--results", metavar="DIR", help="copy the run's folder from the store to DIR/<run name>; "
-                        "takes the store's address and keys from this environment (AWS_...)")
-    parser.add_argument("--keep", action="store_true", help="leave the job where it is when this command gives up or "
-                        "is interrupted (default: delete it)")
+    parser.add_argument(
+        "--executor-cores", type=positive, metavar="N", help="task slots of each; the CPU reserved grows with them"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="fields",
+        help="a field of the manifest's spec, such as driver.memory=2g; may be repeated",
+    )
+    parser.add_argument(
+        "--wait-timeout",
+        type=duration,
+        default=1800.0,
+        metavar="30m",
+        help="give up when the job has not ended by then (30m)",
+    )
+    parser.add_argument(
+        "--start-timeout",
+        type=duration,
+        default=120.0,
+        metavar="2m",
+        help="give up when a pod could not start by then (2m; 10m while the cluster is adding a node, "
+        "30s when its image can't be pulled)",
+    )
+    parser.add_argument(
+        "--results",
+        metavar="DIR",
+        help="copy the run's folder from the store to DIR/<run name>; "
+        "takes the store's address and keys from this environment (AWS_...)",
+    )
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="leave the job where it is when this command gives up or is interrupted (default: delete it)",
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.add_argument("arguments", nargs="*", metavar="-- ARGUMENTS", help="of `fruits run`, in place of the "
-                        "manifest's: -- --data s3://bucket/prefix --words 100")
+    parser.add_argument(
+        "arguments",
+        nargs="*",
+        metavar="-- ARGUMENTS",
+        help="of `fruits run`, in place of the manifest's: -- --data s3://bucket/prefix --words 100",
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -51,8 +80,14 @@ def main(arguments: argparse.Namespace) -> int:
 
     own = arguments.manifest is not None
     document = manifest.load(Path(arguments.manifest) if own else manifest.shipped())
-    wanted = manifest.Wanted(arguments.name, arguments.namespace, arguments.image, arguments.executors,
-                             arguments.executor_cores, tuple(arguments.fields))
+    wanted = manifest.Wanted(
+        arguments.name,
+        arguments.namespace,
+        arguments.image,
+        arguments.executors,
+        arguments.executor_cores,
+        tuple(arguments.fields),
+    )
     given = arguments.arguments[1:] if arguments.arguments[:1] == ["run"] else arguments.arguments
     document = manifest.prepare(document, wanted, given, default_run_name())
     flags = run_arguments.parse(document["spec"]["arguments"]) if manifest.runs_fruits(document) else {}
@@ -61,8 +96,9 @@ def main(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.results) if arguments.results else None
     if folder:
         if not flags:
-            raise UsageError("--results can't tell where the results are: the manifest's arguments are not those of "
-                             "`fruits run`.")
+            raise UsageError(
+                "--results can't tell where the results are: the manifest's arguments are not those of `fruits run`."
+            )
         from job.submit import results
 
         results.check(run_arguments.settings(flags).out, folder)
@@ -81,12 +117,14 @@ def _run(document: dict[str, Any], flags: dict[str, Any], folder: Path | None, a
     check_operator(cluster, namespace)
     with Display() as display:
         _make_room(cluster, name, namespace, display)
-        follower = Follower(cluster, name, namespace, display, arguments.wait_timeout,
-                            patience(arguments.start_timeout))
+        follower = Follower(
+            cluster, name, namespace, display, arguments.wait_timeout, patience(arguments.start_timeout)
+        )
         try:
             cluster.create(document)
-            display.say(f"{KIND} '{name}' made in namespace '{namespace}' of {cluster.host}, image "
-                        f"{document['spec']['image']}")
+            display.say(
+                f"{KIND} '{name}' made in namespace '{namespace}' of {cluster.host}, image {document['spec']['image']}"
+            )
             ending = follower.run()
         except (KeyboardInterrupt, StuckError) as error:
             said = error.message if isinstance(error, StuckError) else "Interrupted."
@@ -109,19 +147,24 @@ def check_operator(cluster: Any, namespace: str) -> None:
     from job.submit.cluster import INSTALL
 
     if not cluster.serves_applications():
-        raise UserError(f"The Spark operator is not installed in the cluster, which knows no {KIND}: "
-                        f"`{INSTALL % namespace}`.")
+        raise UserError(
+            f"The Spark operator is not installed in the cluster, which knows no {KIND}: `{INSTALL % namespace}`."
+        )
     found = cluster.operators()
     if not found:  # installed in another way than by its chart, or not for this user to see
         return
     fitting = [operator for operator in found if operator.looks_after(namespace)]
     if not fitting:
         named = ", ".join(sorted({name for operator in found for name in operator.namespaces}))
-        raise UserError(f"The Spark operator does not look after namespace '{namespace}', but {named}: add it to "
-                        "spark.jobNamespaces (`helm upgrade`), or give --namespace.")
+        raise UserError(
+            f"The Spark operator does not look after namespace '{namespace}', but {named}: add it to "
+            "spark.jobNamespaces (`helm upgrade`), or give --namespace."
+        )
     if not any(operator.ready for operator in fitting):
-        raise UserError(f"The Spark operator in namespace '{fitting[0].namespace}' is not running: `kubectl -n "
-                        f"{fitting[0].namespace} get pods` shows why.")
+        raise UserError(
+            f"The Spark operator in namespace '{fitting[0].namespace}' is not running: `kubectl -n "
+            f"{fitting[0].namespace} get pods` shows why."
+        )
 
 
 def _make_room(cluster: Any, name: str, namespace: str, display: Any) -> None:
@@ -132,11 +175,15 @@ def _make_room(cluster: Any, name: str, namespace: str, display: Any) -> None:
     state = ((there.get("status") or {}).get("applicationState") or {}).get("state") or "new"
     labels = there["metadata"].get("labels") or {}
     if any(labels.get(key) != value for key, value in MADE_BY.items()):
-        raise UserError(f"There is a {KIND} '{name}' in namespace '{namespace}' that `fruits submit` has not made: "
-                        "choose another --name.")
+        raise UserError(
+            f"There is a {KIND} '{name}' in namespace '{namespace}' that `fruits submit` has not made: "
+            "choose another --name."
+        )
     if state not in ("COMPLETED", "FAILED"):
-        raise UserError(f"The {KIND} '{name}' in namespace '{namespace}' is {state}: wait for it, delete it "
-                        f"(`kubectl -n {namespace} delete {PLURAL} {name}`), or choose another --name.")
+        raise UserError(
+            f"The {KIND} '{name}' in namespace '{namespace}' is {state}: wait for it, delete it "
+            f"(`kubectl -n {namespace} delete {PLURAL} {name}`), or choose another --name."
+        )
     display.say(f"The earlier {KIND} '{name}', {state}, is deleted")
     _delete(cluster, name, namespace)
 
@@ -148,8 +195,10 @@ def _give_up(cluster: Any, name: str, namespace: str, *, keep: bool) -> str:
     try:
         _delete(cluster, name, namespace)
     except UserError as error:
-        return (f"The job could not be deleted ({error.message.rstrip('.')}): `kubectl -n {namespace} delete {PLURAL} "
-                f"{name}`.")
+        return (
+            f"The job could not be deleted ({error.message.rstrip('.')}): `kubectl -n {namespace} delete {PLURAL} "
+            f"{name}`."
+        )
     return "The job was deleted (--keep leaves it)."
 
 
@@ -158,7 +207,8 @@ def _delete(cluster: Any, name: str, namespace: str) -> None:
     cluster.delete(name, namespace)
     limit = time.monotonic() + _GONE
     while cluster.application(name, namespace) is not None or any(
-            not pod["metadata"].get("deletionTimestamp") for pod in cluster.pods(name, namespace)):
+        not pod["metadata"].get("deletionTimestamp") for pod in cluster.pods(name, namespace)
+    ):
         if time.monotonic() > limit:
             raise UserError(f"{KIND} '{name}' and its pods are still there after {_GONE:.0f} s.")
         time.sleep(0.5)
@@ -167,6 +217,7 @@ def _delete(cluster: Any, name: str, namespace: str) -> None:
 @contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
     """SIGTERM, as from a CI system that gives up, is handled as Ctrl-C is."""
+
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 

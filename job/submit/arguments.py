@@ -32,8 +32,10 @@ def parse(arguments: Sequence[str]) -> Flags:
 
     found = vars(parser().parse_args(list(arguments)))
     if found.get("config"):
-        raise UsageError(f"--config {found['config']} is a file of this machine, which the cluster's pods can't read: "
-                         "give its settings as flags.")
+        raise UsageError(
+            f"--config {found['config']} is a file of this machine, which the cluster's pods can't read: "
+            "give its settings as flags."
+        )
     return {spec.name: found[spec.name] for spec in fields(Settings) if found.get(spec.name) is not None}
 
 
@@ -65,5 +67,7 @@ def check_addresses(flags: Mapping[str, Any]) -> None:
     for name in _ADDRESSES:
         address = flags.get(name)
         if address and not is_remote(address):
-            raise UsageError(f"{flag_name(name)} '{address}' is a folder of this machine, which the cluster's pods "
-                             "can't reach: give an s3:// address (`fruits upload` puts a folder into a bucket).")
+            raise UsageError(
+                f"{flag_name(name)} '{address}' is a folder of this machine, which the cluster's pods "
+                "can't reach: give an s3:// address (`fruits upload` puts a folder into a bucket)."
+            )

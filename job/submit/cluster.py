@@ -13,8 +13,10 @@ from job.submit.manifest import GROUP, KIND, PLURAL, VERSION
 
 Document = dict[str, Any]
 
-INSTALL = ("helm install spark-operator spark-operator --repo https://kubeflow.github.io/spark-operator --namespace "
-           "spark-operator --create-namespace --set 'spark.jobNamespaces={%s}' --wait")
+INSTALL = (
+    "helm install spark-operator spark-operator --repo https://kubeflow.github.io/spark-operator --namespace "
+    "spark-operator --create-namespace --set 'spark.jobNamespaces={%s}' --wait"
+)
 _OF_APPLICATION = "sparkoperator.k8s.io/app-name"
 _CONTROLLER = "app.kubernetes.io/name=spark-operator,app.kubernetes.io/component=controller"
 _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
@@ -104,7 +106,8 @@ class Cluster:
         with self._explained("asked for the operator"):
             try:
                 answer = self._apps.list_deployment_for_all_namespaces(
-                    label_selector=_CONTROLLER, _preload_content=False, _request_timeout=_PATIENCE)
+                    label_selector=_CONTROLLER, _preload_content=False, _request_timeout=_PATIENCE
+                )
             except Exception as error:
                 if _status(error) == 403:
                     return None
@@ -126,10 +129,10 @@ class Cluster:
         """Whether this user has a right."""
         from kubernetes import client
 
-        wanted = client.V1ResourceAttributes(namespace=namespace, verb=verb, group=group, resource=resource,
-                                             subresource=subresource)
-        review = client.V1SelfSubjectAccessReview(
-            spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=wanted))
+        wanted = client.V1ResourceAttributes(
+            namespace=namespace, verb=verb, group=group, resource=resource, subresource=subresource
+        )
+        review = client.V1SelfSubjectAccessReview(spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=wanted))
         with self._explained("asked for rights"):
             answer = self._authorization.create_self_subject_access_review(review, _request_timeout=_PATIENCE)
         return bool(answer.status.allowed)
@@ -138,15 +141,27 @@ class Cluster:
         """Makes the SparkApplication; a field that its kind does not have is an error."""
         name, namespace = document["metadata"]["name"], document["metadata"]["namespace"]
         with self._explained(f"told to make {KIND} '{name}' in namespace '{namespace}'"):
-            return dict(self._custom.create_namespaced_custom_object(
-                GROUP, VERSION, namespace, PLURAL, document, field_manager="fruits", field_validation="Strict",
-                _request_timeout=_PATIENCE))
+            return dict(
+                self._custom.create_namespaced_custom_object(
+                    GROUP,
+                    VERSION,
+                    namespace,
+                    PLURAL,
+                    document,
+                    field_manager="fruits",
+                    field_validation="Strict",
+                    _request_timeout=_PATIENCE,
+                )
+            )
 
     def application(self, name: str, namespace: str) -> Document | None:
         with self._explained(f"asked for {KIND} '{name}' in namespace '{namespace}'"):
             try:
-                return dict(self._custom.get_namespaced_custom_object(
-                    GROUP, VERSION, namespace, PLURAL, name, _request_timeout=_PATIENCE))
+                return dict(
+                    self._custom.get_namespaced_custom_object(
+                        GROUP, VERSION, namespace, PLURAL, name, _request_timeout=_PATIENCE
+                    )
+                )
             except Exception as error:
                 if _status(error) == 404:
                     return None
@@ -157,8 +172,8 @@ class Cluster:
         with self._explained(f"told to delete {KIND} '{name}' in namespace '{namespace}'"):
             try:
                 self._custom.delete_namespaced_custom_object(
-                    GROUP, VERSION, namespace, PLURAL, name, propagation_policy="Background",
-                    _request_timeout=_PATIENCE)
+                    GROUP, VERSION, namespace, PLURAL, name, propagation_policy="Background", _request_timeout=_PATIENCE
+                )
             except Exception as error:
                 if _status(error) != 404:
                     raise
@@ -166,16 +181,19 @@ class Cluster:
     def pods(self, name: str, namespace: str) -> list[Document]:
         """Driver and executors of a SparkApplication."""
         with self._explained(f"asked for pods in namespace '{namespace}'"):
-            answer = self._core.list_namespaced_pod(namespace, label_selector=f"{_OF_APPLICATION}={name}",
-                                                    _preload_content=False, _request_timeout=_PATIENCE)
+            answer = self._core.list_namespaced_pod(
+                namespace,
+                label_selector=f"{_OF_APPLICATION}={name}",
+                _preload_content=False,
+                _request_timeout=_PATIENCE,
+            )
         return list(json.loads(answer.data)["items"])
 
     def events(self, namespace: str) -> list[Document]:
         """Events of the namespace; none where this user may not see them."""
         with self._explained(f"asked for events in namespace '{namespace}'"):
             try:
-                answer = self._core.list_namespaced_event(namespace, _preload_content=False,
-                                                          _request_timeout=_PATIENCE)
+                answer = self._core.list_namespaced_event(namespace, _preload_content=False, _request_timeout=_PATIENCE)
             except Exception as error:
                 if _status(error) == 403:
                     return []
@@ -187,8 +205,15 @@ class Cluster:
         so many seconds. It ends with the container, or when the connection breaks."""
         with self._explained(f"asked for the log of '{pod}'"):
             answer = self._core.read_namespaced_pod_log(
-                pod, namespace, container=container, follow=True, timestamps=True, _preload_content=False,
-                _request_timeout=(_PATIENCE[0], LOG_SILENCE), **({"since_seconds": since} if since else {}))
+                pod,
+                namespace,
+                container=container,
+                follow=True,
+                timestamps=True,
+                _preload_content=False,
+                _request_timeout=(_PATIENCE[0], LOG_SILENCE),
+                **({"since_seconds": since} if since else {}),
+            )
             try:
                 rest = b""
                 for piece in answer.stream(1 << 16, decode_content=True):
@@ -210,8 +235,10 @@ class Cluster:
         except ApiException as error:
             raise UserError(self._sentence(error, doing)) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise UnreachableError(f"The cluster at {self.host} does not answer ({_reason(error)}): check that it "
-                                   "runs and that this machine reaches it (`kubectl version`).") from error
+            raise UnreachableError(
+                f"The cluster at {self.host} does not answer ({_reason(error)}): check that it "
+                "runs and that this machine reaches it (`kubectl version`)."
+            ) from error
 
     def _sentence(self, error: Any, doing: str) -> str:
         said = _message(error)
@@ -238,8 +265,9 @@ def _operator(document: Document) -> Operator:
     flags = [flag for container in containers for flag in container.get("args", [])]
     named = next((flag.partition("=")[2] for flag in flags if flag.startswith("--namespaces=")), "")
     namespaces = tuple(name for name in named.strip('"').split(",") if name)
-    return Operator(document["metadata"]["namespace"], int(document.get("status", {}).get("readyReplicas") or 0),
-                    namespaces)
+    return Operator(
+        document["metadata"]["namespace"], int(document.get("status", {}).get("readyReplicas") or 0), namespaces
+    )
 
 
 def _status(error: Exception) -> int:

@@ -93,11 +93,18 @@ class Trouble(NamedTuple):
 def troubles(now: Snapshot, limits: Patience) -> list[Trouble]:
     """What keeps the job from starting at this moment; none when it goes on."""
     if not now.state:
-        return [Trouble("operator", "The Spark operator has not taken the job up: its controller does not run, or "
-                        "looks after other namespaces (`fruits doctor` tells which).", limits.operator)]
+        return [
+            Trouble(
+                "operator",
+                "The Spark operator has not taken the job up: its controller does not run, or "
+                "looks after other namespaces (`fruits doctor` tells which).",
+                limits.operator,
+            )
+        ]
     if now.state == "SUBMISSION_FAILED":
-        return [Trouble("submission", f"The Spark operator can't submit the job: {refusal(now.message)}.",
-                        limits.passing)]
+        return [
+            Trouble("submission", f"The Spark operator can't submit the job: {refusal(now.message)}.", limits.passing)
+        ]
     if now.state == "SUSPENDED":
         return [Trouble("suspended", "The job is suspended: somebody has set spec.suspend.", 0.0)]
     driver = now.driver
@@ -127,8 +134,7 @@ def _of_pod(now: Snapshot, pod: Document, role: str, limits: Patience) -> Troubl
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             scaling = any(event.get("reason") in _SCALING_UP for event in now.events_of(pod))
             said = condition.get("message") or condition.get("reason") or ""
-            return Trouble(f"{role} room", _unscheduled(pod, role, said),
-                           limits.scaling if scaling else limits.start)
+            return Trouble(f"{role} room", _unscheduled(pod, role, said), limits.scaling if scaling else limits.start)
     kind, detail = container_state(pod, DRIVER if role == "driver" else EXECUTOR)
     if kind != "waiting":
         return None
@@ -136,15 +142,25 @@ def _of_pod(now: Snapshot, pod: Document, role: str, limits: Patience) -> Troubl
     image = _container(pod["spec"]["containers"], DRIVER if role == "driver" else EXECUTOR).get("image", "")
     if reason in _NOT_PULLED:
         said = _clean(message) if message and not message.startswith("Back-off") else _pull_error(now, pod)
-        hint = ("put it on the node (`minikube image load`, `kind load`)" if reason == "ErrImageNeverPull" else
-                "check its name and tag, and image pull secrets for a private registry (--image)")
+        hint = (
+            "put it on the node (`minikube image load`, `kind load`)"
+            if reason == "ErrImageNeverPull"
+            else "check its name and tag, and image pull secrets for a private registry (--image)"
+        )
         why = f" ({said})" if said else ""
-        return Trouble(f"{role} image", f"{who}'s image '{image}' can't be pulled{why}: {hint}.",
-                       0.0 if reason in _NEVER_PULLED else limits.passing)
+        return Trouble(
+            f"{role} image",
+            f"{who}'s image '{image}' can't be pulled{why}: {hint}.",
+            0.0 if reason in _NEVER_PULLED else limits.passing,
+        )
     if reason in _NOT_MADE:
-        return Trouble(f"{role} container", f"{who}'s container can't be made: {_clean(message) or reason}; the "
-                       "namespace lacks what the chart or k8s/minikube.yaml puts there, or the manifest names it "
-                       "wrongly.", limits.passing)
+        return Trouble(
+            f"{role} container",
+            f"{who}'s container can't be made: {_clean(message) or reason}; the "
+            "namespace lacks what the chart or k8s/minikube.yaml puts there, or the manifest names it "
+            "wrongly.",
+            limits.passing,
+        )
     failed = [event.get("message", "") for event in now.events_of(pod) if event.get("reason") in NOT_STARTED]
     if failed:
         return Trouble(f"{role} pod", f"{who}'s pod can't start: {_clean(failed[-1])}.", limits.start)
@@ -156,16 +172,20 @@ def _unscheduled(pod: Document, role: str, message: str) -> str:
     who = "The driver's pod" if role == "driver" else "No executor's pod"
     verb = "fits on no node" if role == "driver" else "fits on a node"
     short = sorted(set(_SHORT_OF.findall(message)))
-    requests = _container(pod["spec"]["containers"], DRIVER if role == "driver" else EXECUTOR).get(
-        "resources", {}).get("requests", {})
+    requests = (
+        _container(pod["spec"]["containers"], DRIVER if role == "driver" else EXECUTOR)
+        .get("resources", {})
+        .get("requests", {})
+    )
     if not short:
         return f"{who} {verb}: {_clean(message)}; check node selectors, tolerations and affinity."
     asked = " and ".join(f"{requests.get(name, 'some')} of {name}" for name in short)
     fields = {"cpu": f"{role}.coreRequest", "memory": f"{role}.memory"}
     give = " or ".join(fields.get(name, name) for name in short)
     fewer = ", fewer --executors" if role == "executor" else ""
-    return (f"{who} {verb}: it asks for {asked}, and no node has that much left; lower {give} (--set){fewer}, or add "
-            "nodes.")
+    return (
+        f"{who} {verb}: it asks for {asked}, and no node has that much left; lower {give} (--set){fewer}, or add nodes."
+    )
 
 
 def ending(now: Snapshot, executors_killed: int = 0) -> tuple[int, str]:
@@ -182,18 +202,23 @@ def ending(now: Snapshot, executors_killed: int = 0) -> tuple[int, str]:
     if reason == "OOMKilled" or (kind == "terminated" and code == _KILLED):
         return 1, _killed(now, driver, sure=reason == "OOMKilled")
     if any("java.lang.OutOfMemoryError" in line for line in now.log):
-        return 1, ("The driver's JVM ran out of heap: it had "
-                   f"{now.spec['driver'].get('memory', 'the default')}; give it more, --set driver.memory=...")
+        return 1, (
+            "The driver's JVM ran out of heap: it had "
+            f"{now.spec['driver'].get('memory', 'the default')}; give it more, --set driver.memory=..."
+        )
     if executors_killed and code != USAGE:
-        return 1, (f"{executors_killed} executors were killed for memory: each had "
-                   f"{memory_fields(now.spec, 'executor')}; give them more, --set "
-                   "executor.memoryOverhead=..., or fewer cores each.")
+        return 1, (
+            f"{executors_killed} executors were killed for memory: each had "
+            f"{memory_fields(now.spec, 'executor')}; give them more, --set "
+            "executor.memoryOverhead=..., or fewer cores each."
+        )
     own = [line.removeprefix(_OWN) for line in now.log if line.startswith(_OWN)]
     if own:
         return USAGE if code == USAGE else 1, own[-1]
     namespace, name = now.application["metadata"]["namespace"], driver["metadata"]["name"]
-    return 1, (f"The driver ended with exit code {code} ({reason}): its log says why (`kubectl -n {namespace} logs "
-               f"{name}`).")
+    return 1, (
+        f"The driver ended with exit code {code} ({reason}): its log says why (`kubectl -n {namespace} logs {name}`)."
+    )
 
 
 def _killed(now: Snapshot, driver: Document, *, sure: bool) -> str:
@@ -211,8 +236,7 @@ def _doubled(size: str) -> str:
 
 def executors_killed(pods: Iterable[Document]) -> set[str]:
     """Names of executors that were killed for memory."""
-    return {pod["metadata"]["name"] for pod in pods
-            if container_state(pod, EXECUTOR)[1].get("reason") == "OOMKilled"}
+    return {pod["metadata"]["name"] for pod in pods if container_state(pod, EXECUTOR)[1].get("reason") == "OOMKilled"}
 
 
 def container_state(pod: Document, container: str) -> tuple[str, Document]:
@@ -224,15 +248,19 @@ def container_state(pod: Document, container: str) -> tuple[str, Document]:
 def refusal(message: str) -> str:
     """The cause in what spark-submit says: what the API server refused, or the innermost exception."""
     said = re.findall(r"Message: (.+?)(?:\. Received status|$)", message, re.MULTILINE)
-    causes = re.findall(r"^\s*(?:Caused by|Exception in thread \"main\"):? ?[\w.$]*(?:Exception|Error): (.+)$", message,
-                        re.MULTILINE)
+    causes = re.findall(
+        r"^\s*(?:Caused by|Exception in thread \"main\"):? ?[\w.$]*(?:Exception|Error): (.+)$", message, re.MULTILINE
+    )
     lines = [line for line in message.splitlines() if line.strip()]
     return _clean((said or causes or lines or [""])[-1])
 
 
 def _pull_error(now: Snapshot, pod: Document) -> str:
-    said = [event["message"] for event in now.events_of(pod)
-            if event.get("reason") == "Failed" and "Failed to pull" in event.get("message", "")]
+    said = [
+        event["message"]
+        for event in now.events_of(pod)
+        if event.get("reason") == "Failed" and "Failed to pull" in event.get("message", "")
+    ]
     return _clean(said[-1].rpartition(": ")[2]) if said else ""
 
 

@@ -64,8 +64,10 @@ class Follower:
                     self._check(now)
                 if time.monotonic() - begun > self.total:
                     state = now.state if now else "unknown"
-                    raise StuckError(f"The job did not end within {self.total:g} s, it is {state or 'new'}: give it "
-                                     "longer (--wait-timeout).")
+                    raise StuckError(
+                        f"The job did not end within {self.total:g} s, it is {state or 'new'}: give it "
+                        "longer (--wait-timeout)."
+                    )
                 time.sleep(_POLL)
         finally:
             if self._log:

@@ -56,8 +56,9 @@ def load(file: Path) -> Document:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"The manifest '{file}' is no YAML: {' '.join(str(error).split())[:200]}.") from None
     if len(documents) != 1:
-        raise UsageError(f"The manifest '{file}' has {len(documents)} documents: give a file with one {KIND} and "
-                         "nothing else.")
+        raise UsageError(
+            f"The manifest '{file}' has {len(documents)} documents: give a file with one {KIND} and nothing else."
+        )
     return check(documents[0], str(file))
 
 
@@ -71,12 +72,16 @@ def check(document: Any, source: str) -> Document:
             raise UsageError(f"{key} in '{source}' is '{document.get(key)}': it must be {right}.")
     metadata, spec = document.get("metadata"), document.get("spec")
     if not isinstance(metadata, dict) or not isinstance(spec, dict):
-        raise UsageError(f"The manifest '{source}' lacks {'spec' if isinstance(metadata, dict) else 'metadata'}: "
-                         "compare it with k8s/sparkapplication.yaml.")
+        raise UsageError(
+            f"The manifest '{source}' lacks {'spec' if isinstance(metadata, dict) else 'metadata'}: "
+            "compare it with k8s/sparkapplication.yaml."
+        )
     for key, rights in (("type", ("Python",)), ("mode", ("cluster", None))):
         if spec.get(key) not in rights:
-            raise UsageError(f"spec.{key} in '{source}' is '{spec.get(key)}': it must be {rights[0]}, as the job is a "
-                             "Python program whose driver runs in the cluster.")
+            raise UsageError(
+                f"spec.{key} in '{source}' is '{spec.get(key)}': it must be {rights[0]}, as the job is a "
+                "Python program whose driver runs in the cluster."
+            )
     for key in ("mainApplicationFile", "sparkVersion", "driver", "executor"):
         if not spec.get(key):
             raise UsageError(f"spec.{key} is missing in '{source}': compare it with k8s/sparkapplication.yaml.")
@@ -95,8 +100,10 @@ def prepare(document: Document, wanted: Wanted, given: Sequence[str], run_name: 
     metadata.pop("generateName", None)
     metadata["name"] = wanted.name or metadata.get("name") or f"fruits-{run_name.lower()}"
     if not _NAME.fullmatch(metadata["name"]):
-        raise UsageError(f"The name '{metadata['name']}' can't be that of a {KIND}: use at most 44 lower-case letters, "
-                         "digits and '-', starting with a letter (--name).")
+        raise UsageError(
+            f"The name '{metadata['name']}' can't be that of a {KIND}: use at most 44 lower-case letters, "
+            "digits and '-', starting with a letter (--name)."
+        )
     metadata["namespace"] = wanted.namespace or metadata.get("namespace") or DEFAULT_NAMESPACE
     metadata["labels"] = {**(metadata.get("labels") or {}), **MADE_BY}
     made.pop("status", None)

@@ -20,8 +20,9 @@ def check(out: str, folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--results '{folder}' is a file: name a folder.")
     if not storage.is_remote(out):
-        raise UsageError(f"--results can't fetch from '{out}', which is a folder of the pods: give --out an s3:// "
-                         "address.")
+        raise UsageError(
+            f"--results can't fetch from '{out}', which is a folder of the pods: give --out an s3:// address."
+        )
     try:
         storage.check(out)
     except UserError as error:
@@ -32,8 +33,10 @@ def fetch(out: str, run_name: str, folder: Path) -> Path:
     """Copies the run's folder to `folder/run_name`. Raises UserError when a file is missing or not what was written."""
     target = folder / run_name
     if target.exists():
-        raise UserError(f"The results were not fetched, as '{target}' is there already: they are in "
-                        f"'{storage.join(out, run_name)}'.")
+        raise UserError(
+            f"The results were not fetched, as '{target}' is there already: they are in "
+            f"'{storage.join(out, run_name)}'."
+        )
     root = storage.join(out, run_name)
     content = storage.read_bytes(storage.join(root, MANIFEST))
     files = json.loads(content)["files"]
@@ -46,8 +49,9 @@ def fetch(out: str, run_name: str, folder: Path) -> Path:
         (part / MANIFEST).write_bytes(content)
         part.replace(target)
     except OSError as error:
-        raise UserError(f"The results can't be written to '{target}': {error.strerror or error}; they are in "
-                        f"'{root}'.") from error
+        raise UserError(
+            f"The results can't be written to '{target}': {error.strerror or error}; they are in '{root}'."
+        ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return target

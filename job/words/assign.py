@@ -29,8 +29,9 @@ def squared_lengths(descriptors: NDArray[Any]) -> NDArray[np.int64]:
     return lengths
 
 
-def assign(descriptors: NDArray[np.generic], words: NDArray[np.float32],
-           threads: Threads | None = None) -> NDArray[np.int32]:
+def assign(
+    descriptors: NDArray[np.generic], words: NDArray[np.float32], threads: Threads | None = None
+) -> NDArray[np.int32]:
     """The nearest word of each descriptor: argmin_k |x - w_k|^2 = argmax_k x.w_k - |w_k|^2 / 2.
 
     Parameters
@@ -68,8 +69,9 @@ def blocks(rows: int, columns: int, threads: Threads) -> list[slice]:
     return [slice(start, start + step) for start in range(0, rows, step)]
 
 
-def best_words(descriptors: NDArray[np.generic], words: NDArray[np.float32], offsets: NDArray[np.float32],
-               second: bool = False) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.float32] | None]:
+def best_words(
+    descriptors: NDArray[np.generic], words: NDArray[np.float32], offsets: NDArray[np.float32], second: bool = False
+) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.float32] | None]:
     """The word of the highest score x.w_k - |w_k|^2 / 2 of each descriptor, the lowest of equal ones, that score, and
     with `second` the highest of the other words: each of shape (n,). `offsets` are the words' `half_squares`.
 

@@ -47,8 +47,9 @@ class ClusterSums:
             return cls(found["counts"], found["sums"], int(found["squares"]))
 
 
-def grid_mean(counts: NDArray[np.int64], sums: NDArray[np.int64], old: NDArray[np.float32],
-              quantum: float) -> NDArray[np.float32]:
+def grid_mean(
+    counts: NDArray[np.int64], sums: NDArray[np.int64], old: NDArray[np.float32], quantum: float
+) -> NDArray[np.float32]:
     """Means rounded to the grid, float32 (K, d); a word without descriptors stays where it is.
 
     With a quantum of 1 and descriptors of bits this is their majority: k-majority (Grana et al., 2013).
@@ -58,8 +59,9 @@ def grid_mean(counts: NDArray[np.int64], sums: NDArray[np.int64], old: NDArray[n
     return np.where(counts[:, None] > 0, rounded, old)
 
 
-def grouped_sums(descriptors: NDArray[np.generic], groups: NDArray[np.int32], k: int,
-                 signs: Sequence[int] = (1,)) -> NDArray[np.int64]:
+def grouped_sums(
+    descriptors: NDArray[np.generic], groups: NDArray[np.int32], k: int, signs: Sequence[int] = (1,)
+) -> NDArray[np.int64]:
     """Sums int64 (K, d) of the descriptors in each group, exact: 2^15 values of 16 bits add up to less than 2^31.
 
     `groups` is of shape (n,), or (n, m) for descriptors that count in m groups, with a sign for each. A product with
@@ -81,8 +83,11 @@ def grouped_sums(descriptors: NDArray[np.generic], groups: NDArray[np.int32], k:
 def cluster_sums(descriptors: NDArray[np.generic], words: NDArray[np.float32]) -> ClusterSums:
     """One part's contribution to an iteration: assign, count, add up."""
     nearest, k = assign(descriptors, words), len(words)
-    return ClusterSums(np.bincount(nearest, minlength=k), grouped_sums(descriptors, nearest, k),
-                       int(squared_lengths(descriptors).sum()))
+    return ClusterSums(
+        np.bincount(nearest, minlength=k),
+        grouped_sums(descriptors, nearest, k),
+        int(squared_lengths(descriptors).sum()),
+    )
 
 
 def inertia_of(part: ClusterSums, words: NDArray[np.float32]) -> float:
@@ -93,8 +98,16 @@ def inertia_of(part: ClusterSums, words: NDArray[np.float32]) -> float:
     return float(part.squares) - 2.0 * cross + own
 
 
-def train(descriptors: NDArray[np.generic], k: int, *, quantum: float, start: str = "k-means||",
-          tolerance: float = 1e-4, max_iterations: int = 2000, threads: int = 1) -> Vocabulary:
+def train(
+    descriptors: NDArray[np.generic],
+    k: int,
+    *,
+    quantum: float,
+    start: str = "k-means||",
+    tolerance: float = 1e-4,
+    max_iterations: int = 2000,
+    threads: int = 1,
+) -> Vocabulary:
     """Learn K words from descriptors that come in a random order.
 
     With a tolerance, small samples (the first 1/16, then 1/4 of the descriptors) bring the words near their place
@@ -120,16 +133,30 @@ def train(descriptors: NDArray[np.generic], k: int, *, quantum: float, start: st
         words = random_words(descriptors, k) if start == "random" else far_words(descriptors, k, pool)
         for size in sizes:
             if size >= 32 * k:
-                part = lloyd(descriptors[:size], words, quantum=quantum, tolerance=10 * tolerance,
-                             max_iterations=max_iterations, threads=pool)
+                part = lloyd(
+                    descriptors[:size],
+                    words,
+                    quantum=quantum,
+                    tolerance=10 * tolerance,
+                    max_iterations=max_iterations,
+                    threads=pool,
+                )
                 words, iterations = part.words, iterations + part.iterations
-        whole = lloyd(descriptors, words, quantum=quantum, tolerance=tolerance, max_iterations=max_iterations,
-                      threads=pool)
+        whole = lloyd(
+            descriptors, words, quantum=quantum, tolerance=tolerance, max_iterations=max_iterations, threads=pool
+        )
     return Vocabulary(whole.words, whole.inertia, iterations + whole.iterations, len(descriptors))
 
 
-def lloyd(descriptors: NDArray[np.generic], words: NDArray[np.float32], *, quantum: float, tolerance: float,
-          max_iterations: int, threads: Threads | None = None) -> Vocabulary:
+def lloyd(
+    descriptors: NDArray[np.generic],
+    words: NDArray[np.float32],
+    *,
+    quantum: float,
+    tolerance: float,
+    max_iterations: int,
+    threads: Threads | None = None,
+) -> Vocabulary:
     """Lloyd's iterations from given words; see `train` for the parameters.
 
     Sums are brought up to date from the descriptors that changed their word: 0.1 s saved of 0.3 for 75 iterations on
@@ -161,8 +188,9 @@ def lloyd(descriptors: NDArray[np.generic], words: NDArray[np.float32], *, quant
     return Vocabulary(words, inertia, iterations, len(descriptors))
 
 
-def _fill_empty(words: NDArray[np.float32], counts: NDArray[np.int64], descriptors: NDArray[np.generic],
-                nearest: NDArray[np.int32]) -> None:
+def _fill_empty(
+    words: NDArray[np.float32], counts: NDArray[np.int64], descriptors: NDArray[np.generic], nearest: NDArray[np.int32]
+) -> None:
     empty = np.flatnonzero(counts == 0)
     if not len(empty):
         return

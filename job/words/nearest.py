@@ -36,8 +36,9 @@ class Nearest:
     threads : what blocks are worked on by
     """
 
-    def __init__(self, descriptors: NDArray[np.generic], words: NDArray[np.float32], lengths: NDArray[np.int64],
-                 threads: Threads) -> None:
+    def __init__(
+        self, descriptors: NDArray[np.generic], words: NDArray[np.float32], lengths: NDArray[np.int64], threads: Threads
+    ) -> None:
         self._threads, self._words, self._offsets = threads, words, half_squares(words)
         self._descriptors = descriptors.astype(np.float32) if descriptors.size <= _KEPT_VALUES else descriptors
         self._lengths = lengths.astype(np.float32)
@@ -69,10 +70,12 @@ class Nearest:
 
     def _compare(self, chosen: NDArray[np.intp] | None) -> None:
         """Compares the chosen descriptors, or all, with all words."""
+
         def work(block: slice) -> None:
             rows = block if chosen is None else chosen[block]
-            nearest, highest, second = best_words(self._descriptors[rows], self._words, self._offsets,
-                                                  second=len(self._gaps) > 0)
+            nearest, highest, second = best_words(
+                self._descriptors[rows], self._words, self._offsets, second=len(self._gaps) > 0
+            )
             self.words_of[rows] = nearest
             if second is None:
                 self._scores[rows] = highest

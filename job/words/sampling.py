@@ -114,8 +114,9 @@ class Lowest:
     def part(self) -> Part:
         """What was found so far."""
         found, most = [self._part, *self._waiting], self._draw.most
-        keys, rows = (np.concatenate(arrays) for arrays in ([part.keys for part in found],
-                                                           [part.rows for part in found]))
+        keys, rows = (
+            np.concatenate(arrays) for arrays in ([part.keys for part in found], [part.rows for part in found])
+        )
         if len(keys) > most:
             lowest = np.argpartition(keys, most - 1)[:most]
             keys, rows = keys[lowest], rows[lowest]

@@ -66,8 +66,13 @@ def far_words(descriptors: NDArray[np.generic], k: int, threads: Threads) -> NDA
     return words
 
 
-def _come_nearer(distances: NDArray[np.float32], descriptors: NDArray[np.float32], lengths: NDArray[np.float32],
-                 words: NDArray[np.float32], threads: Threads) -> None:
+def _come_nearer(
+    distances: NDArray[np.float32],
+    descriptors: NDArray[np.float32],
+    lengths: NDArray[np.float32],
+    words: NDArray[np.float32],
+    threads: Threads,
+) -> None:
     """Brings squared distances (n,) to the nearest word up to date for more words."""
     offsets = half_squares(words)
 
@@ -78,8 +83,13 @@ def _come_nearer(distances: NDArray[np.float32], descriptors: NDArray[np.float32
     list(threads.map(work, blocks(len(descriptors), len(words), threads)))
 
 
-def _gains(distances: NDArray[np.float32], descriptors: NDArray[np.float32], lengths: NDArray[np.float32],
-           drawn: NDArray[np.intp], threads: Threads) -> NDArray[np.float64]:
+def _gains(
+    distances: NDArray[np.float32],
+    descriptors: NDArray[np.float32],
+    lengths: NDArray[np.float32],
+    drawn: NDArray[np.intp],
+    threads: Threads,
+) -> NDArray[np.float64]:
     """By how much each of the drawn descriptors would lower the sum of squared distances as a word, exact: (m,)."""
     words, own = descriptors[drawn], lengths[drawn]
 

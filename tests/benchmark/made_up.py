@@ -9,9 +9,14 @@ from job.benchmark.record import Benchmark
 from job.benchmark.schedule import Point
 
 # a + b n + c n / p, n in thousands of the split's pictures: start, driver's and executors' part of each operation
-LAW = {("start_spark", "all"): (6.0, 0.0, 0.0), ("extract_descriptors", "train"): (0.4, 0.0, 4.0),
-       ("fit_vocabulary", "train"): (0.2, 0.5, 0.1), ("assign_words", "train"): (0.1, 0.02, 0.2),
-       ("extract_descriptors", "test"): (0.4, 0.0, 4.0), ("export", "all"): (1.0, 0.1, 0.0)}
+LAW = {
+    ("start_spark", "all"): (6.0, 0.0, 0.0),
+    ("extract_descriptors", "train"): (0.4, 0.0, 4.0),
+    ("fit_vocabulary", "train"): (0.2, 0.5, 0.1),
+    ("assign_words", "train"): (0.1, 0.02, 0.2),
+    ("extract_descriptors", "test"): (0.4, 0.0, 4.0),
+    ("export", "all"): (1.0, 0.1, 0.0),
+}
 ANALYSED = ("extract_descriptors", "fit_vocabulary", "assign_words")
 
 Manifest = dict[str, Any]
@@ -35,26 +40,45 @@ def manifest_of(point: Point, pictures: int = 1000, noise: float = 1.0, name: st
     seconds["total"] = (sum(taken.values()) + 0.5) * noise
     images = {"train": size - size // 4, "test": size // 4}
     return {
-        "run_name": name or point.name, "seconds": seconds, "accuracy": 0.9, "partitions": {"extract_descriptors": 8},
-        "dataset": {split: {"images": count, "descriptors": 40 * count, "bytes": 5000 * count}
-                    for split, count in images.items()},
+        "run_name": name or point.name,
+        "seconds": seconds,
+        "accuracy": 0.9,
+        "partitions": {"extract_descriptors": 8},
+        "dataset": {
+            split: {"images": count, "descriptors": 40 * count, "bytes": 5000 * count}
+            for split, count in images.items()
+        },
         "vocabulary": {"descriptors": min(40 * images["train"], 500_000)},
         "files": [{"path": "bag_of_words_train.csv", "bytes": 3, "sha256": "aa"}],
-        "analysis": [{"operation": operation, "split": "train"} for operation in ANALYSED]}
+        "analysis": [{"operation": operation, "split": "train"} for operation in ANALYSED],
+    }
 
 
 def tasks_of(point: Point, seconds: float = 4.0) -> list[Task]:
     """One task a core, which begins with a second of start-up."""
-    return [Task("extract_descriptors", "train", 0, str(number // point.cores), 1.0, 1.0 + seconds, seconds - 1.0)
-            for number in range(point.executors * point.cores)]
+    return [
+        Task("extract_descriptors", "train", 0, str(number // point.cores), 1.0, 1.0 + seconds, seconds - 1.0)
+        for number in range(point.executors * point.cores)
+    ]
 
 
 def benchmark_of(points: Sequence[Point], noise: Callable[[Point], float] = lambda _: 1.0, **more: Any) -> Benchmark:
     cores = points[0].cores
     settings = {"words": 50, "descriptor": "sift", "vocabulary_sample": "all"}
-    made = Benchmark("local", ["--data", "pictures"], sorted({point.executors for point in points}), cores,
-                     sorted({point.pictures for point in points} - {0}), max(point.repeat for point in points), 123,
-                     settings, float(cores), 1.0, "1024m", {"cores": 4, "cpu": "a <CPU>", "memory_gb": 16.0})
+    made = Benchmark(
+        "local",
+        ["--data", "pictures"],
+        sorted({point.executors for point in points}),
+        cores,
+        sorted({point.pictures for point in points} - {0}),
+        max(point.repeat for point in points),
+        123,
+        settings,
+        float(cores),
+        1.0,
+        "1024m",
+        {"cores": 4, "cpu": "a <CPU>", "memory_gb": 16.0},
+    )
     for name, value in more.items():
         setattr(made, name, value)
     made.runs = [record.of_manifest(point, manifest_of(point, noise=noise(point)), tasks_of(point)) for point in points]
@@ -62,5 +86,6 @@ def benchmark_of(points: Sequence[Point], noise: Callable[[Point], float] = lamb
 
 
 def grid(executors: Sequence[int], sizes: Sequence[int] = (0,), repeats: int = 3, cores: int = 1) -> list[Point]:
-    return [Point(count, cores, size, repeat) for repeat in range(1, repeats + 1) for count in executors
-            for size in sizes]
+    return [
+        Point(count, cores, size, repeat) for repeat in range(1, repeats + 1) for count in executors for size in sizes
+    ]

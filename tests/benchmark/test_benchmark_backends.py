@@ -56,8 +56,22 @@ def test_the_event_log_of_a_run_on_kubernetes_is_found_by_its_application(tmp_pa
 
 
 def test_the_command_on_kubernetes_asks_for_what_the_manifest_says(capsys, tmp_path):
-    code = cli.main(["benchmark", "--backend", "kubernetes", "--executors", "1,2", "--repeats", "1", "--dry-run",
-                     "--set", "executor.coreRequest=500m", "--results", str(tmp_path / "r")])
+    code = cli.main(
+        [
+            "benchmark",
+            "--backend",
+            "kubernetes",
+            "--executors",
+            "1,2",
+            "--repeats",
+            "1",
+            "--dry-run",
+            "--set",
+            "executor.coreRequest=500m",
+            "--results",
+            str(tmp_path / "r"),
+        ]
+    )
     assert code == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
     assert not (tmp_path / "r").exists()

@@ -136,8 +136,9 @@ def test_wrong_usage_is_told_before_any_run_is_made(arguments, part, capsys, tmp
 
 
 def test_a_dry_run_lists_the_runs(capsys, tmp_path):
-    code, out = said(capsys, "--executors", "1,2", "--repeats", "2", "--sizes", "100,2000", "--dry-run", "--results",
-                     tmp_path)
+    code, out = said(
+        capsys, "--executors", "1,2", "--repeats", "2", "--sizes", "100,2000", "--dry-run", "--results", tmp_path
+    )
     assert code == 0
     assert out.splitlines()[0] == "[1/9] 2 executors, 100 pictures, warm-up"
     assert len(out.splitlines()) == 9

@@ -14,8 +14,9 @@ def tasks(*lengths: float, start_up: float = 0.0, stage: int = 0, cores: int = 4
     made = []
     for length in lengths:
         core = free.index(min(free))
-        made.append(Task("extract_descriptors", "train", stage, str(core), free[core], free[core] + length,
-                         length - start_up))
+        made.append(
+            Task("extract_descriptors", "train", stage, str(core), free[core], free[core] + length, length - start_up)
+        )
         free[core] += length
     return made
 
@@ -61,11 +62,30 @@ def line(kind: str, **more: object) -> str:
 
 def task_end(stage: int, launched: int, ended: int, python: int | None = None, *, failed: bool = False) -> str:
     # two Python workers, one behind the other
-    sums = [{"Name": "time to run Python workers", "Update": str(python - 100)},
+    sums = (
+        [
+            {"Name": "time to run Python workers", "Update": str(python - 100)},
             {"Name": "data sent to Python workers", "Update": "9"},
-            {"Name": "time to run Python workers", "Update": "100"}, {}] if python is not None else []
-    return line("TaskEnd", **{"Stage ID": stage, "Task Metrics": {"Executor Run Time": 300}, "Task Info": {
-        "Launch Time": launched, "Finish Time": ended, "Executor ID": "2", "Failed": failed, "Accumulables": sums}})
+            {"Name": "time to run Python workers", "Update": "100"},
+            {},
+        ]
+        if python is not None
+        else []
+    )
+    return line(
+        "TaskEnd",
+        **{
+            "Stage ID": stage,
+            "Task Metrics": {"Executor Run Time": 300},
+            "Task Info": {
+                "Launch Time": launched,
+                "Finish Time": ended,
+                "Executor ID": "2",
+                "Failed": failed,
+                "Accumulables": sums,
+            },
+        },
+    )
 
 
 LOG = [
@@ -84,8 +104,10 @@ LOG = [
 def test_the_event_log_tells_tasks_and_executors():
     found = events.read(LOG)
     assert found.executors == {"2": 2.5}
-    assert found.tasks == [Task("extract_descriptors", "train", 0, "2", 3.0, 4.0, 0.6),
-                           Task("extract_descriptors", "train", 1, "2", 4.0, 5.0, 0.3)]
+    assert found.tasks == [
+        Task("extract_descriptors", "train", 0, "2", 3.0, 4.0, 0.6),
+        Task("extract_descriptors", "train", 1, "2", 4.0, 5.0, 0.3),
+    ]
 
 
 def test_an_empty_event_log_has_no_tasks():

@@ -7,8 +7,20 @@ from pathlib import Path
 import pytest
 from running import QUICK, Answer, clean_environment, fruits
 
-OPTIONS = ("--executors", "1,2", "--repeats", "1", "--sizes", "40", "--words", "20", "--conf",
-           f"spark.driver.extraJavaOptions={QUICK}", "--conf", f"spark.executor.extraJavaOptions={QUICK}")
+OPTIONS = (
+    "--executors",
+    "1,2",
+    "--repeats",
+    "1",
+    "--sizes",
+    "40",
+    "--words",
+    "20",
+    "--conf",
+    f"spark.driver.extraJavaOptions={QUICK}",
+    "--conf",
+    f"spark.executor.extraJavaOptions={QUICK}",
+)
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +30,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def answer(folder: Path, sample: Path) -> Answer:
-    found = fruits("benchmark", "--data", sample, "--results", folder, *OPTIONS,
-                   environment=clean_environment(FRUITS_CLASS_ARCHIVE="off"))
+    found = fruits(
+        "benchmark",
+        "--data",
+        sample,
+        "--results",
+        folder,
+        *OPTIONS,
+        environment=clean_environment(FRUITS_CLASS_ARCHIVE="off"),
+    )
     assert found.code == 0, found.err + found.out
     return found
 
@@ -34,8 +53,14 @@ def test_each_run_is_told_and_leaves_its_folder(answer: Answer, folder: Path):
         assert {split: part["images"] for split, part in manifest["dataset"].items()} == {"train": 30, "test": 10}
     assert sorted(manifest["cores"] for manifest in manifests) == [1, 2, 2]
     # nothing else stays: event logs and the executors' own folders are gone
-    assert {path.name for path in folder.iterdir()} == {"benchmark.json", "benchmark.csv", "benchmark.html", "runs",
-                                                        "logs", "events"}
+    assert {path.name for path in folder.iterdir()} == {
+        "benchmark.json",
+        "benchmark.csv",
+        "benchmark.html",
+        "runs",
+        "logs",
+        "events",
+    }
     assert not list((folder / "events").iterdir())
 
 

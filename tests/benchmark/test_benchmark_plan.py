@@ -30,8 +30,10 @@ def test_a_deadline_is_kept_by_the_cheapest_cluster(benchmark):
 
 
 def test_a_budget_buys_the_quickest_run(benchmark):
-    cheapest = min((plan.make(law.fit(benchmark), benchmark, M5, 100_000, count) for count in (1, 2, 3, 4, 8)),
-                   key=lambda made: made.cost)
+    cheapest = min(
+        (plan.make(law.fit(benchmark), benchmark, M5, 100_000, count) for count in (1, 2, 3, 4, 8)),
+        key=lambda made: made.cost,
+    )
     found = choose(benchmark, 100_000, budget=3 * cheapest.cost)
     assert found.cost <= 3 * cheapest.cost
     assert found.seconds < cheapest.seconds
@@ -132,8 +134,16 @@ def test_the_command_says_time_cost_and_values(benchmark, capsys, tmp_path):
     values = tmp_path / "values.yaml"
     code, out = said(capsys, tmp_path, "--images", 10**9, "--values", values)
     assert code == 0, out
-    for part in ("1,000,000,000 pictures on", "90 % interval", "Cost: $", "Partitions: ", "Memory: executor",
-                 "Fit: ", "an extrapolation", "larger machine"):
+    for part in (
+        "1,000,000,000 pictures on",
+        "90 % interval",
+        "Cost: $",
+        "Partitions: ",
+        "Memory: executor",
+        "Fit: ",
+        "an extrapolation",
+        "larger machine",
+    ):
         assert part in out
     assert yaml.safe_load(values.read_text())["executor"]["instances"] > 1
 

@@ -56,15 +56,25 @@ def test_the_csv_has_a_row_for_each_operation_of_each_measured_run(tmp_path):
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["operation", "split", "executors", "cores", "repeat", "seconds", "pictures"]
     assert len(rows) == 6 * 7
-    (row,) = (row for row in rows if (row["operation"], row["split"], row["executors"], row["repeat"]) == (
-        "extract_descriptors", "train", "2", "3"))
+    (row,) = (
+        row
+        for row in rows
+        if (row["operation"], row["split"], row["executors"], row["repeat"])
+        == ("extract_descriptors", "train", "2", "3")
+    )
     assert float(row["seconds"]) == pytest.approx(0.4 + 4.0 * 0.75 / 4)
     assert row["cores"] == "2"
 
 
-@pytest.mark.parametrize(("content", "said"), [
-    ("", "no JSON"), ("[]", "this version"), ('{"schema_version": 9}', "this version"),
-    ('{"schema_version": 1, "runs": [], "failures": []}', "no whole")])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "no JSON"),
+        ("[]", "this version"),
+        ('{"schema_version": 9}', "this version"),
+        ('{"schema_version": 1, "runs": [], "failures": []}', "no whole"),
+    ],
+)
 def test_what_is_no_benchmark_is_told_in_a_sentence(content, said, tmp_path):
     (tmp_path / "benchmark.json").write_text(content)
     with pytest.raises(UsageError, match=said):
@@ -103,8 +113,19 @@ def test_the_table_has_the_prototype_beside_where_the_work_is_the_same():
     benchmark = benchmark_of(grid((1, 2), (1168,)))
     (size,) = summary.sizes(benchmark, M5)
     names, rows = report.header(size, benchmark), report.rows(size, benchmark)
-    assert names == ["operation", "split", "1 ex. s", "±", "2 ex. s", "±", "x", "eff.", "EMR 8 cores", "EMR 16 cores",
-                     "laptop"]
+    assert names == [
+        "operation",
+        "split",
+        "1 ex. s",
+        "±",
+        "2 ex. s",
+        "±",
+        "x",
+        "eff.",
+        "EMR 8 cores",
+        "EMR 16 cores",
+        "laptop",
+    ]
     extraction = dict(zip(names, next(row for row in rows if row[:2] == ["extract_descriptors", "train"]), strict=True))
     assert [extraction[name] for name in names[-3:]] == ["186.44", "187.22", "70.93"]
     assert {len(row) for row in rows} == {len(names)}
@@ -127,8 +148,10 @@ def write_features(folder, name: str, value: float) -> None:
 def test_results_that_differ_are_found(value, same, tmp_path):
     benchmark = benchmark_of(grid((1, 2), repeats=1))
     first, second = benchmark.runs
-    benchmark.runs = [dataclasses.replace(first, files={"df_lab_features_train.csv": "aa"}),
-                      dataclasses.replace(second, files={"df_lab_features_train.csv": "bb"})]
+    benchmark.runs = [
+        dataclasses.replace(first, files={"df_lab_features_train.csv": "aa"}),
+        dataclasses.replace(second, files={"df_lab_features_train.csv": "bb"}),
+    ]
     write_features(tmp_path, first.name, 0.5)
     write_features(tmp_path, second.name, value)
     (size,) = summary.sizes(benchmark, M5)
@@ -145,8 +168,14 @@ def test_the_page_stands_alone_and_escapes_what_comes_from_outside(benchmark, tm
     assert "<script" not in found
     assert "http" not in found.replace("http-equiv", "")
     assert "a &lt;CPU&gt;" in found
-    for part in ("Seconds by operation", "Speed-up", "Efficiency", "Tasks on 4 executors", "What it costs",
-                 "What limits each operation"):
+    for part in (
+        "Seconds by operation",
+        "Speed-up",
+        "Efficiency",
+        "Tasks on 4 executors",
+        "What it costs",
+        "What limits each operation",
+    ):
         assert part in found
     assert found.count("<svg") == 2 * (3 + 3)
     json.dumps(found)

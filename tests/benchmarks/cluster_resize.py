@@ -21,9 +21,14 @@ from job.benchmark import events
 from job.benchmark.events import Task
 from job.pipeline import default_run_name
 
-FIELDS = ("dynamicAllocation.enabled=true", "dynamicAllocation.initialExecutors=2", "dynamicAllocation.minExecutors=2",
-          "dynamicAllocation.maxExecutors=4", "sparkConf.spark.dynamicAllocation.shuffleTracking.enabled=true",
-          "sparkConf.spark.dynamicAllocation.schedulerBacklogTimeout=8s")
+FIELDS = (
+    "dynamicAllocation.enabled=true",
+    "dynamicAllocation.initialExecutors=2",
+    "dynamicAllocation.minExecutors=2",
+    "dynamicAllocation.maxExecutors=4",
+    "sparkConf.spark.dynamicAllocation.shuffleTracking.enabled=true",
+    "sparkConf.spark.dynamicAllocation.schedulerBacklogTimeout=8s",
+)
 
 
 def rates(tasks: Sequence[Task]) -> dict[str, float]:
@@ -39,12 +44,18 @@ def rates(tasks: Sequence[Task]) -> dict[str, float]:
 
     def rate(since: float, until: float) -> float:
         # each task by the part of it that lies in that time
-        return sum(max(0.0, min(task.ended, until) - max(task.launched, since)) / (task.ended - task.launched)
-                   for task in own) / (until - since)
+        return sum(
+            max(0.0, min(task.ended, until) - max(task.launched, since)) / (task.ended - task.launched) for task in own
+        ) / (until - since)
 
-    return {"executors_before": len(first) - len(late), "executors_after": len(first),
-            "tasks_a_second_before": rate(begin, late[0]), "tasks_a_second_after": rate(late[-1], end),
-            "new_executors_worked_after_s": late[-1] - begin, "extraction_s": max(task.ended for task in own) - begin}
+    return {
+        "executors_before": len(first) - len(late),
+        "executors_after": len(first),
+        "tasks_a_second_before": rate(begin, late[0]),
+        "tasks_a_second_after": rate(late[-1], end),
+        "new_executors_worked_after_s": late[-1] - begin,
+        "extraction_s": max(task.ended for task in own) - begin,
+    }
 
 
 def main() -> None:
@@ -61,17 +72,46 @@ def main() -> None:
     log = storage.join(asked.out, f"events/{name}")
     fields = [*FIELDS, f"executor.coreRequest={asked.core_limit}", f"executor.coreLimit={asked.core_limit}"]
     done = subprocess.run(
-        [sys.executable, "-m", "job", "submit", "--name", "fruits-resize", "--namespace", asked.namespace, "--image",
-         asked.image, *(item for field in fields for item in ("--set", field)), "--", "--data", asked.data, "--out",
-         asked.out, "--run-name", name, "--event-log", log, "--conf", "spark.eventLog.compress=false", "--conf",
-         "spark.eventLog.rolling.enabled=false", *asked.arguments], stdout=subprocess.PIPE, text=True, check=True)
+        [
+            sys.executable,
+            "-m",
+            "job",
+            "submit",
+            "--name",
+            "fruits-resize",
+            "--namespace",
+            asked.namespace,
+            "--image",
+            asked.image,
+            *(item for field in fields for item in ("--set", field)),
+            "--",
+            "--data",
+            asked.data,
+            "--out",
+            asked.out,
+            "--run-name",
+            name,
+            "--event-log",
+            log,
+            "--conf",
+            "spark.eventLog.compress=false",
+            "--conf",
+            "spark.eventLog.rolling.enabled=false",
+            *asked.arguments,
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     application = re.search(r"\bapplication=(\S+)", done.stdout)
     assert application, done.stdout[-2000:]
     lines = storage.read_bytes(storage.join(log, application[1])).decode().splitlines()
     found = rates(events.read(lines).tasks)
-    print(f"{found['executors_before']:.0f} executors: {found['tasks_a_second_before']:.2f} tasks a second; "
-          f"{found['executors_after']:.0f}: {found['tasks_a_second_after']:.2f}, "
-          f"{found['tasks_a_second_after'] / found['tasks_a_second_before']:.2f} times as many")
+    print(
+        f"{found['executors_before']:.0f} executors: {found['tasks_a_second_before']:.2f} tasks a second; "
+        f"{found['executors_after']:.0f}: {found['tasks_a_second_after']:.2f}, "
+        f"{found['tasks_a_second_after'] / found['tasks_a_second_before']:.2f} times as many"
+    )
     record("cluster_resize", found, asked.results)
 
 

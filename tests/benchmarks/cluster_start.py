@@ -34,9 +34,13 @@ import kube
 
 NAME, POD = "cluster-start", "cluster-start-alone"
 # What the job's log says when a part of it is done.
-_SAID = {"Python ready": "event=start ", "Spark ready": "event=step operation=start_spark",
-         "training pictures described": "event=step operation=extract_descriptors split=train",
-         "test pictures scored": "event=step operation=evaluate", "results written": "event=done"}
+_SAID = {
+    "Python ready": "event=start ",
+    "Spark ready": "event=step operation=start_spark",
+    "training pictures described": "event=step operation=extract_descriptors split=train",
+    "test pictures scored": "event=step operation=evaluate",
+    "results written": "event=done",
+}
 
 Moments = dict[str, float]
 
@@ -57,8 +61,13 @@ def turn(document: kube.Document) -> tuple[Moments, Moments]:
     spec = {**spec, "arguments": [*spec["arguments"], "--run-name", f"{NAME}-{begun:%H-%M-%S}"]}
     kube.kubectl("apply", "-f", "-", text=json.dumps({**document, "spec": spec}))
     try:
-        kube.kubectl("wait", "--for=jsonpath={.status.applicationState.state}=COMPLETED", f"sparkapplication/{NAME}",
-                     "--timeout=170s", timeout=180)
+        kube.kubectl(
+            "wait",
+            "--for=jsonpath={.status.applicationState.state}=COMPLETED",
+            f"sparkapplication/{NAME}",
+            "--timeout=170s",
+            timeout=180,
+        )
         seconds = time.perf_counter() - clock
         moments = {**of_application(NAME, begun), "COMPLETED": seconds}
     finally:
@@ -74,15 +83,24 @@ def of_application(name: str, begun: datetime) -> Moments:
     """
     application, driver = kube.get("sparkapplication", name), kube.get("pod", f"{name}-driver")
     ended = driver["status"]["containerStatuses"][0]["state"]["terminated"]
-    made = {"driver's pod made": _time(driver["metadata"]["creationTimestamp"]),
-            "driver's container started": _time(ended["startedAt"]), **_log(f"{name}-driver")}
-    started = [_time(event["firstTimestamp"]) for event in kube.get("events")["items"]
-               if event["reason"] == "Started" and event["firstTimestamp"]
-               and event["involvedObject"]["name"] in application["status"]["executorState"]]
+    made = {
+        "driver's pod made": _time(driver["metadata"]["creationTimestamp"]),
+        "driver's container started": _time(ended["startedAt"]),
+        **_log(f"{name}-driver"),
+    }
+    started = [
+        _time(event["firstTimestamp"])
+        for event in kube.get("events")["items"]
+        if event["reason"] == "Started"
+        and event["firstTimestamp"]
+        and event["involvedObject"]["name"] in application["status"]["executorState"]
+    ]
     if started:
         made["executors' containers started"] = max(started)
-    made |= {"driver's container ended": _time(ended["finishedAt"]),
-             "COMPLETED": _time(application["status"]["terminationTime"])}
+    made |= {
+        "driver's container ended": _time(ended["finishedAt"]),
+        "COMPLETED": _time(application["status"]["terminationTime"]),
+    }
     return _since(begun, made)
 
 
@@ -90,11 +108,26 @@ def alone(application: kube.Document) -> Moments:
     """Seconds from the start of its container to each moment of the same run in one pod on `local[2]`."""
     driver = application["spec"]["driver"]["template"]["spec"]
     (container,) = driver["containers"]
-    arguments = [*application["spec"]["arguments"], "--run-name", f"{POD}-{datetime.now(UTC):%H-%M-%S}", "--master",
-                 "local[2]"]
-    document = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": POD, "namespace": kube.NAMESPACE}, "spec": {
-        **driver, "restartPolicy": "Never", "automountServiceAccountToken": False, "containers": [
-            {**container, "name": POD, "image": application["spec"]["image"], "args": ["fruits", *arguments]}]}}
+    arguments = [
+        *application["spec"]["arguments"],
+        "--run-name",
+        f"{POD}-{datetime.now(UTC):%H-%M-%S}",
+        "--master",
+        "local[2]",
+    ]
+    document = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": POD, "namespace": kube.NAMESPACE},
+        "spec": {
+            **driver,
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "containers": [
+                {**container, "name": POD, "image": application["spec"]["image"], "args": ["fruits", *arguments]}
+            ],
+        },
+    }
     kube.kubectl("apply", "-f", "-", text=json.dumps(document))
     try:
         kube.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{POD}", "--timeout=170s", timeout=180)
@@ -126,8 +159,9 @@ def _since(begun: datetime, moments: dict[str, datetime]) -> Moments:
 def _time(text: str) -> datetime:
     """A time of the API server; those of logs have nanoseconds, of which six digits are kept."""
     whole, _, rest = text.rstrip("Z").partition(".")
-    return datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").replace(microsecond=int((rest or "0")[:6].ljust(6, "0")),
-                                                                 tzinfo=UTC)
+    return datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").replace(
+        microsecond=int((rest or "0")[:6].ljust(6, "0")), tzinfo=UTC
+    )
 
 
 def medians(turns: Sequence[Moments]) -> Moments:
@@ -157,12 +191,23 @@ def main() -> None:
     best = more.index(min(more))
     print("median of each moment\n" + table(medians(cluster), medians(alone)))
     print("the turn with the least difference\n" + table(cluster[best], alone[best]))
-    figures = {"cluster": spread([moments["COMPLETED"] for moments in cluster]),
-               "one_pod": spread([moments["container ended"] for moments in alone]), "more": spread(more)}
+    figures = {
+        "cluster": spread([moments["COMPLETED"] for moments in cluster]),
+        "one_pod": spread([moments["container ended"] for moments in alone]),
+        "more": spread(more),
+    }
     print(json.dumps(figures, indent=1))
-    record("cluster_start", {"arguments": options.arguments, "train_images": options.train_images,
-                             "test_images": options.test_images, **figures,
-                             "moments": {"cluster": cluster, "one_pod": alone}}, options.results)
+    record(
+        "cluster_start",
+        {
+            "arguments": options.arguments,
+            "train_images": options.train_images,
+            "test_images": options.test_images,
+            **figures,
+            "moments": {"cluster": cluster, "one_pod": alone},
+        },
+        options.results,
+    )
 
 
 if __name__ == "__main__":

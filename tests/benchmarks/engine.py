@@ -240,8 +240,9 @@ def vocabulary(options: argparse.Namespace) -> dict[str, Any]:
         everything = np.concatenate([np.frombuffer(row[0], np.uint8).reshape(-1, 128)
                                      for row in frame.select("descriptors").toLocalIterator()])  # fmt: skip
 
-        estimator = VisualVocabulary(k=words, initMode=options.start, maxIter=options.iterations, tolerance=0.0,
-                                     total=total)
+        estimator = VisualVocabulary(
+            k=words, initMode=options.start, maxIter=options.iterations, tolerance=0.0, total=total
+        )
         tasks = dataset.planned_partitions(images, options.workers, SETTINGS)
         wanted = min(sampling.default_size(words), total)
         draw = sampling.Draw.of(wanted, tasks, estimator.getOrDefault("seed"), np.dtype(np.uint8), 128)

@@ -158,8 +158,11 @@ def read_by_fruits(spark: "SparkSession", images: dataset.Images, workers: int) 
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             root, names = batch["root"][0].as_py(), batch["ima"].to_pylist()
-            sizes = [len(content) for content in storage.read_many(root, names, max_bytes=MOST_BYTES)
-                     if not isinstance(content, storage.Fault)]
+            sizes = [
+                len(content)
+                for content in storage.read_many(root, names, max_bytes=MOST_BYTES)
+                if not isinstance(content, storage.Fault)
+            ]
             yield pa.RecordBatch.from_pydict({"pictures": [len(sizes)], "bytes": [sum(sizes)]})
 
     def work() -> tuple[int, int]:

@@ -136,23 +136,35 @@ def notes(folder: Path, *sets: str) -> str:
     (chart / "templates" / "NOTES.txt").rename(chart / "notes.tpl")
     (chart / "templates" / "notes.yaml").write_text(
         'kind: ConfigMap\nmetadata: {name: notes}\ndata: {text: {{ tpl (.Files.Get "notes.tpl") . | toJson }}}\n',
-        encoding="utf-8")
+        encoding="utf-8",
+    )
     arguments = [item for setting in sets for item in ("--set", setting)]
     rendered = Rendered(render_script.helm_template(*arguments, "--show-only", "templates/notes.yaml", chart=chart))
     return rendered.one("ConfigMap")["data"]["text"]
 
 
-@pytest.mark.parametrize(("sets", "commands"), [
-    ((), ["kubectl -n fruits get sparkapplication fruits --watch", "kubectl -n fruits logs --follow fruits-driver",
-          "kubectl -n fruits exec deploy/fruits-minio -- mc ls --recursive store/fruits/out",
-          "kubectl -n fruits port-forward fruits-driver 4040",
-          "kubectl -n fruits port-forward svc/fruits-history-server 18080:18080"]),
-    (("minio.enabled=false", "storage.existingSecret=keys"), ["aws s3 ls --recursive s3://fruits/out/"]),
-    (("job.schedule=0 3 * * *",), ["kubectl -n fruits get scheduledsparkapplication fruits"]),
-    (("job.suspend=true",), [
-        """kubectl -n fruits patch sparkapplication fruits --type merge -p '{"spec": {"suspend": false}}'"""]),
-    (("notebook.enabled=true",), ["kubectl -n fruits port-forward svc/fruits-notebook 8888"]),
-])
+@pytest.mark.parametrize(
+    ("sets", "commands"),
+    [
+        (
+            (),
+            [
+                "kubectl -n fruits get sparkapplication fruits --watch",
+                "kubectl -n fruits logs --follow fruits-driver",
+                "kubectl -n fruits exec deploy/fruits-minio -- mc ls --recursive store/fruits/out",
+                "kubectl -n fruits port-forward fruits-driver 4040",
+                "kubectl -n fruits port-forward svc/fruits-history-server 18080:18080",
+            ],
+        ),
+        (("minio.enabled=false", "storage.existingSecret=keys"), ["aws s3 ls --recursive s3://fruits/out/"]),
+        (("job.schedule=0 3 * * *",), ["kubectl -n fruits get scheduledsparkapplication fruits"]),
+        (
+            ("job.suspend=true",),
+            ["""kubectl -n fruits patch sparkapplication fruits --type merge -p '{"spec": {"suspend": false}}'"""],
+        ),
+        (("notebook.enabled=true",), ["kubectl -n fruits port-forward svc/fruits-notebook 8888"]),
+    ],
+)
 def test_the_notes_give_the_next_commands(sets: tuple[str, ...], commands: list[str], tmp_path: Path) -> None:
     lines = [line.strip() for line in notes(tmp_path, *sets).splitlines()]
     for command in commands:

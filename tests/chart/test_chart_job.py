@@ -10,8 +10,11 @@ def feature(name: str) -> Rendered:
 
 def pairs(flags: list[str]) -> dict[str, str]:
     """Flags with a value; a bare flag has none."""
-    return {flag: (follower if not follower.startswith("--") else "")
-            for flag, follower in zip(flags, [*flags[1:], "--"], strict=True) if flag.startswith("--")}
+    return {
+        flag: (follower if not follower.startswith("--") else "")
+        for flag, follower in zip(flags, [*flags[1:], "--"], strict=True)
+        if flag.startswith("--")
+    }
 
 
 def test_the_job_runs_the_images_own_program_in_cluster_mode() -> None:
@@ -23,16 +26,25 @@ def test_the_job_runs_the_images_own_program_in_cluster_mode() -> None:
 
 def test_by_default_it_reads_the_sample_and_writes_results_and_event_log_to_the_bucket() -> None:
     assert pairs(render(sets=("storage.bucket=pictures",)).flags()) == {
-        "--data": "s3://pictures/sample", "--out": "s3://pictures/out", "--event-log": "s3://pictures/event-logs",
-        "--wait-for-data": "300"}
+        "--data": "s3://pictures/sample",
+        "--out": "s3://pictures/out",
+        "--event-log": "s3://pictures/event-logs",
+        "--wait-for-data": "300",
+    }
 
 
 def test_arguments_become_flags() -> None:
     flags = feature("arguments").flags()
     assert pairs(flags) == {
-        "--categories": "Apple Red 1,Banana,Kiwi", "--train-images": "1000000", "--max-bad-fraction": "0.25",
-        "--seed": "0", "--no-classify": "", "--data": "s3://fruits/sample", "--event-log": "s3://fruits/event-logs",
-        "--wait-for-data": "300"}
+        "--categories": "Apple Red 1,Banana,Kiwi",
+        "--train-images": "1000000",
+        "--max-bad-fraction": "0.25",
+        "--seed": "0",
+        "--no-classify": "",
+        "--data": "s3://fruits/sample",
+        "--event-log": "s3://fruits/event-logs",
+        "--wait-for-data": "300",
+    }
     assert all(isinstance(flag, str) for flag in flags)
 
 
@@ -73,8 +85,14 @@ def mebibytes(text: str) -> float:
 
 def test_dynamic_allocation_tracks_shuffles_and_executors_hand_over_their_blocks() -> None:
     job = feature("dynamic-allocation").job
-    assert job["dynamicAllocation"] == {"enabled": True, "initialExecutors": 2, "minExecutors": 1, "maxExecutors": 8,
-                                        "shuffleTrackingEnabled": True, "shuffleTrackingTimeout": 600000}
+    assert job["dynamicAllocation"] == {
+        "enabled": True,
+        "initialExecutors": 2,
+        "minExecutors": 1,
+        "maxExecutors": 8,
+        "shuffleTrackingEnabled": True,
+        "shuffleTrackingTimeout": 600000,
+    }
     assert job["sparkConf"]["spark.decommission.enabled"] == "true"
     assert job["sparkConf"]["spark.storage.decommission.shuffleBlocks.enabled"] == "true"
     assert job["sparkConf"]["spark.kubernetes.executor.terminationGracePeriodSeconds"] == "60s"
@@ -85,8 +103,11 @@ def test_dynamic_allocation_tracks_shuffles_and_executors_hand_over_their_blocks
 def test_volcano_gets_queue_priority_and_resources() -> None:
     job = feature("batch-scheduler-volcano").job
     assert job["batchScheduler"] == "volcano"
-    assert job["batchSchedulerOptions"] == {"queue": "batch", "priorityClassName": "high",
-                                            "resources": {"cpu": "3", "memory": "6Gi"}}
+    assert job["batchSchedulerOptions"] == {
+        "queue": "batch",
+        "priorityClassName": "high",
+        "resources": {"cpu": "3", "memory": "6Gi"},
+    }
 
 
 def test_yunikorn_is_told_where_the_gang_may_stand() -> None:
@@ -115,8 +136,13 @@ def test_a_suspended_job_is_not_submitted() -> None:
 
 def test_retries_and_time_to_live_are_the_operators() -> None:
     job = feature("retries").job
-    assert job["restartPolicy"] == {"type": "Always", "onFailureRetries": 4, "onFailureRetryInterval": 30,
-                                    "onSubmissionFailureRetries": 5, "onSubmissionFailureRetryInterval": 20}
+    assert job["restartPolicy"] == {
+        "type": "Always",
+        "onFailureRetries": 4,
+        "onFailureRetryInterval": 30,
+        "onSubmissionFailureRetries": 5,
+        "onSubmissionFailureRetryInterval": 20,
+    }
     assert job["timeToLiveSeconds"] == 86400
     assert job["executor"]["deleteOnTermination"] is False
     assert "timeToLiveSeconds" not in render().job
@@ -151,7 +177,9 @@ def test_metrics_are_prometheuss_on_the_port_of_the_ui() -> None:
     monitor = rendered.one("PodMonitor")
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
     assert [end["path"] for end in monitor["spec"]["podMetricsEndpoints"]] == [
-        "/metrics/prometheus/", "/metrics/executors/prometheus/"]
+        "/metrics/prometheus/",
+        "/metrics/executors/prometheus/",
+    ]
     labels = rendered.job["driver"]["template"]["metadata"]["labels"]
     assert monitor["spec"]["selector"]["matchLabels"].items() <= labels.items()
     assert render(sets=("metrics.enabled=true",)).all("PodMonitor") == []

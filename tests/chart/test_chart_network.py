@@ -33,20 +33,25 @@ def policy(rendered: Rendered, component: str) -> dict[str, Any]:
 
 
 DNS = {("dns", 53), ("169.254.20.10/32", 53)}
-API = {(block, port) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
-       for port in (443, 6443, 8443)}
+API = {
+    (block, port)
+    for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
+    for port in (443, 6443, 8443)
+}
 
 
 def test_the_driver_talks_to_executors_dns_the_store_and_the_api_server_only() -> None:
     assert policy(render(), "driver") == {
         "in": {("executor", 7078), ("executor", 7079)},
-        "out": {("executor", 7079), ("minio", 9000), *DNS, *API}}
+        "out": {("executor", 7079), ("minio", 9000), *DNS, *API},
+    }
 
 
 def test_executors_talk_to_the_driver_each_other_dns_and_the_store_only() -> None:
     assert policy(render(), "executor") == {
         "in": {("driver", 7079), ("executor", 7079)},
-        "out": {("driver", 7078), ("driver", 7079), ("executor", 7079), ("minio", 9000), *DNS}}
+        "out": {("driver", 7078), ("driver", 7079), ("executor", 7079), ("minio", 9000), *DNS},
+    }
 
 
 def test_minio_is_reached_from_the_release_and_reaches_nobody() -> None:
@@ -62,7 +67,10 @@ def test_the_ports_of_the_policies_are_those_that_spark_is_told() -> None:
     rendered = render(sets=("ports.driver=17078", "ports.blockManager=17079"))
     conf = rendered.job["sparkConf"]
     assert (conf["spark.driver.port"], conf["spark.blockManager.port"], conf["spark.driver.blockManager.port"]) == (
-        "17078", "17079", "17079")
+        "17078",
+        "17079",
+        "17079",
+    )
     assert policy(rendered, "driver")["in"] == {("executor", 17078), ("executor", 17079)}
     assert policy(rendered, "executor")["in"] == {("driver", 17079), ("executor", 17079)}
 
@@ -83,7 +91,9 @@ def test_a_store_outside_is_reached_at_its_own_port_but_not_the_nodes_metadata()
             for peer in rule["to"]:
                 if peer.get("ipBlock", {}).get("cidr") == "0.0.0.0/0":
                     assert peer["ipBlock"]["except"] == ["169.254.169.254/32"]
-    plain = render(sets=("minio.enabled=false", "storage.existingSecret=keys", "storage.endpoint=http://store.example.org"))
+    plain = render(
+        sets=("minio.enabled=false", "storage.existingSecret=keys", "storage.endpoint=http://store.example.org")
+    )
     assert ("0.0.0.0/0", 80) in policy(plain, "executor")["out"]
 
 
@@ -96,7 +106,8 @@ def test_the_notebook_is_a_driver() -> None:
     rendered = case("ci/notebook-values.yaml")
     assert policy(rendered, "notebook") == {
         "in": {("executor", 7078), ("executor", 7079), ("clients", 4040), ("clients", 8888)},
-        "out": {("executor", 7079), ("minio", 9000), *DNS, *API}}
+        "out": {("executor", 7079), ("minio", 9000), *DNS, *API},
+    }
     assert ("notebook", 7078) in policy(rendered, "executor")["out"]
     assert ("notebook", 7079) in policy(rendered, "executor")["in"]
 

@@ -15,9 +15,12 @@ def breaches(pod: Document) -> list[str]:
     """What keeps this pod from the level `restricted` of Pod Security, and from a read-only root file system."""
     spec = pod["spec"]
     found = [field for field in ("hostNetwork", "hostPID", "hostIPC") if spec.get(field)]
-    found += [f"volume {volume['name']}" for volume in spec.get("volumes", [])
-              if not set(volume) - {"name"} <= {"emptyDir", "configMap", "secret", "projected", "downwardAPI",
-                                                "persistentVolumeClaim", "ephemeral", "csi"}]
+    found += [
+        f"volume {volume['name']}"
+        for volume in spec.get("volumes", [])
+        if not set(volume) - {"name"}
+        <= {"emptyDir", "configMap", "secret", "projected", "downwardAPI", "persistentVolumeClaim", "ephemeral", "csi"}
+    ]
     for container in [*spec["containers"], *spec.get("initContainers", [])]:
         context = {**spec.get("securityContext", {}), **container.get("securityContext", {})}
         good = {
@@ -43,11 +46,30 @@ def test_every_pod_is_as_restricted_as_pod_security_asks(name: str) -> None:
 
 
 def test_a_pod_that_is_not_restricted_is_noticed() -> None:
-    assert breaches({"spec": {"hostNetwork": True, "volumes": [{"name": "x", "hostPath": {"path": "/"}}],
-                              "containers": [{"name": "c", "ports": [{"hostPort": 80}]}]}}) == [
-        "hostNetwork", "volume x", *(f"c: {what}" for what in (
-            "runAsNonRoot", "runAsUser", "seccompProfile", "allowPrivilegeEscalation", "capabilities",
-            "readOnlyRootFilesystem", "hostPort"))]
+    assert breaches(
+        {
+            "spec": {
+                "hostNetwork": True,
+                "volumes": [{"name": "x", "hostPath": {"path": "/"}}],
+                "containers": [{"name": "c", "ports": [{"hostPort": 80}]}],
+            }
+        }
+    ) == [
+        "hostNetwork",
+        "volume x",
+        *(
+            f"c: {what}"
+            for what in (
+                "runAsNonRoot",
+                "runAsUser",
+                "seccompProfile",
+                "allowPrivilegeEscalation",
+                "capabilities",
+                "readOnlyRootFilesystem",
+                "hostPort",
+            )
+        ),
+    ]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -116,7 +138,9 @@ def test_service_accounts_that_exist_are_used_and_not_made() -> None:
     rendered = case("ci/existing-service-accounts-values.yaml")
     assert rendered.all("ServiceAccount") == rendered.all("Role") == rendered.all("RoleBinding") == []
     assert (rendered.job["driver"]["serviceAccount"], rendered.job["executor"]["serviceAccount"]) == (
-        "spark-driver", "spark-executor")
+        "spark-driver",
+        "spark-executor",
+    )
 
 
 def test_a_role_of_amazon_is_the_annotation_of_both_service_accounts() -> None:
@@ -134,16 +158,20 @@ def hadoop_conf(rendered: Rendered) -> dict[str, str]:
     return {part.findtext("name", ""): part.findtext("value", "") for part in site}
 
 
-@pytest.mark.parametrize(("name", "provider"), [
-    ("default", "EnvironmentVariableCredentialsProvider"),
-    ("existing-secret", "EnvironmentVariableCredentialsProvider"),
-    ("irsa", "WebIdentityTokenFileCredentialsProvider"),
-    ("pod-identity", "ContainerCredentialsProvider"),
-])
+@pytest.mark.parametrize(
+    ("name", "provider"),
+    [
+        ("default", "EnvironmentVariableCredentialsProvider"),
+        ("existing-secret", "EnvironmentVariableCredentialsProvider"),
+        ("irsa", "WebIdentityTokenFileCredentialsProvider"),
+        ("pod-identity", "ContainerCredentialsProvider"),
+    ],
+)
 def test_who_a_pod_is_at_the_store_is_named_once_and_for_all(name: str, provider: str) -> None:
     rendered = case(f"ci/{name}-values.yaml")
     assert hadoop_conf(rendered)["fs.s3a.aws.credentials.provider"] == (
-        f"software.amazon.awssdk.auth.credentials.{provider}")
+        f"software.amazon.awssdk.auth.credentials.{provider}"
+    )
     keys = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
     for _, pod in rendered.pods():
         variables: dict[str, Any] = environment(pod)

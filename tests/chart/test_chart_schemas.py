@@ -29,8 +29,12 @@ def check(kubeconform: str, schemas: Path, folder: Path) -> dict[str, list[str]]
 def as_pod(name: str, template: dict) -> dict:
     """A pod template as the Pod that Spark makes of it: an image is filled in."""
     containers = [{"image": "filled-in-by-spark", **container} for container in template["spec"]["containers"]]
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {**template.get("metadata", {}), "name": name},
-            "spec": {**template["spec"], "containers": containers}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**template.get("metadata", {}), "name": name},
+        "spec": {**template["spec"], "containers": containers},
+    }
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +46,8 @@ def faults(kubeconform: str, schemas: Path, tmp_path_factory: pytest.TempPathFac
         # the operator's CRD leaves pod templates unchecked, and a ConfigMap is only text
         pods = [as_pod(pod, template) for pod, template in rendered.pods()]
         (folder / f"{Path(name).stem}.yaml").write_text(
-            rendered.text + "\n---\n" + yaml.safe_dump_all(pods), encoding="utf-8")
+            rendered.text + "\n---\n" + yaml.safe_dump_all(pods), encoding="utf-8"
+        )
     for path in (ROOT / "k8s").glob("*.yaml"):
         (folder / f"k8s-{path.name}").write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
     return check(kubeconform, schemas, folder)
@@ -58,14 +63,18 @@ def test_a_plain_manifest_is_known_field_by_field(name: str, faults: dict[str, l
     assert faults[f"k8s-{name}"] == []
 
 
-@pytest.mark.parametrize(("kind", "path"), [
-    ("SparkApplication", ("spec", "restartPolicies")),
-    ("SparkApplication", ("spec", "driver", "memories")),
-    ("Deployment", ("spec", "template", "spec", "containerz")),
-    ("NetworkPolicy", ("spec", "egres")),
-])
-def test_a_field_that_does_not_exist_is_found(kind: str, path: tuple[str, ...], kubeconform: str, schemas: Path,
-                                              tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("SparkApplication", ("spec", "restartPolicies")),
+        ("SparkApplication", ("spec", "driver", "memories")),
+        ("Deployment", ("spec", "template", "spec", "containerz")),
+        ("NetworkPolicy", ("spec", "egres")),
+    ],
+)
+def test_a_field_that_does_not_exist_is_found(
+    kind: str, path: tuple[str, ...], kubeconform: str, schemas: Path, tmp_path: Path
+) -> None:
     document = json.loads(json.dumps(case("ci/default-values.yaml").all(kind)[0]))
     place = document
     for key in path[:-1]:

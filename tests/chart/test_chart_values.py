@@ -13,10 +13,21 @@ import job
 VALUES = (CHART / "values.yaml").read_text(encoding="utf-8")
 SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 # Maps whose keys are the user's own.
-OPEN = ("commonLabels", "podSecurityContext", "securityContext", "job.arguments", "minio.resources.requests",
-        "minio.resources.limits", "upload.resources.requests", "upload.resources.limits", "resourceQuota.hard",
-        "historyServer.resources.requests", "historyServer.resources.limits", "notebook.resources.requests",
-        "notebook.resources.limits")
+OPEN = (
+    "commonLabels",
+    "podSecurityContext",
+    "securityContext",
+    "job.arguments",
+    "minio.resources.requests",
+    "minio.resources.limits",
+    "upload.resources.requests",
+    "upload.resources.limits",
+    "resourceQuota.hard",
+    "historyServer.resources.requests",
+    "historyServer.resources.limits",
+    "notebook.resources.requests",
+    "notebook.resources.limits",
+)
 
 
 def leaves(values: dict, prefix: str = "") -> Iterator[str]:
@@ -50,8 +61,11 @@ def test_the_schema_has_every_value_and_no_other() -> None:
 def test_every_value_is_described() -> None:
     described = [value.path for value in render_script.documented_values(VALUES)]
     values = yaml.safe_load(VALUES)
-    bare = [path for path in leaves(values)
-            if path not in described and not any(path.startswith(f"{above}.") for above in described)]
+    bare = [
+        path
+        for path in leaves(values)
+        if path not in described and not any(path.startswith(f"{above}.") for above in described)
+    ]
     assert bare == []
 
 
@@ -77,62 +91,81 @@ def test_every_values_file_is_accepted(name: str) -> None:
     assert case(name).documents
 
 
-@pytest.mark.parametrize("setting", [
-    "executor.instances=8", "executor.memory=512m", "executor.coreRequest=2", "executor.coreRequest=1500m",
-    "driver.coreLimit=2", "job.timeToLiveSeconds=60", "job.arguments.words=100", "job.arguments.categories={Kiwi,Lime}",
-    "storage.region=eu-central-1", "image.pullSecrets={registry}", "minio.sizeLimit=10Gi",
-    "metrics.podMonitor.interval=1m30s", "job.schedule=@daily", "job.schedule=0 3 * * 1-5",
-])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "executor.instances=8",
+        "executor.memory=512m",
+        "executor.coreRequest=2",
+        "executor.coreRequest=1500m",
+        "driver.coreLimit=2",
+        "job.timeToLiveSeconds=60",
+        "job.arguments.words=100",
+        "job.arguments.categories={Kiwi,Lime}",
+        "storage.region=eu-central-1",
+        "image.pullSecrets={registry}",
+        "minio.sizeLimit=10Gi",
+        "metrics.podMonitor.interval=1m30s",
+        "job.schedule=@daily",
+        "job.schedule=0 3 * * 1-5",
+    ],
+)
 def test_a_good_value_is_accepted(setting: str) -> None:
     assert render(sets=(setting,)).documents
 
 
-@pytest.mark.parametrize(("setting", "said"), [
-    ("executor.instance=3", "at '/executor': additional properties 'instance' not allowed"),
-    ("executors=3", "additional properties 'executors' not allowed"),
-    ("minio.image.name=minio", "at '/minio/image': additional properties 'name' not allowed"),
-    ("driver.template.metdata.name=x", "at '/driver/template': additional properties 'metdata' not allowed"),
-    ("executor.instances=0", "at '/executor/instances'"),
-    ("executor.instances=two", "at '/executor/instances'"),
-    ("executor.memory=1Gi", "at '/executor/memory'"),
-    ("executor.memory=2", "at '/executor/memory'"),
-    ("driver.coreRequest=half", "at '/driver/coreRequest'"),
-    ("image.pullPolicy=Sometimes", "at '/image/pullPolicy'"),
-    ("image.repository=", "at '/image/repository'"),
-    ("job.command=benchmarks", "at '/job/command'"),
-    ("job.arguments.train_images=3", "'train_images' does not match"),
-    ("job.sparkVersion=latest", "at '/job/sparkVersion'"),
-    ("job.sparkConf.fs\\.s3a\\.endpoint=x", "'fs.s3a.endpoint' does not match pattern '^spark"),
-    ("job.restartPolicy.type=Sometimes", "at '/job/restartPolicy/type'"),
-    ("job.batchScheduler.name=slurm", "at '/job/batchScheduler/name'"),
-    ("job.schedule=tomorrow", "at '/job/schedule'"),
-    ("job.concurrencyPolicy=Queue", "at '/job/concurrencyPolicy'"),
-    ("job.name=Fruits", "at '/job/name'"),
-    ("storage.credentials=keys", "at '/storage/credentials'"),
-    ("storage.roleArn=fruits", "at '/storage/roleArn'"),
-    ("storage.bucket=My_Bucket", "at '/storage/bucket'"),
-    ("storage.endpoint=minio:9000", "at '/storage/endpoint'"),
-    ("eventLog.uri=/logs", "at '/eventLog/uri'"),
-    ("historyServer.service.port=0", "at '/historyServer/service/port'"),
-    ("networkPolicy.store.cidrs={everywhere}", "at '/networkPolicy/store/cidrs/0'"),
-    ("ports.driver=80", "at '/ports/driver'"),
-    ("resourceQuota.hard.pods=many", "at '/resourceQuota/hard/pods'"),
-])
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("executor.instance=3", "at '/executor': additional properties 'instance' not allowed"),
+        ("executors=3", "additional properties 'executors' not allowed"),
+        ("minio.image.name=minio", "at '/minio/image': additional properties 'name' not allowed"),
+        ("driver.template.metdata.name=x", "at '/driver/template': additional properties 'metdata' not allowed"),
+        ("executor.instances=0", "at '/executor/instances'"),
+        ("executor.instances=two", "at '/executor/instances'"),
+        ("executor.memory=1Gi", "at '/executor/memory'"),
+        ("executor.memory=2", "at '/executor/memory'"),
+        ("driver.coreRequest=half", "at '/driver/coreRequest'"),
+        ("image.pullPolicy=Sometimes", "at '/image/pullPolicy'"),
+        ("image.repository=", "at '/image/repository'"),
+        ("job.command=benchmarks", "at '/job/command'"),
+        ("job.arguments.train_images=3", "'train_images' does not match"),
+        ("job.sparkVersion=latest", "at '/job/sparkVersion'"),
+        ("job.sparkConf.fs\\.s3a\\.endpoint=x", "'fs.s3a.endpoint' does not match pattern '^spark"),
+        ("job.restartPolicy.type=Sometimes", "at '/job/restartPolicy/type'"),
+        ("job.batchScheduler.name=slurm", "at '/job/batchScheduler/name'"),
+        ("job.schedule=tomorrow", "at '/job/schedule'"),
+        ("job.concurrencyPolicy=Queue", "at '/job/concurrencyPolicy'"),
+        ("job.name=Fruits", "at '/job/name'"),
+        ("storage.credentials=keys", "at '/storage/credentials'"),
+        ("storage.roleArn=fruits", "at '/storage/roleArn'"),
+        ("storage.bucket=My_Bucket", "at '/storage/bucket'"),
+        ("storage.endpoint=minio:9000", "at '/storage/endpoint'"),
+        ("eventLog.uri=/logs", "at '/eventLog/uri'"),
+        ("historyServer.service.port=0", "at '/historyServer/service/port'"),
+        ("networkPolicy.store.cidrs={everywhere}", "at '/networkPolicy/store/cidrs/0'"),
+        ("ports.driver=80", "at '/ports/driver'"),
+        ("resourceQuota.hard.pods=many", "at '/resourceQuota/hard/pods'"),
+    ],
+)
 def test_a_wrong_value_is_refused_by_name(setting: str, said: str) -> None:
     assert said in refusal(setting)
 
 
-@pytest.mark.parametrize(("settings", "said"), [
-    (("storage.bucket=",), "storage.bucket is empty"),
-    (("minio.enabled=false",), "set storage.existingSecret"),
-    (("minio.enabled=false", "storage.credentials=irsa"), "storage.roleArn is empty"),
-    (("storage.credentials=podIdentity",), "knows only access keys"),
-    (("storage.endpoint=https://s3.example.org",), "set one or the other"),
-    (("eventLog.enabled=false",), "the history server would have nothing to show"),
-    (("executor.dynamicAllocation.enabled=true", "executor.instances=9"), "allows 1 to 4"),
-    (("resourceQuota.enabled=true", "resourceQuota.hard.limits\\.cpu=4"), "set driver.coreLimit and executor"),
-    (("fullnameOverride=1fruits",), "would be called '1fruits'"),
-])
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (("storage.bucket=",), "storage.bucket is empty"),
+        (("minio.enabled=false",), "set storage.existingSecret"),
+        (("minio.enabled=false", "storage.credentials=irsa"), "storage.roleArn is empty"),
+        (("storage.credentials=podIdentity",), "knows only access keys"),
+        (("storage.endpoint=https://s3.example.org",), "set one or the other"),
+        (("eventLog.enabled=false",), "the history server would have nothing to show"),
+        (("executor.dynamicAllocation.enabled=true", "executor.instances=9"), "allows 1 to 4"),
+        (("resourceQuota.enabled=true", "resourceQuota.hard.limits\\.cpu=4"), "set driver.coreLimit and executor"),
+        (("fullnameOverride=1fruits",), "would be called '1fruits'"),
+    ],
+)
 def test_values_that_do_not_go_together_are_refused_with_the_way_out(settings: tuple[str, ...], said: str) -> None:
     assert said in refusal(*settings)
 

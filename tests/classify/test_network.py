@@ -28,8 +28,9 @@ def test_the_gradient_is_that_of_finite_differences(layers, penalty, data):
     for place in range(size):
         moved = np.zeros(size)
         moved[place] = step
-        above, below = (network.loss_and_gradient(flat + sign * moved, layers, features, labels, penalty)[0]
-                        for sign in (1, -1))
+        above, below = (
+            network.loss_and_gradient(flat + sign * moved, layers, features, labels, penalty)[0] for sign in (1, -1)
+        )
         expected[place] = (above - below) / (2 * step)
     np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-8)
 
@@ -47,8 +48,9 @@ def test_the_loss_is_the_mean_cross_entropy_plus_the_penalty_without_biases(data
 def test_without_hidden_layers_it_is_the_logistic_regression_of_scikit_learn(data):
     features, labels = data
     penalty = 0.01
-    found = network.train(features, labels, [6, 3], seed=1, max_iterations=2000, tolerance=1e-14, penalty=penalty,
-                          scaled=True)
+    found = network.train(
+        features, labels, [6, 3], seed=1, max_iterations=2000, tolerance=1e-14, penalty=penalty, scaled=True
+    )
     scaled = (features - features.mean(axis=0)) / np.sqrt(features.var(axis=0).mean())
     peer = LogisticRegression(C=1 / (penalty * len(labels)), tol=1e-10, max_iter=10_000).fit(scaled, labels)
     np.testing.assert_allclose(network.probabilities(features, found), peer.predict_proba(scaled), atol=1e-4)

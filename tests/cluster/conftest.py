@@ -45,7 +45,13 @@ def fruits() -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """The command on this machine."""
 
     def run(*arguments: object, timeout: float = 170, **more: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run([sys.executable, "-m", "job", *map(str, arguments)], env=kube.plain_environment(more),
-                              capture_output=True, text=True, timeout=timeout, check=False)
+        return subprocess.run(
+            [sys.executable, "-m", "job", *map(str, arguments)],
+            env=kube.plain_environment(more),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
 
     return run

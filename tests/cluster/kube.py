@@ -18,12 +18,21 @@ VALUES = (CHART / "values-minikube.yaml", Path(__file__).with_name("values.yaml"
 NAMESPACE = "fruits"
 IMAGE = os.environ.get("FRUITS_IMAGE", "localhost/fruits-job:dev")
 # Never the user's own cluster by accident: what is in the namespace is deleted.
-KUBECONFIG = (os.environ.get("FRUITS_TEST_KUBECONFIG")
-              or f"{os.environ.get('K8S_STATE', '/var/tmp/fruits-cluster')}/admin.kubeconfig")
+KUBECONFIG = (
+    os.environ.get("FRUITS_TEST_KUBECONFIG")
+    or f"{os.environ.get('K8S_STATE', '/var/tmp/fruits-cluster')}/admin.kubeconfig"
+)
 # What every namespace has of itself, and what comes and goes in one.
 _OF_ITSELF = ("configmap/kube-root-ca.crt", "serviceaccount/default")
-_PASSING = ("events", "events.events.k8s.io", "leases.coordination.k8s.io", "endpoints",
-            "endpointslices.discovery.k8s.io", "bindings", "localsubjectaccessreviews.authorization.k8s.io")
+_PASSING = (
+    "events",
+    "events.events.k8s.io",
+    "leases.coordination.k8s.io",
+    "endpoints",
+    "endpointslices.discovery.k8s.io",
+    "bindings",
+    "localsubjectaccessreviews.authorization.k8s.io",
+)
 
 Document = dict[str, Any]
 
@@ -44,8 +53,15 @@ def tool(name: str) -> str | None:
 
 def _run(name: str, arguments: Sequence[str | Path], text: str | None, timeout: float) -> str:
     command = [tool(name) or name, *map(str, arguments)]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=timeout, check=False,
-                          env={**os.environ, "KUBECONFIG": KUBECONFIG})
+    done = subprocess.run(
+        command,
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, "KUBECONFIG": KUBECONFIG},
+    )
     if done.returncode:
         raise AssertionError(f"{name} {' '.join(map(str, arguments))}: {done.stderr.strip()}\n{done.stdout[-2000:]}")
     return done.stdout
@@ -114,8 +130,13 @@ def going(application: str) -> str:
 def forwarded(target: str, port: int) -> Iterator[str]:
     """`host:port` on this machine of a port of a pod or service, as long as the block lasts."""
     command = [tool("kubectl") or "kubectl", "-n", NAMESPACE, "port-forward", target, f":{port}"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                               env={**os.environ, "KUBECONFIG": KUBECONFIG})
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "KUBECONFIG": KUBECONFIG},
+    )
     try:
         assert process.stdout
         line = process.stdout.readline()
@@ -145,13 +166,19 @@ def store() -> Iterator[dict[str, str]]:
 def plain_environment(more: Mapping[str, str]) -> dict[str, str]:
     """This process' environment without what concerns the command, and with `more`."""
     ours = ("FRUITS_", "PYSPARK_", "SPARK_", "AWS_")
-    return {**{name: value for name, value in os.environ.items() if not name.startswith(ours)},
-            "KUBECONFIG": KUBECONFIG, **more}
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(ours)},
+        "KUBECONFIG": KUBECONFIG,
+        **more,
+    }
 
 
 def left_over() -> list[str]:
     """Everything in the namespace that is not there by itself, or the operator's."""
     kinds = kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
     listed = ",".join(kind for kind in kinds if kind not in _PASSING)
-    return [name for name in kubectl("get", listed, "-o", "name", "--ignore-not-found").split()
-            if name not in _OF_ITSELF and "/spark-operator-" not in name]
+    return [
+        name
+        for name in kubectl("get", listed, "-o", "name", "--ignore-not-found").split()
+        if name not in _OF_ITSELF and "/spark-operator-" not in name
+    ]

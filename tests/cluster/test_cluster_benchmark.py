@@ -10,16 +10,25 @@ import kube
 import pytest
 
 Fruits = Callable[..., Any]
-HALF_A_CORE = ("--set", "driver.coreRequest=100m", "--set", "executor.coreRequest=500m", "--set",
-               "executor.coreLimit=500m")
+HALF_A_CORE = (
+    "--set",
+    "driver.coreRequest=100m",
+    "--set",
+    "executor.coreRequest=500m",
+    "--set",
+    "executor.coreLimit=500m",
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def chart() -> Iterator[None]:
     """The store with the sample and the service accounts; gone again when the next module installs the chart."""
     kube.helm("install", "fruits", kube.CHART, *kube.values(), "--set", "job.enabled=false,historyServer.enabled=false")
-    kube.until(120, "the sample is in the store", lambda: any(
-        job.get("status", {}).get("succeeded") for job in kube.get("jobs")["items"]))
+    kube.until(
+        120,
+        "the sample is in the store",
+        lambda: any(job.get("status", {}).get("succeeded") for job in kube.get("jobs")["items"]),
+    )
     yield
     kube.kubectl("delete", "sparkapplications", "--all", "--wait")
     kube.helm("uninstall", "fruits", "--wait")
@@ -33,8 +42,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_one_and_two_executors_are_measured_and_find_the_same(fruits: Fruits, folder: Path) -> None:
     with kube.store() as environment:
-        done = fruits("benchmark", "--backend", "kubernetes", "--image", kube.IMAGE, *HALF_A_CORE, "--executors", "1,2",
-                      "--repeats", "1", "--results", folder, "--words", "40", timeout=400, **environment)
+        done = fruits(
+            "benchmark",
+            "--backend",
+            "kubernetes",
+            "--image",
+            kube.IMAGE,
+            *HALF_A_CORE,
+            "--executors",
+            "1,2",
+            "--repeats",
+            "1",
+            "--results",
+            folder,
+            "--words",
+            "40",
+            timeout=400,
+            **environment,
+        )
     assert done.returncode == 0, done.stderr + done.stdout
     assert "[3/3] " in done.stdout
     assert "The results of all 2 runs are the same" in done.stdout

@@ -54,8 +54,20 @@ def test_its_results_are_those_of_a_run_on_this_machine(
     first: kube.Document, fruits: Fruits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with kube.store() as environment:
-        done = fruits("run", "--data", "s3://fruits/sample", "--out", tmp_path / "here", "--words", "40", "--run-name",
-                      "first", "--master", "local[2]", **environment)
+        done = fruits(
+            "run",
+            "--data",
+            "s3://fruits/sample",
+            "--out",
+            tmp_path / "here",
+            "--words",
+            "40",
+            "--run-name",
+            "first",
+            "--master",
+            "local[2]",
+            **environment,
+        )
         assert done.returncode == 0, done.stderr
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
@@ -73,12 +85,19 @@ def test_the_chart_s_own_tests_pass(first: kube.Document) -> None:
 def test_the_history_server_has_the_finished_run(first: kube.Document) -> None:
     name = first["status"]["sparkApplicationId"]
     with kube.forwarded("svc/fruits-history-server", 18080) as address:
-        found = kube.until(60, f"{name} in the history server", lambda: [
-            application for application in fetch(address, "/api/v1/applications?status=completed")
-            if application["id"] == name])
+        found = kube.until(
+            60,
+            f"{name} in the history server",
+            lambda: [
+                application
+                for application in fetch(address, "/api/v1/applications?status=completed")
+                if application["id"] == name
+            ],
+        )
         assert found[0]["attempts"][0]["completed"] is True
-        parts = {part: fetch(address, f"/api/v1/applications/{name}/{part}")
-                 for part in ("jobs", "stages", "allexecutors")}
+        parts = {
+            part: fetch(address, f"/api/v1/applications/{name}/{part}") for part in ("jobs", "stages", "allexecutors")
+        }
         page = fetch(address, f"/history/{name}/jobs/")
     assert all(job["status"] == "SUCCEEDED" for job in parts["jobs"])
     assert sum(stage["numCompleteTasks"] for stage in parts["stages"]) > 0
@@ -114,11 +133,26 @@ def test_the_notebook_asks_for_its_token() -> None:
 
 
 def test_the_notebook_runs_on_executors_of_the_cluster() -> None:
-    kube.kubectl("exec", "fruits-notebook-0", "-c", "notebook", "--", "jupyter", "nbconvert", "--to=notebook",
-                 "--execute", "--output=executed", "pipeline.ipynb", timeout=240)
+    kube.kubectl(
+        "exec",
+        "fruits-notebook-0",
+        "-c",
+        "notebook",
+        "--",
+        "jupyter",
+        "nbconvert",
+        "--to=notebook",
+        "--execute",
+        "--output=executed",
+        "pipeline.ipynb",
+        timeout=240,
+    )
     executed = json.loads(kube.kubectl("exec", "fruits-notebook-0", "-c", "notebook", "--", "cat", "executed.ipynb"))
-    said = "\n".join("".join(output.get("data", {}).get("text/plain", output.get("text", "")))
-                     for cell in executed["cells"] for output in cell.get("outputs", []))
+    said = "\n".join(
+        "".join(output.get("data", {}).get("text/plain", output.get("text", "")))
+        for cell in executed["cells"]
+        for output in cell.get("outputs", [])
+    )
     assert "k8s://https://kubernetes.default.svc" in said
     assert "2 cores" in said
     assert "accuracy 1.0" in said

@@ -23,8 +23,17 @@ FAILURES = {
     "driver-room": (("--set", "driver.coreRequest=100", "--start-timeout", "3s"), ()),
     "executor-room": (("--set", "executor.memory=900g", "--start-timeout", "3s"), ()),
     # a heap that is taken at once, and hardly room for the rest of the JVM
-    "driver-memory": (("--set", "driver.memory=512m", "--set", "driver.memoryOverhead=8m",
-                       "--set", "driver.javaOptions=-Xms512m -XX:+AlwaysPreTouch"), ()),
+    "driver-memory": (
+        (
+            "--set",
+            "driver.memory=512m",
+            "--set",
+            "driver.memoryOverhead=8m",
+            "--set",
+            "driver.javaOptions=-Xms512m -XX:+AlwaysPreTouch",
+        ),
+        (),
+    ),
     "bucket": ((), ("--data", "s3://no-such-bucket/sample")),
     "account": (("--set", "driver.serviceAccount=nobody", "--start-timeout", "3s"), ()),
 }
@@ -43,12 +52,25 @@ def chart() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def failures() -> Iterator[dict[str, "Future[subprocess.CompletedProcess[str]]"]]:
     """All that are meant to fail, three at a time: they wait more than they work."""
+
     def submit(name: str) -> "subprocess.CompletedProcess[str]":
         options, arguments = FAILURES[name]
-        command = [sys.executable, "-m", "job", "submit", "--name", f"bad-{name}", *SMALL, *options, "--", *ARGUMENTS,
-                   *arguments]
-        return subprocess.run(command, env=kube.plain_environment({}), capture_output=True, text=True, timeout=170,
-                              check=False)
+        command = [
+            sys.executable,
+            "-m",
+            "job",
+            "submit",
+            "--name",
+            f"bad-{name}",
+            *SMALL,
+            *options,
+            "--",
+            *ARGUMENTS,
+            *arguments,
+        ]
+        return subprocess.run(
+            command, env=kube.plain_environment({}), capture_output=True, text=True, timeout=170, check=False
+        )
 
     with ThreadPoolExecutor(3) as pool:
         yield {name: pool.submit(submit, name) for name in FAILURES}
@@ -71,8 +93,19 @@ def test_a_submitted_run_completes_and_its_results_are_fetched(
     fruits: Fruits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with kube.store() as environment:
-        done = fruits("submit", *SMALL, "--executors", "2", "--results", tmp_path, "--", "--run-name", "submitted",
-                      *ARGUMENTS, **environment)
+        done = fruits(
+            "submit",
+            *SMALL,
+            "--executors",
+            "2",
+            "--results",
+            tmp_path,
+            "--",
+            "--run-name",
+            "submitted",
+            *ARGUMENTS,
+            **environment,
+        )
         assert done.returncode == 0, done.stderr
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
@@ -141,10 +174,22 @@ def test_a_field_that_the_operator_does_not_know_is_told(fruits: Fruits) -> None
 
 def test_an_interrupted_submit_deletes_what_it_made() -> None:
     # as from a terminal: what a shell starts in the background ignores the signal
-    command = ["env", "--default-signal=INT", sys.executable, "-m", "job", "submit", "--name", "bad-interrupted",
-               *SMALL, "--", *ARGUMENTS]
-    process = subprocess.Popen(command, env=kube.plain_environment({}), stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, text=True)
+    command = [
+        "env",
+        "--default-signal=INT",
+        sys.executable,
+        "-m",
+        "job",
+        "submit",
+        "--name",
+        "bad-interrupted",
+        *SMALL,
+        "--",
+        *ARGUMENTS,
+    ]
+    process = subprocess.Popen(
+        command, env=kube.plain_environment({}), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     kube.until(90, "bad-interrupted runs", lambda: kube.state("bad-interrupted") == "RUNNING")
     begun = time.monotonic()
     process.send_signal(signal.SIGINT)

@@ -29,25 +29,55 @@ def bare(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "tokens.csv").write_text(f"{token},me,me,system:masters\n")
     subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
     kubeconfig = tmp_path / "kubeconfig"
-    kubeconfig.write_text(json.dumps({
-        "apiVersion": "v1", "kind": "Config", "current-context": "bare",
-        "contexts": [{"name": "bare", "context": {"cluster": "bare", "user": "me"}}],
-        "users": [{"name": "me", "user": {"token": token}}],
-        "clusters": [{"name": "bare", "cluster": {"server": f"https://127.0.0.1:{secure}",
-                                                  "certificate-authority": str(tmp_path / "apiserver.crt")}}]}))
+    kubeconfig.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "bare",
+                "contexts": [{"name": "bare", "context": {"cluster": "bare", "user": "me"}}],
+                "users": [{"name": "me", "user": {"token": token}}],
+                "clusters": [
+                    {
+                        "name": "bare",
+                        "cluster": {
+                            "server": f"https://127.0.0.1:{secure}",
+                            "certificate-authority": str(tmp_path / "apiserver.crt"),
+                        },
+                    }
+                ],
+            }
+        )
+    )
     commands = (
-        [programs["etcd"], f"--data-dir={tmp_path}/etcd", f"--listen-client-urls=http://127.0.0.1:{client}",
-         f"--advertise-client-urls=http://127.0.0.1:{client}", f"--listen-peer-urls=http://127.0.0.1:{peer}",
-         f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}", f"--initial-cluster=default=http://127.0.0.1:{peer}"],
-        [programs["kube-apiserver"], f"--etcd-servers=http://127.0.0.1:{client}", f"--secure-port={secure}",
-         "--bind-address=127.0.0.1", f"--cert-dir={tmp_path}", f"--token-auth-file={tmp_path}/tokens.csv",
-         "--authorization-mode=AlwaysAllow", "--service-cluster-ip-range=10.0.0.0/24",
-         "--service-account-issuer=https://bare", f"--service-account-key-file={key}",
-         f"--service-account-signing-key-file={key}"])
+        [
+            programs["etcd"],
+            f"--data-dir={tmp_path}/etcd",
+            f"--listen-client-urls=http://127.0.0.1:{client}",
+            f"--advertise-client-urls=http://127.0.0.1:{client}",
+            f"--listen-peer-urls=http://127.0.0.1:{peer}",
+            f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
+            f"--initial-cluster=default=http://127.0.0.1:{peer}",
+        ],
+        [
+            programs["kube-apiserver"],
+            f"--etcd-servers=http://127.0.0.1:{client}",
+            f"--secure-port={secure}",
+            "--bind-address=127.0.0.1",
+            f"--cert-dir={tmp_path}",
+            f"--token-auth-file={tmp_path}/tokens.csv",
+            "--authorization-mode=AlwaysAllow",
+            "--service-cluster-ip-range=10.0.0.0/24",
+            "--service-account-issuer=https://bare",
+            f"--service-account-key-file={key}",
+            f"--service-account-signing-key-file={key}",
+        ],
+    )
     with ExitStack() as running:
         for command in commands:
-            process = running.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL,
-                                                             stderr=subprocess.DEVNULL))
+            process = running.enter_context(
+                subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            )
             running.callback(process.kill)
         kube.until(60, "an API server", lambda: kube.kubectl("--kubeconfig", kubeconfig, "get", "--raw", "/readyz"))
         yield kubeconfig

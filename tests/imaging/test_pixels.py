@@ -100,8 +100,14 @@ def test_a_limit_of_opencv_below_ours_is_too_large_as_well():
         "except pixels.Unusable as fault: print(fault.reason)"
     )
     environment = {"OPENCV_IO_MAX_IMAGE_PIXELS": "1000"}
-    done = subprocess.run([sys.executable, "-c", code], input=encoded(".png"), env=environment, capture_output=True,
-                          cwd=imaging.__path__[0] + "/../..", check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=encoded(".png"),
+        env=environment,
+        capture_output=True,
+        cwd=imaging.__path__[0] + "/../..",
+        check=True,
+    )
     assert done.stdout == b"too_large\n"
 
 
@@ -111,8 +117,14 @@ def test_the_pixel_limit_is_set_before_opencv_is_loaded():
         "print(os.environ['OPENCV_IO_MAX_IMAGE_PIXELS']); import job.imaging.descriptors\n"
         "assert 'cv2' in sys.modules and 'mahotas' not in sys.modules"
     )
-    done = subprocess.run([sys.executable, "-c", code], env={}, capture_output=True, text=True,
-                          cwd=imaging.__path__[0] + "/../..", check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={},
+        capture_output=True,
+        text=True,
+        cwd=imaging.__path__[0] + "/../..",
+        check=True,
+    )
     assert done.stdout == f"{imaging.MAX_PIXELS}\n"
 
 

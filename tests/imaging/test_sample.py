@@ -86,16 +86,22 @@ def test_textures_tell_the_categories_apart_without_colour():
     """Nearest mean histogram over 40 SIFT words: far above chance (1 in 8), and for the first eight fruits not poor."""
     categories, words = 8, 40
     described = {
-        split: [[get("sift").describe(pixels.decode(sample_picture(category, picture, split=split))).astype(np.float32)
-                 for picture in range(10)] for category in range(categories)]
+        split: [
+            [
+                get("sift").describe(pixels.decode(sample_picture(category, picture, split=split))).astype(np.float32)
+                for picture in range(10)
+            ]
+            for category in range(categories)
+        ]
         for split in ("train", "test")
     }
     pool = np.vstack([rows for group in described["train"] for rows in group])
     centres = pool[np.random.default_rng(0).choice(len(pool), words, replace=False)]
     for _ in range(6):
         nearest = (pool @ centres.T - (centres**2).sum(axis=1) / 2).argmax(axis=1)
-        centres = np.array([pool[nearest == word].mean(axis=0) if (nearest == word).any() else centres[word]
-                            for word in range(words)])
+        centres = np.array(
+            [pool[nearest == word].mean(axis=0) if (nearest == word).any() else centres[word] for word in range(words)]
+        )
 
     def histogram(rows):
         found = np.bincount((rows @ centres.T - (centres**2).sum(axis=1) / 2).argmax(axis=1), minlength=words)
@@ -104,7 +110,8 @@ def test_textures_tell_the_categories_apart_without_colour():
     means = np.array([np.mean([histogram(rows) for rows in group], axis=0) for group in described["train"]])
     right = [
         np.argmin(((means - histogram(rows)) ** 2).sum(axis=1)) == category
-        for category, group in enumerate(described["test"]) for rows in group
+        for category, group in enumerate(described["test"])
+        for rows in group
     ]
     assert np.mean(right) > 0.7
 

@@ -22,16 +22,29 @@ from s3_servers import Server
 
 from job.imaging.sample import write_sample
 
-SETTINGS = ("--preset", "reference", "--words", "20", "--master", "local[2]",
-            "--conf", f"spark.driver.extraJavaOptions={QUICK}")
+SETTINGS = (
+    "--preset",
+    "reference",
+    "--words",
+    "20",
+    "--master",
+    "local[2]",
+    "--conf",
+    f"spark.driver.extraJavaOptions={QUICK}",
+)
 
 pytestmark = pytest.mark.skipif(not shutil.which("java") and "CI" not in os.environ, reason="no Java on this machine")
 
 
 def start(environment: dict[str, str], *arguments: str) -> "subprocess.Popen[str]":
     kept = {key: value for key, value in clean_environment().items() if not key.startswith("AWS_")}
-    return subprocess.Popen([sys.executable, "-m", "job", *arguments], env={**kept, **environment}, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-m", "job", *arguments],
+        env={**kept, **environment},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 class Ended(NamedTuple):
@@ -109,13 +122,27 @@ def runs(server: Server, filled: str, pictures: Path, tmp_path_factory: pytest.T
     place, environment = f"s3://{filled}", server.environment()
 
     def there() -> Ended:
-        return fruits(environment, "run", "--data", f"s3a://{filled}/pictures", "--out", f"{place}/out", "--run-name",
-                      "there", "--cache", f"{place}/cache", "--event-log", f"{place}/logs", *SETTINGS)
+        return fruits(
+            environment,
+            "run",
+            "--data",
+            f"s3a://{filled}/pictures",
+            "--out",
+            f"{place}/out",
+            "--run-name",
+            "there",
+            "--cache",
+            f"{place}/cache",
+            "--event-log",
+            f"{place}/logs",
+            *SETTINGS,
+        )
 
     def packed() -> tuple[Ended, Ended]:
         done = fruits(environment, "pack", f"{place}/pictures", f"{place}/packed")
-        return done, fruits(environment, "run", "--data", f"{place}/packed", "--out", f"{place}/out", "--run-name",
-                            "packed", *SETTINGS)
+        return done, fruits(
+            environment, "run", "--data", f"{place}/packed", "--out", f"{place}/out", "--run-name", "packed", *SETTINGS
+        )
 
     def uploaded() -> Ended:
         return fruits(environment, "upload", str(pictures), f"{place}/pictures")
@@ -139,12 +166,17 @@ def test_a_run_in_a_bucket_gives_what_the_same_run_gives_in_a_folder(server: Ser
     there = {key.removeprefix("out/there/") for key in keys(server, filled, "out/there/")}
     stages = {path for path in there if path.startswith("model/stages/")}  # their names are of this model alone
     assert stages
-    assert there - stages == {path for path in (file.relative_to(here).as_posix() for file in here.rglob("*")
-                                                if file.is_file()) if not path.startswith("model/stages/")}
+    assert there - stages == {
+        path
+        for path in (file.relative_to(here).as_posix() for file in here.rglob("*") if file.is_file())
+        if not path.startswith("model/stages/")
+    }
     found = manifest(server, filled, "out/there")
     assert {file["path"] for file in found["files"]} == there - {"manifest.json"}
-    ours, theirs = predictions((here / "predictions.csv").read_bytes()), predictions(
-        read(server, filled, "out/there/predictions.csv"))
+    ours, theirs = (
+        predictions((here / "predictions.csv").read_bytes()),
+        predictions(read(server, filled, "out/there/predictions.csv")),
+    )
     assert ours[0] == theirs[0]
     np.testing.assert_allclose(ours[1], theirs[1], atol=1e-6)
     assert any(key.startswith("logs/") and "local-" in key for key in keys(server, filled, "logs/"))
@@ -176,8 +208,17 @@ def shaken_run(server: Server, pictures: Path) -> bytes:
             environment = server.environment(proxy.endpoint)
             upload = fruits(environment, "upload", str(pictures), f"s3://{bucket}/pictures")
             assert upload.code == 0, upload.err
-            process = start(environment, "run", "--data", f"s3://{bucket}/pictures", "--out", f"s3://{bucket}/out",
-                            "--run-name", "shaken", *SETTINGS)
+            process = start(
+                environment,
+                "run",
+                "--data",
+                f"s3://{bucket}/pictures",
+                "--out",
+                f"s3://{bucket}/out",
+                "--run-name",
+                "shaken",
+                *SETTINGS,
+            )
             assert process.stdout is not None
             assert process.stderr is not None
             told: list[str] = []
@@ -234,7 +275,8 @@ def test_two_runs_at_the_same_time_do_not_touch_each_other(server: Server, fille
     for run in folders:
         found = manifest(server, filled, f"both/{run}")
         assert {file["path"] for file in found["files"]} | {"manifest.json"} == {
-            key.removeprefix(f"both/{run}/") for key in keys(server, filled, f"both/{run}/")}
+            key.removeprefix(f"both/{run}/") for key in keys(server, filled, f"both/{run}/")
+        }
         whole += found["dataset"]["train"]["images"] == found["dataset"]["train"]["described"]
     assert whole == 1
 
@@ -269,12 +311,15 @@ def refused(server: Server, filled: str, runs: Runs) -> dict[str, Ended]:
         return {name: future.result() for name, future in futures.items()}
 
 
-@pytest.mark.parametrize(("name", "said"), [
-    ("wrong key", "AWS_SECRET_ACCESS_KEY"),
-    ("wrong endpoint", "http://127.0.0.1:9"),
-    ("no bucket", "no-such-bucket-here"),
-    ("no right", "/denied"),
-])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("wrong key", "AWS_SECRET_ACCESS_KEY"),
+        ("wrong endpoint", "http://127.0.0.1:9"),
+        ("no bucket", "no-such-bucket-here"),
+        ("no right", "/denied"),
+    ],
+)
 def test_wrong_settings_end_soon_with_one_sentence(refused: dict[str, Ended], name: str, said: str):
     done = refused[name]
     assert done.seconds < 25  # 15 s of the store's, and the start of two programs

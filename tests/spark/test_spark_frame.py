@@ -16,8 +16,9 @@ def images(count: int) -> Images:
     return Images("train", "/data", pa.table(columns).sort_by("ima"))
 
 
-@pytest.mark.parametrize(("pictures", "cores", "least", "expected"), [(5, 2, 18, 5), (300, 2, 1, 2), (876, 1, 17, 17),
-                                                                      (20_000, 2, 1, 64)])
+@pytest.mark.parametrize(
+    ("pictures", "cores", "least", "expected"), [(5, 2, 18, 5), (300, 2, 1, 2), (876, 1, 17, 17), (20_000, 2, 1, 64)]
+)
 def test_partitions_reach_spark_with_every_picture_once(pictures, cores, least, expected, spark):
     whole = images(pictures)
     frame = dataset.frame(spark, whole, cores, resolve({"min_partitions": str(least)}, {}))
@@ -25,7 +26,8 @@ def test_partitions_reach_spark_with_every_picture_once(pictures, cores, least, 
     assert frame.rdd.getNumPartitions() == expected
     rows = frame.toArrow()
     assert sorted(zip(rows["ima"].to_pylist(), rows["cat"].to_pylist(), strict=True)) == list(
-        zip(whole.table["ima"].to_pylist(), whole.table["cat"].to_pylist(), strict=True))
+        zip(whole.table["ima"].to_pylist(), whole.table["cat"].to_pylist(), strict=True)
+    )
     assert set(rows["root"].to_pylist()) == {"/data"}
 
 

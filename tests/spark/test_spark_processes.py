@@ -32,8 +32,20 @@ def environment(place: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def answer_and_results(sample: Path, place: Path, environment: dict[str, str]):
-    answer = fruits("run", "--data", sample, "--out", place / "out", "--words", WORDS, "--master", "local[2]",
-                    "--event-log", place / "events", environment=environment)
+    answer = fruits(
+        "run",
+        "--data",
+        sample,
+        "--out",
+        place / "out",
+        "--words",
+        WORDS,
+        "--master",
+        "local[2]",
+        "--event-log",
+        place / "events",
+        environment=environment,
+    )
     assert answer.code == 0, answer.err
     return answer, results(place / "out")
 
@@ -76,8 +88,14 @@ def test_the_process_finds_what_the_shared_session_finds(shared, sample: Path, f
 def test_the_stored_model_predicts_the_same_in_another_program(sample: Path, finished: Results, tmp_path: Path):
     program = Path(__file__).with_name("load_model.py")
     arguments = [finished.folder / "model", sample / "Test", tmp_path / "found.json"]
-    done = subprocess.run([sys.executable, program, *arguments],
-                          env=clean_environment(), capture_output=True, text=True, timeout=LIMIT, check=False)
+    done = subprocess.run(
+        [sys.executable, program, *arguments],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     found = {unquote(row["ima"]).split("/Test/")[1]: row for row in json.loads((tmp_path / "found.json").read_text())}
     expected = {row["ima"].removeprefix("Test/"): row for row in finished.rows("predictions.csv")}
@@ -96,10 +114,12 @@ def same_outcome(one: Results, other: Results) -> None:
     for name in ("bag_of_words_train.csv", "bag_of_words_test.csv"):
         assert one.rows(name) == other.rows(name)
     first, second = one.rows("predictions.csv"), other.rows("predictions.csv")
-    assert [(row["ima"], row["predicted_cat"]) for row in first] == [(row["ima"], row["predicted_cat"])
-                                                                     for row in second]
-    np.testing.assert_allclose([float(row["probability"]) for row in first],
-                               [float(row["probability"]) for row in second], rtol=0, atol=1e-6)
+    assert [(row["ima"], row["predicted_cat"]) for row in first] == [
+        (row["ima"], row["predicted_cat"]) for row in second
+    ]
+    np.testing.assert_allclose(
+        [float(row["probability"]) for row in first], [float(row["probability"]) for row in second], rtol=0, atol=1e-6
+    )
 
 
 def executors(process: psutil.Process) -> list[psutil.Process]:
@@ -126,9 +146,26 @@ def kill_one(process: psutil.Process, limit: float) -> int:
 
 def test_executors_that_die_in_mid_run_change_nothing(sample: Path, finished: Results, environment, tmp_path: Path):
     environment = {**environment, "SPARK_HOME": str(Path(pyspark.__file__).parent), "SPARK_WORKER_DIR": str(tmp_path)}
-    command = [sys.executable, "-m", "job", "run", "--data", str(sample), "--out", str(tmp_path / "out"), "--words",
-               str(WORDS), "--master", "local-cluster[2,1,1024]", "--min-partitions", "6",
-               "--conf", f"spark.driver.extraJavaOptions={QUICK}", "--conf", f"spark.executor.extraJavaOptions={QUICK}"]
+    command = [
+        sys.executable,
+        "-m",
+        "job",
+        "run",
+        "--data",
+        str(sample),
+        "--out",
+        str(tmp_path / "out"),
+        "--words",
+        str(WORDS),
+        "--master",
+        "local-cluster[2,1,1024]",
+        "--min-partitions",
+        "6",
+        "--conf",
+        f"spark.driver.extraJavaOptions={QUICK}",
+        "--conf",
+        f"spark.executor.extraJavaOptions={QUICK}",
+    ]
     limit = time.monotonic() + LIMIT
     killed, lines = [], []
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
@@ -150,8 +187,20 @@ def test_executors_that_die_in_mid_run_change_nothing(sample: Path, finished: Re
 
 
 def test_a_jvm_that_dies_is_told_in_a_sentence_and_leaves_nothing(sample: Path, environment, tmp_path: Path):
-    command = [sys.executable, "-m", "job", "run", "--data", str(sample), "--out", str(tmp_path / "out"), "--words",
-               str(WORDS), "--master", "local[2]"]
+    command = [
+        sys.executable,
+        "-m",
+        "job",
+        "run",
+        "--data",
+        str(sample),
+        "--out",
+        str(tmp_path / "out"),
+        "--words",
+        str(WORDS),
+        "--master",
+        "local[2]",
+    ]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         for line in run.stdout:
             if line.startswith("event=step operation=start_spark"):
@@ -168,8 +217,14 @@ def test_a_jvm_that_dies_is_told_in_a_sentence_and_leaves_nothing(sample: Path, 
 def test_a_run_that_fails_leaves_no_java_process(arguments: list[str], sample: Path, environment, tmp_path: Path):
     folder = str(tmp_path)
     given = ["--data", sample] if "--data" not in arguments else []
-    answer = fruits("run", *given, *arguments, "--out", tmp_path / "out",
-                    environment=environment | {"TMPDIR": folder, "FRUITS_CLASS_ARCHIVE": "off"})
+    answer = fruits(
+        "run",
+        *given,
+        *arguments,
+        "--out",
+        tmp_path / "out",
+        environment=environment | {"TMPDIR": folder, "FRUITS_CLASS_ARCHIVE": "off"},
+    )
     assert answer.code == 1
 
     def own(process: psutil.Process) -> bool:

@@ -60,8 +60,12 @@ def test_cores_are_known_before_executors_have_registered(master, more, cores):
 
 @pytest.mark.parametrize(
     ("address", "meant"),
-    [("s3://bucket/a b", "s3a://bucket/a b"), ("s3a://bucket/a", "s3a://bucket/a"), ("/a b/c", "file:///a%20b/c"),
-     ("file:///a", "file:///a")],
+    [
+        ("s3://bucket/a b", "s3a://bucket/a b"),
+        ("s3a://bucket/a", "s3a://bucket/a"),
+        ("/a b/c", "file:///a%20b/c"),
+        ("file:///a", "file:///a"),
+    ],
 )
 def test_addresses_are_written_as_hadoop_knows_them(address, meant):
     assert spark_session.uri(address) == meant
@@ -112,8 +116,13 @@ def test_workers_run_under_this_interpreter_with_one_thread_each_and_keep_their_
         import pyarrow as pa
 
         list(batches)
-        facts = [sys.executable, os.environ.get("OMP_NUM_THREADS", ""), os.environ.get("OPENBLAS_NUM_THREADS", ""),
-                 str(cv2.getNumThreads()), os.environ.get("MALLOC_TRIM_THRESHOLD_", "")]
+        facts = [
+            sys.executable,
+            os.environ.get("OMP_NUM_THREADS", ""),
+            os.environ.get("OPENBLAS_NUM_THREADS", ""),
+            str(cv2.getNumThreads()),
+            os.environ.get("MALLOC_TRIM_THRESHOLD_", ""),
+        ]
         yield pa.RecordBatch.from_arrays([pa.array(facts)], ["fact"])
 
     found = spark.range(0, 1, 1, numPartitions=1).mapInArrow(look, "fact string").toArrow()["fact"].to_pylist()

@@ -41,8 +41,13 @@ def contents() -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def pictures(spark, contents):
     """`ima, cat, content`."""
-    table = pa.table({"ima": list(contents), "cat": [name.split("/")[0] for name in contents],
-                      "content": pa.array(list(contents.values()), pa.binary())})
+    table = pa.table(
+        {
+            "ima": list(contents),
+            "cat": [name.split("/")[0] for name in contents],
+            "content": pa.array(list(contents.values()), pa.binary()),
+        }
+    )
     return spark.createDataFrame(table).repartition(3).persist()
 
 
@@ -81,8 +86,12 @@ def test_pictures_are_read_from_where_their_root_is(spark, contents, tmp_path: P
     found = {row["ima"]: row for row in rows(DescriptorExtractor().transform(spark.createDataFrame(table)))}
     for name in sorted(contents)[:4]:
         assert found[name]["descriptors"] == registry.get("sift").describe(pixels.decode(contents[name])).tobytes()
-    assert found["Corn/none.jpg"] == {"ima": "Corn/none.jpg", "descriptors": b"", "keypoints": 0,
-                                      "reason": "unreadable"}
+    assert found["Corn/none.jpg"] == {
+        "ima": "Corn/none.jpg",
+        "descriptors": b"",
+        "keypoints": 0,
+        "reason": "unreadable",
+    }
 
 
 def test_pictures_of_several_roots_may_be_in_one_partition(spark, contents, tmp_path: Path):
@@ -99,8 +108,13 @@ def test_pictures_of_several_roots_may_be_in_one_partition(spark, contents, tmp_
 
 def test_pictures_that_can_not_be_described_keep_their_row_and_their_reason(spark, contents):
     good = next(iter(contents.values()))
-    bad = {"a": (b"", "empty"), "b": (good[:2000], "truncated"), "c": (b"text", "not_an_image"), "d": (good, None),
-           "e": (good + b"\0" * 50_000, "too_large")}
+    bad = {
+        "a": (b"", "empty"),
+        "b": (good[:2000], "truncated"),
+        "c": (b"text", "not_an_image"),
+        "d": (good, None),
+        "e": (good + b"\0" * 50_000, "too_large"),
+    }
     table = pa.table({"ima": list(bad), "content": pa.array([content for content, _ in bad.values()], pa.binary())})
     found = rows(DescriptorExtractor(maxBytes=40_000).transform(spark.createDataFrame(table)))
     assert {row["ima"]: row["reason"] for row in found} == {name: reason for name, (_, reason) in bad.items()}
@@ -123,16 +137,18 @@ def all_descriptors(described) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [300, -1])
 def test_partitions_and_order_do_not_change_the_words_by_a_bit(size, described):
-    found = [VisualVocabulary(k=12, sampleSize=size).fit(frame).vocabulary for frame in (
-        described, described.repartition(7))]
+    found = [
+        VisualVocabulary(k=12, sampleSize=size).fit(frame).vocabulary for frame in (described, described.repartition(7))
+    ]
     assert len({(one.words.tobytes(), one.inertia, one.iterations, one.descriptors) for one in found}) == 1
 
 
 def test_as_many_descriptors_are_drawn_as_are_wanted(described):
     total = len(all_descriptors(described))
     assert total > 600
-    assert [VisualVocabulary(k=5, sampleSize=size).fit(described).vocabulary.descriptors for size in (
-        300, total + 5, 0)] == [300, total, total]
+    assert [
+        VisualVocabulary(k=5, sampleSize=size).fit(described).vocabulary.descriptors for size in (300, total + 5, 0)
+    ] == [300, total, total]
 
 
 @pytest.mark.parametrize("size", [200, -1])
@@ -235,8 +251,9 @@ def test_a_classifier_is_trained_on_the_frame_as_on_its_rows(kind, bags):
     estimator = CategoryClassifier(kind=kind, categories=NAMES)
     model, moved = estimator.fit(frame), estimator.fit(frame.repartition(5))
     ordered = rows(frame)
-    peer = estimator.fit_arrays(np.array([row["features"] for row in ordered]),
-                                np.array([int(row["label"]) for row in ordered]))
+    peer = estimator.fit_arrays(
+        np.array([row["features"] for row in ordered]), np.array([int(row["label"]) for row in ordered])
+    )
     for weights, other, third in zip(model.network.weights, moved.network.weights, peer.network.weights, strict=True):
         assert weights.tobytes() == other.tobytes() == third.tobytes()
     for row in rows(model.transform(frame)):
@@ -249,9 +266,15 @@ def test_a_classifier_is_trained_on_the_frame_as_on_its_rows(kind, bags):
 
 @pytest.fixture(scope="module")
 def fitted(pictures) -> PipelineModel:
-    return Pipeline(stages=[DescriptorExtractor(), VisualVocabulary(k=10), PrincipalComponents(k=6),
-                            CategoryIndexer(categories=NAMES),
-                            CategoryClassifier(categories=NAMES, kind="logistic")]).fit(pictures)
+    return Pipeline(
+        stages=[
+            DescriptorExtractor(),
+            VisualVocabulary(k=10),
+            PrincipalComponents(k=6),
+            CategoryIndexer(categories=NAMES),
+            CategoryClassifier(categories=NAMES, kind="logistic"),
+        ]
+    ).fit(pictures)
 
 
 def test_stages_make_a_pipeline_that_is_stored_and_predicts_the_same(fitted, pictures, tmp_path: Path):
@@ -271,7 +294,10 @@ def test_a_loaded_vocabulary_is_the_same_to_the_last_bit(fitted, tmp_path: Path)
     loaded = VisualVocabularyModel.load(str(tmp_path / "words"))
     assert loaded.words.tobytes() == model.words.tobytes()
     assert (loaded.vocabulary.inertia, loaded.vocabulary.iterations, loaded.vocabulary.descriptors) == (
-        model.vocabulary.inertia, model.vocabulary.iterations, model.vocabulary.descriptors)
+        model.vocabulary.inertia,
+        model.vocabulary.iterations,
+        model.vocabulary.descriptors,
+    )
 
 
 def test_what_is_stored_is_json_and_arrays_without_pickle(fitted, tmp_path: Path):
@@ -288,9 +314,15 @@ def test_what_is_stored_is_json_and_arrays_without_pickle(fitted, tmp_path: Path
 
 
 def test_unfitted_stages_are_stored_as_well(tmp_path: Path):
-    for number, stage in enumerate((DescriptorExtractor(descriptor="orb"), VisualVocabulary(k=7),
-                                    PrincipalComponents(k=3), CategoryIndexer(categories=NAMES),
-                                    CategoryClassifier(kind="logistic"))):
+    for number, stage in enumerate(
+        (
+            DescriptorExtractor(descriptor="orb"),
+            VisualVocabulary(k=7),
+            PrincipalComponents(k=3),
+            CategoryIndexer(categories=NAMES),
+            CategoryClassifier(kind="logistic"),
+        )
+    ):
         path = str(tmp_path / str(number))
         stage.save(path)
         loaded = type(stage).load(path)

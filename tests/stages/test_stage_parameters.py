@@ -39,12 +39,27 @@ def test_parameters_are_given_by_name_have_a_default_and_a_sentence_each(kind):
     ("kind", "values"),
     [
         (DescriptorExtractor, {"descriptor": "orb", "outputCol": "d", "maxBytes": 5}),
-        (VisualVocabulary, {"k": 9, "descriptor": "orb", "sampleSize": 7, "initMode": "random", "tolerance": 0.5,
-                            "maxIter": 3, "seed": 2, "total": 4, "inputCol": "d", "outputCol": "b"}),
+        (
+            VisualVocabulary,
+            {
+                "k": 9,
+                "descriptor": "orb",
+                "sampleSize": 7,
+                "initMode": "random",
+                "tolerance": 0.5,
+                "maxIter": 3,
+                "seed": 2,
+                "total": 4,
+                "inputCol": "d",
+                "outputCol": "b",
+            },
+        ),
         (PrincipalComponents, {"k": 3, "inputCol": "b", "outputCol": "f"}),
         (CategoryIndexer, {"categories": ["A", "B"], "inputCol": "c", "outputCol": "l"}),
-        (CategoryClassifier, {"kind": "logistic", "categories": ["A"], "maxIter": 3, "seed": 2, "featuresCol": "f",
-                              "labelCol": "l"}),
+        (
+            CategoryClassifier,
+            {"kind": "logistic", "categories": ["A"], "maxIter": 3, "seed": 2, "featuresCol": "f", "labelCol": "l"},
+        ),
     ],
 )
 def test_every_parameter_can_be_set_and_is_copied(kind, values):
@@ -55,8 +70,15 @@ def test_every_parameter_can_be_set_and_is_copied(kind, values):
     assert stage.copy({stage.getParam(next(iter(values))): values[next(iter(values))]}).uid == stage.uid
 
 
-@pytest.mark.parametrize(("kind", "values"), [(VisualVocabulary, {"k": "many"}), (PrincipalComponents, {"k": 1.5}),
-                                              (CategoryIndexer, {"categories": "A"}), (VisualVocabulary, {"kk": 3})])
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (VisualVocabulary, {"k": "many"}),
+        (PrincipalComponents, {"k": 1.5}),
+        (CategoryIndexer, {"categories": "A"}),
+        (VisualVocabulary, {"kk": 3}),
+    ],
+)
 def test_values_of_another_kind_are_refused(kind, values):
     with pytest.raises(TypeError):
         kind(**values)

@@ -13,16 +13,27 @@ Document = dict[str, Any]
 
 def pod(role: str, state: Document, *, name: str | None = None, scheduled: str | None = None) -> Document:
     """A driver or executor; `state` is its container's, `scheduled` the scheduler's complaint."""
-    container = {"name": f"spark-kubernetes-{role}", "image": "fruits-job:0.1.0",
-                 "resources": {"requests": {"cpu": "500m", "memory": "1536Mi"}, "limits": {"memory": "1536Mi"}}}
-    conditions = [] if scheduled is None else [
-        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": scheduled}]
+    container = {
+        "name": f"spark-kubernetes-{role}",
+        "image": "fruits-job:0.1.0",
+        "resources": {"requests": {"cpu": "500m", "memory": "1536Mi"}, "limits": {"memory": "1536Mi"}},
+    }
+    conditions = (
+        []
+        if scheduled is None
+        else [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": scheduled}]
+    )
     statuses = [{"name": container["name"], "state": state}] if state else []
     name = name or ("fruits-run-driver" if role == "driver" else "fruits-run-1-exec-1")
-    return {"metadata": {"name": name, "uid": f"uid-{name}", "labels": {"spark-role": role}},
-            "spec": {"containers": [container]},
-            "status": {"phase": "Pending" if scheduled else "Running", "conditions": conditions,
-                       "containerStatuses": statuses}}
+    return {
+        "metadata": {"name": name, "uid": f"uid-{name}", "labels": {"spark-role": role}},
+        "spec": {"containers": [container]},
+        "status": {
+            "phase": "Pending" if scheduled else "Running",
+            "conditions": conditions,
+            "containerStatuses": statuses,
+        },
+    }
 
 
 def waiting(reason: str, message: str = "") -> Document:
@@ -62,16 +73,27 @@ class FakeCluster:
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.kubeconfig = folder / "kubeconfig"
-        self.kubeconfig.write_text(json.dumps({
-            "apiVersion": "v1", "kind": "Config", "current-context": "it", "users": [{"name": "me", "user": {}}],
-            "clusters": [{"name": "it", "cluster": {"server": self.url}}],
-            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "me"}}]}))
+        self.kubeconfig.write_text(
+            json.dumps(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "current-context": "it",
+                    "users": [{"name": "me", "user": {}}],
+                    "clusters": [{"name": "it", "cluster": {"server": self.url}}],
+                    "contexts": [{"name": "it", "context": {"cluster": "it", "user": "me"}}],
+                }
+            )
+        )
 
     @staticmethod
     def operator(*namespaces: str, ready: int = 1) -> Document:
         args = ["controller", "start", f"--namespaces={','.join(namespaces)}"]
-        return {"metadata": {"namespace": "spark-operator"}, "status": {"readyReplicas": ready},
-                "spec": {"template": {"spec": {"containers": [{"name": "controller", "args": args}]}}}}
+        return {
+            "metadata": {"namespace": "spark-operator"},
+            "status": {"readyReplicas": ready},
+            "spec": {"template": {"spec": {"containers": [{"name": "controller", "args": args}]}}},
+        }
 
     def stop(self) -> None:
         self._server.shutdown()
@@ -156,9 +178,19 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _resources() -> Document:
-    return {"kind": "APIResourceList", "groupVersion": "sparkoperator.k8s.io/v1beta2", "resources": [
-        {"name": "sparkapplications", "singularName": "sparkapplication", "namespaced": True,
-         "kind": "SparkApplication", "verbs": ["create"]}]}
+    return {
+        "kind": "APIResourceList",
+        "groupVersion": "sparkoperator.k8s.io/v1beta2",
+        "resources": [
+            {
+                "name": "sparkapplications",
+                "singularName": "sparkapplication",
+                "namespaced": True,
+                "kind": "SparkApplication",
+                "verbs": ["create"],
+            }
+        ],
+    }
 
 
 def _version() -> Document:

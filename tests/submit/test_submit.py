@@ -25,11 +25,25 @@ service account fruits/fruits-driver: serviceaccount "fruits-driver" not found. 
 def test_a_job_that_completes_gives_0_and_its_log(cluster: FakeCluster, submit: Submit) -> None:
     driver = pod("driver", RUNNING)
     cluster.log = ["event=start run_name=one", "event=step operation=read_images split=train"]
-    cluster.scenes = [("", "", []), ("SUBMITTED", "", [pod("driver", waiting("ContainerCreating"))]),
-                      ("RUNNING", "", [driver, pod("executor", RUNNING)]),
-                      ("COMPLETED", "", [pod("driver", terminated(0, "Completed"))])]
-    code, out, said = submit("--start-timeout", "9s", "--image", "fruits-job:9", "--executors", "3", "--",
-                             "--run-name", "one", "--words", "40")
+    cluster.scenes = [
+        ("", "", []),
+        ("SUBMITTED", "", [pod("driver", waiting("ContainerCreating"))]),
+        ("RUNNING", "", [driver, pod("executor", RUNNING)]),
+        ("COMPLETED", "", [pod("driver", terminated(0, "Completed"))]),
+    ]
+    code, out, said = submit(
+        "--start-timeout",
+        "9s",
+        "--image",
+        "fruits-job:9",
+        "--executors",
+        "3",
+        "--",
+        "--run-name",
+        "one",
+        "--words",
+        "40",
+    )
     assert code == 0, said
     assert out.splitlines() == cluster.log
     assert said.endswith("Done. Results: s3://fruits/out/one")
@@ -61,8 +75,10 @@ def test_a_driver_killed_for_memory_is_told_how_much_it_had_and_what_to_set(
 def test_executors_killed_for_memory_are_the_reason_of_a_failure(cluster: FakeCluster, submit: Submit) -> None:
     killed = pod("executor", terminated(137, "OOMKilled"))
     cluster.log = ["fruits: The work failed: Job aborted due to stage failure (--debug shows where)."]
-    cluster.scenes = [("RUNNING", "", [pod("driver", RUNNING), killed]),
-                      ("FAILED", "", [pod("driver", terminated(1, "Error"))])]
+    cluster.scenes = [
+        ("RUNNING", "", [pod("driver", RUNNING), killed]),
+        ("FAILED", "", [pod("driver", terminated(1, "Error"))]),
+    ]
     code, _, said = submit()
     assert code == 1
     assert "1 executors were killed for memory: each had executor.memory 1g, executor.memoryOverhead 768m" in said
@@ -73,8 +89,13 @@ def test_an_image_that_can_not_be_pulled_ends_the_wait_and_the_job(
     cluster: FakeCluster, submit: Submit, reason: str
 ) -> None:
     cluster.scenes = [("SUBMITTED", "", [pod("driver", waiting(reason, "Back-off pulling image"))])]
-    cluster.events = [event("fruits-run-driver", "Failed",
-                            'Failed to pull image "fruits-job:0.1.0": rpc error: code = NotFound desc = not found')]
+    cluster.events = [
+        event(
+            "fruits-run-driver",
+            "Failed",
+            'Failed to pull image "fruits-job:0.1.0": rpc error: code = NotFound desc = not found',
+        )
+    ]
     code, _, said = submit()
     assert code == 1
     assert "The driver's image 'fruits-job:0.1.0' can't be pulled" in said
@@ -146,10 +167,12 @@ def test_a_refused_submission_is_told_in_the_words_of_the_cluster(cluster: FakeC
 
 
 def test_executors_that_a_quota_forbids_are_told(cluster: FakeCluster, submit: Submit) -> None:
-    cluster.log = ["26/01/01 WARN ExecutorPodsSnapshotsStoreImpl: Exception when notifying snapshot subscriber.",
-                   'Message: pods "e-1" is forbidden: exceeded quota: fruits, requested: requests.cpu=800m']
+    cluster.log = [
+        "26/01/01 WARN ExecutorPodsSnapshotsStoreImpl: Exception when notifying snapshot subscriber.",
+        'Message: pods "e-1" is forbidden: exceeded quota: fruits, requested: requests.cpu=800m',
+    ]
     cluster.scenes = [("RUNNING", "", [pod("driver", RUNNING)])]
-    assert "The driver can't start executors: pods \"e-1\" is forbidden: exceeded quota: fruits" in submit()[2]
+    assert 'The driver can\'t start executors: pods "e-1" is forbidden: exceeded quota: fruits' in submit()[2]
 
 
 def test_a_missing_secret_is_told(cluster: FakeCluster, submit: Submit) -> None:
@@ -212,8 +235,11 @@ def test_a_machine_that_knows_no_cluster_is_told(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_finished_job_of_the_same_name_is_replaced_and_no_other(cluster: FakeCluster, submit: Submit) -> None:
-    there = {"metadata": {"name": "fruits-run", "labels": dict(manifest.MADE_BY)}, "spec": {},
-             "status": {"applicationState": {"state": "FAILED"}}}
+    there = {
+        "metadata": {"name": "fruits-run", "labels": dict(manifest.MADE_BY)},
+        "spec": {},
+        "status": {"applicationState": {"state": "FAILED"}},
+    }
     cluster.application = there
     assert submit("--start-timeout", "9s")[0] == 0
     assert cluster.deleted == ["fruits-run"]
@@ -233,8 +259,11 @@ def test_an_address_of_this_machine_is_refused_before_anything_is_made(cluster: 
 def test_results_are_not_asked_of_a_store_that_is_not_reached(
     cluster: FakeCluster, submit: Submit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for key, value in {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "a",
-                       "AWS_SECRET_ACCESS_KEY": "b"}.items():
+    for key, value in {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+    }.items():
         monkeypatch.setenv(key, value)
     code, _, said = submit("--results", str(tmp_path / "results"))
     assert (code, cluster.created) == (1, [])
@@ -256,8 +285,12 @@ def test_warnings_of_the_pods_are_told_once(
     cluster: FakeCluster, submit: Submit, capsys: pytest.CaptureFixture[str]
 ) -> None:
     earlier = {**event("fruits-run-driver", "Failed", "of the run before"), "involvedObject": {"uid": "another"}}
-    cluster.events = [event("fruits-run-driver", "Unhealthy", "no answer"), event("stranger", "Failed", "x"), earlier,
-                      event("fruits-run-driver", "FailedMount", "configmap not found")]
+    cluster.events = [
+        event("fruits-run-driver", "Unhealthy", "no answer"),
+        event("stranger", "Failed", "x"),
+        earlier,
+        event("fruits-run-driver", "FailedMount", "configmap not found"),
+    ]
     cluster.scenes = [*[("RUNNING", "", [pod("driver", RUNNING)])] * 5, ("FAILED", "", [])]
     from job import cli
 

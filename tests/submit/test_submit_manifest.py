@@ -37,8 +37,14 @@ def test_the_shipped_manifest_is_submitted_as_it_is_but_for_its_run_name_and_mar
 
 def test_a_given_argument_takes_the_place_of_the_manifests() -> None:
     found = flags("--data", "s3://mine/fruits", "--words", "100", "--no-classify", "--run-name", "mine")
-    assert found == {"data": "s3://mine/fruits", "event_log": "s3://fruits/event-logs", "out": "s3://fruits/out",
-                     "words": "100", "no_classify": "true", "run_name": "mine"}
+    assert found == {
+        "data": "s3://mine/fruits",
+        "event_log": "s3://fruits/event-logs",
+        "out": "s3://fruits/out",
+        "words": "100",
+        "no_classify": "true",
+        "run_name": "mine",
+    }
 
 
 def test_train_and_test_take_the_place_of_data() -> None:
@@ -61,12 +67,15 @@ def test_the_environment_of_this_machine_is_not_the_jobs(monkeypatch: pytest.Mon
     assert arguments.settings(flags()).out == "s3://fruits/out"
 
 
-@pytest.mark.parametrize(("given", "sentence"), [
-    (["--words", "x"], "--words is 'x'"),
-    (["--nonsense"], "Unrecognized arguments: --nonsense"),
-    (["--data", "s3://a", "--train", "s3://b", "--test", "s3://c"], "--data is given together with --train"),
-    (["--config", "my.toml"], "--config my.toml is a file of this machine"),
-])
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["--words", "x"], "--words is 'x'"),
+        (["--nonsense"], "Unrecognized arguments: --nonsense"),
+        (["--data", "s3://a", "--train", "s3://b", "--test", "s3://c"], "--data is given together with --train"),
+        (["--config", "my.toml"], "--config my.toml is a file of this machine"),
+    ],
+)
 def test_what_run_would_refuse_is_not_submitted(given: list[str], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         prepared(*given)
@@ -89,8 +98,15 @@ def test_a_number_of_executors_ends_dynamic_allocation() -> None:
 
 
 def test_any_field_of_the_spec_can_be_set() -> None:
-    spec = prepared(fields=("driver.memory=2g", "executor.deleteOnTermination=false", "sparkConf.spark.ui.port=4041",
-                            "timeToLiveSeconds=60", "driver.coreRequest=2"))["spec"]
+    spec = prepared(
+        fields=(
+            "driver.memory=2g",
+            "executor.deleteOnTermination=false",
+            "sparkConf.spark.ui.port=4041",
+            "timeToLiveSeconds=60",
+            "driver.coreRequest=2",
+        )
+    )["spec"]
     assert (spec["driver"]["memory"], spec["driver"]["coreRequest"]) == ("2g", "2")
     assert spec["executor"]["deleteOnTermination"] is False
     assert spec["sparkConf"]["spark.ui.port"] == "4041"
@@ -124,19 +140,25 @@ def _without(*keys: str) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-@pytest.mark.parametrize(("change", "sentence"), [
-    (lambda d: d.update(kind="Deployment"), "kind in .* is 'Deployment': it must be SparkApplication"),
-    (lambda d: d.update(kind="ScheduledSparkApplication"), "is 'ScheduledSparkApplication'"),
-    (lambda d: d.update(apiVersion="sparkoperator.k8s.io/v1beta1"), "apiVersion .* be sparkoperator.k8s.io/v1beta2"),
-    (lambda d: d.update(apiVersion="spark.apache.org/v1"), "apiVersion .* must be sparkoperator.k8s.io/v1beta2"),
-    (lambda d: d["spec"].update(type="Scala"), "spec.type .* is 'Scala': it must be Python"),
-    (lambda d: d["spec"].update(mode="client"), "spec.mode .* is 'client': it must be cluster"),
-    (lambda d: d["spec"].update(arguments=["run", "--words", 5]), "spec.arguments .* is no list of texts"),
-    (lambda d: d["spec"].update(suspend=True), "spec.suspend .* is true"),
-    (_without("spec"), "lacks spec"),
-    (_without("spec", "driver"), "spec.driver is missing"),
-    (_without("spec", "mainApplicationFile"), "spec.mainApplicationFile is missing"),
-])
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda d: d.update(kind="Deployment"), "kind in .* is 'Deployment': it must be SparkApplication"),
+        (lambda d: d.update(kind="ScheduledSparkApplication"), "is 'ScheduledSparkApplication'"),
+        (
+            lambda d: d.update(apiVersion="sparkoperator.k8s.io/v1beta1"),
+            "apiVersion .* be sparkoperator.k8s.io/v1beta2",
+        ),
+        (lambda d: d.update(apiVersion="spark.apache.org/v1"), "apiVersion .* must be sparkoperator.k8s.io/v1beta2"),
+        (lambda d: d["spec"].update(type="Scala"), "spec.type .* is 'Scala': it must be Python"),
+        (lambda d: d["spec"].update(mode="client"), "spec.mode .* is 'client': it must be cluster"),
+        (lambda d: d["spec"].update(arguments=["run", "--words", 5]), "spec.arguments .* is no list of texts"),
+        (lambda d: d["spec"].update(suspend=True), "spec.suspend .* is true"),
+        (_without("spec"), "lacks spec"),
+        (_without("spec", "driver"), "spec.driver is missing"),
+        (_without("spec", "mainApplicationFile"), "spec.mainApplicationFile is missing"),
+    ],
+)
 def test_a_manifest_that_can_not_be_submitted_is_refused_by_name(
     tmp_path: Path, change: Callable[[dict[str, Any]], None], sentence: str
 ) -> None:

@@ -27,8 +27,10 @@ def direct_inertia(descriptors, words):
 @pytest.mark.parametrize("tolerance", [0.0, 1e-4])
 def test_the_same_descriptors_give_the_same_words_to_the_last_bit(tolerance):
     descriptors = blobs()
-    once, again, threaded = (kmeans.train(descriptors.copy(), 12, quantum=QUANTUM, tolerance=tolerance, threads=threads)
-                             for threads in (1, 1, 4))
+    once, again, threaded = (
+        kmeans.train(descriptors.copy(), 12, quantum=QUANTUM, tolerance=tolerance, threads=threads)
+        for threads in (1, 1, 4)
+    )
     assert once.words.dtype == np.float32
     assert once.words.shape == (12, 16)
     for other in (again, threaded):

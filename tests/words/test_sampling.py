@@ -76,8 +76,10 @@ def test_all_are_taken_when_all_are_wanted(wanted):
     assert sampling.threshold(wanted, 100) == MASK
 
 
-PICTURES = {f"Training/A/{number}.jpg": np.random.default_rng(number).integers(0, 256, (7 * number % 60, 4), np.uint8)
-            for number in range(300)}
+PICTURES = {
+    f"Training/A/{number}.jpg": np.random.default_rng(number).integers(0, 256, (7 * number % 60, 4), np.uint8)
+    for number in range(300)
+}
 ALL = sum(map(len, PICTURES.values()))
 
 

@@ -9,19 +9,32 @@ from pathlib import Path
 from kubernetes import client, config
 
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
-RESOURCES = ("pods", "pods/exec", "pods/log", "configmaps", "persistentvolumeclaims", "services", "secrets",
-             "serviceaccounts", "serviceaccounts/token", "deployments.apps", "statefulsets.apps", "jobs.batch",
-             "roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io",
-             "sparkapplications.sparkoperator.k8s.io")
+RESOURCES = (
+    "pods",
+    "pods/exec",
+    "pods/log",
+    "configmaps",
+    "persistentvolumeclaims",
+    "services",
+    "secrets",
+    "serviceaccounts",
+    "serviceaccounts/token",
+    "deployments.apps",
+    "statefulsets.apps",
+    "jobs.batch",
+    "roles.rbac.authorization.k8s.io",
+    "rolebindings.rbac.authorization.k8s.io",
+    "sparkapplications.sparkoperator.k8s.io",
+)
 
 
 def allowed(api: client.AuthorizationV1Api, namespace: str, verb: str, resource: str) -> bool:
     name, _, group = resource.partition(".")
     name, _, sub = name.partition("/")
-    asked = client.V1ResourceAttributes(namespace=namespace, verb=verb, group=group, resource=name,
-                                        subresource=sub or None)
-    review = client.V1SelfSubjectAccessReview(
-        spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=asked))
+    asked = client.V1ResourceAttributes(
+        namespace=namespace, verb=verb, group=group, resource=name, subresource=sub or None
+    )
+    review = client.V1SelfSubjectAccessReview(spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=asked))
     return bool(api.create_self_subject_access_review(review).status.allowed)
 
 
