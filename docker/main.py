@@ -2,6 +2,6 @@
 
 import sys
 
-from job.cli import main
+from job.commands.main import main
 
 sys.exit(main())

@@ -1,6 +1,6 @@
 """`python -m job` is the command `fruits`."""
 
-from job.cli import command
+from job.commands.main import command
 
 if __name__ == "__main__":
     command()

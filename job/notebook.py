@@ -25,7 +25,7 @@ def start(settings: Settings) -> "SparkSession":
     On this machine it is the one of `fruits run`; with another master (`k8s://...`) this process is the driver, and
     `SPARK_CONF_DIR` says the rest.
     """
-    from job import spark
+    from job.engine import spark
 
     stop()
     plan = spark.plan(settings)

@@ -9,9 +9,9 @@ import pytest
 from running import QUICK, Shared
 from xdist.scheduler import LoadScopeScheduling
 
-from job import spark as spark_session
-from job.imaging.sample import write_sample
+from job.engine import spark as spark_session
 from job.settings import resolve
+from job.vision.sample import write_sample
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from job import spark as spark_session
+from job.engine import spark as spark_session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -84,7 +84,7 @@ class Shared:
 
     def __call__(self, *arguments: object, cores: int | None = None) -> Answer:
         """`cores`: how many the run is to believe it has."""
-        from job import cli
+        from job.commands import main as cli
 
         with (
             pytest.MonkeyPatch.context() as patch,

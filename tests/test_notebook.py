@@ -14,8 +14,8 @@ import pytest
 from nbclient import NotebookClient
 
 from job import notebook
-from job.imaging.sample import write_sample
 from job.notebook import Bars, Gallery, Work
+from job.vision.sample import write_sample
 
 NOTEBOOK = Path(notebook.__file__).with_name("notebooks") / "pipeline.ipynb"
 SETTINGS = {"FRUITS_WORDS": "40", "FRUITS_MASTER": "local[2]", "FRUITS_MIN_PARTITIONS": "3"}

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from job.errors import UsageError
-from job.imaging.descriptors import DESCRIPTORS
 from job.settings import DESCRIPTOR_NAMES, PRESETS, Settings, flag_name, resolve
+from job.vision.descriptors import DESCRIPTORS
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from job.benchmark import prices
+from job.cluster import duration, positive, terminated_as_interrupted
 from job.errors import UsageError, UserError
 from job.settings import Settings, flag_name, resolve
-from job.submit import duration, positive, terminated_as_interrupted
 
 if TYPE_CHECKING:
     from job.benchmark.backends import Backend
@@ -108,7 +108,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 def _given(arguments: argparse.Namespace) -> list[str]:
     """The settings of `fruits run` that were given, as its command line."""
-    from job.submit.arguments import render
+    from job.cluster.arguments import render
 
     flags = {spec.name: getattr(arguments, spec.name) for spec in fields(Settings) if spec.name not in _OURS}
     config = ["--config", arguments.config] if arguments.config else []
@@ -141,8 +141,8 @@ def _local(arguments: argparse.Namespace, settings: Settings) -> "tuple[Benchmar
 def _kubernetes(arguments: argparse.Namespace, settings: Settings) -> "tuple[Benchmark, Backend]":
     from job.benchmark.backends import Kubernetes
     from job.benchmark.record import Benchmark
-    from job.submit import arguments as run_arguments
-    from job.submit import manifest, results
+    from job.cluster import arguments as run_arguments
+    from job.cluster import manifest, results
 
     given = _given(arguments)
     wanted = list(arguments.fields)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from job import spark as spark_session
 from job import storage
 from job.benchmark.schedule import Point
+from job.engine import spark as spark_session
 from job.errors import UserError
 
 # One plain file, which is whole when the run has ended.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from job.benchmark.record import Benchmark, Key, Run
 from job.errors import UserError
-from job.words import sampling
+from job.learn import sampling
 
 _DRAWS = 200
 _LEVEL = (5.0, 95.0)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from job.benchmark import prices
+from job.cluster import duration, positive
 from job.errors import UsageError, UserError
 from job.report import text
-from job.submit import duration, positive
 
 if TYPE_CHECKING:
     from job.benchmark.law import Law
@@ -166,7 +166,7 @@ def make(law: "Law", benchmark: "Benchmark", instance: "Instance", pictures: int
     """What a run with so many pictures takes on so many executors."""
     from job import dataset
     from job.benchmark.summary import used_cores
-    from job.imaging import descriptors
+    from job.vision import descriptors
 
     runs, cores = benchmark.measured(), executors * benchmark.cores
     middle, low, high = law.total(pictures, cores)

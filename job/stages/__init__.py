@@ -1,4 +1,4 @@
-"""The pipeline's stages as Spark ML Estimators and Transformers: thin, over `job.imaging`, `job.words`, `job.classify`.
+"""The pipeline's stages as Spark ML Estimators and Transformers: thin, over `job.vision`, `job.learn`, `job.learn`.
 
 One row a picture, its descriptors in one packed column. What is fitted depends on the pictures, not on partitions.
 """

@@ -104,7 +104,7 @@ def driver_cores() -> int:
 
 
 class HasDescriptor(Params):
-    """The name of the descriptor, in the registry `job.imaging.descriptors`."""
+    """The name of the descriptor, in the registry `job.vision.descriptors`."""
 
     descriptor: Param[str] = Param(
         Params._dummy(), "descriptor", "name of the descriptor", typeConverter=TypeConverters.toString

@@ -13,8 +13,8 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StringType
 
-from job.classify import network
 from job.columns import rows_of
+from job.learn import network
 from job.stages.base import HasInputCol, HasOutputCol, Stored, append_columns, driver_cores, keyword_only, require
 
 if TYPE_CHECKING:

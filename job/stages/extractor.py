@@ -6,9 +6,9 @@ from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.sql.types import BinaryType, IntegerType, StringType, StructType
 
-from job import extraction
-from job.imaging import pixels
+from job.stages import extraction
 from job.stages.base import Batches, HasDescriptor, HasOutputCol, Stored, keyword_only, require
+from job.vision import pixels
 
 if TYPE_CHECKING:
     from pyspark import Accumulator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class DescriptorExtractor(Transformer, HasDescriptor, HasOutputCol, Stored):
     """Reads and describes the pictures `root/ima`, or those in the column `content` where there is one.
 
-    Adds `descriptors` (binary: n x values, row-major, see `job.imaging.descriptors`), `keypoints` (int, n) and
+    Adds `descriptors` (binary: n x values, row-major, see `job.vision.descriptors`), `keypoints` (int, n) and
     `reason` (string, null when the picture could be described: `empty`, `too_large`, `not_an_image`, `truncated`,
     `no_descriptors`, `unreadable`); drops `root` and `content`.
     """

@@ -12,6 +12,7 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql.types import ArrayType, DoubleType
 
 from job.columns import lists, rows_of
+from job.learn import pca
 from job.stages.base import (
     HasInputCol,
     HasOutputCol,
@@ -21,7 +22,6 @@ from job.stages.base import (
     keyword_only,
     require,
 )
-from job.words import pca
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -13,7 +13,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, IntegerType, StructType
 
 from job.columns import flatten, lists, ragged
-from job.imaging import descriptors as registry
+from job.learn import kmeans, sampling
+from job.learn.assign import assign, histograms
 from job.stages.base import (
     Batches,
     HasDescriptor,
@@ -26,8 +27,7 @@ from job.stages.base import (
     keyword_only,
     require,
 )
-from job.words import kmeans, sampling
-from job.words.assign import assign, histograms
+from job.vision import descriptors as registry
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -2,12 +2,13 @@
 
 import pytest
 
-from job import cli, storage
+from job import storage
 from job.benchmark.backends import Kubernetes, Local, machine
 from job.benchmark.schedule import Point
+from job.cluster import arguments as run_arguments
+from job.commands import main as cli
 from job.errors import UserError
 from job.settings import resolve
-from job.submit import arguments as run_arguments
 
 POINT = Point(4, 2, 1168, 1)
 

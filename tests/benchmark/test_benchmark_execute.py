@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from made_up import benchmark_of, grid, manifest_of
 
-from job import cli
 from job.benchmark import execute, record, report
 from job.benchmark.prices import INSTANCES
 from job.benchmark.schedule import Point, schedule
+from job.commands import main as cli
 from job.errors import UserError
 
 FAILING = Point(2, 1, 0, 1)

@@ -8,7 +8,7 @@ from made_up import LAW, benchmark_of, grid, seconds_of
 
 from job.benchmark import law
 from job.errors import UserError
-from job.words import sampling
+from job.learn import sampling
 
 
 def total(pictures: int, cores: int) -> float:

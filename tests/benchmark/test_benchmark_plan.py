@@ -9,9 +9,9 @@ import pytest
 import yaml
 from made_up import benchmark_of, grid, seconds_of
 
-from job import cli
 from job.benchmark import law, plan, prices, record
 from job.benchmark.schedule import Point
+from job.commands import main as cli
 from job.errors import UserError
 
 M5 = prices.INSTANCES["m5.xlarge"]

@@ -26,8 +26,8 @@ from pathlib import Path
 from measure import add_results_option, record, spread
 from pictures import choose, stage
 
-from job.submit import manifest
-from job.upload import upload
+from job.cluster import manifest
+from job.storage.upload import upload
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "cluster"))
 import kube

@@ -41,9 +41,9 @@ from pool import extract_with_pool
 from prototype import start_spark
 
 from job import dataset
-from job import spark as spark_session
+from job.engine import spark as spark_session
+from job.learn import sampling
 from job.settings import Settings
-from job.words import sampling
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -76,7 +76,7 @@ def paths_of(images: dataset.Images) -> list[str]:
 
 def extract(spark: "SparkSession", images: dataset.Images, workers: int) -> float:
     """What a run does: describe, keep, count, draw. Seconds."""
-    from job import cache, pipeline
+    from job.experiment import cache, pipeline
 
     begin = time.perf_counter()
     frame = cache.descriptors(spark, images, workers, SETTINGS)
@@ -229,9 +229,9 @@ def vocabulary(options: argparse.Namespace) -> dict[str, Any]:
     trains on in the pass that counts descriptors, so that `fruits` is what a draw adds to that pass, and the training;
     beside it the same with a draw of its own. Spark's has a process and a session of its own, as Spark comes.
     """
-    from job import cache, pipeline
+    from job.experiment import cache, pipeline
+    from job.learn import kmeans
     from job.stages import VisualVocabulary
-    from job.words import kmeans
 
     def measured(spark: "SparkSession", images: dataset.Images, words: int, repeats: int) -> dict[str, Any]:
         frame = pipeline.described(cache.descriptors(spark, images, options.workers, SETTINGS))
@@ -311,7 +311,7 @@ def classifier(options: argparse.Namespace) -> dict[str, Any]:
     from sklearn.neural_network import MLPClassifier
     from threadpoolctl import threadpool_limits
 
-    from job.classify import network
+    from job.learn import network
 
     with staged_pictures(options) as folder, tempfile.TemporaryDirectory() as out:
         run([fruits_command(), "run", "--preset", "reference", "--data", folder, "--words", options.words,

@@ -37,10 +37,10 @@ from measure import add_results_option, record, spread
 from pictures import choose, stage
 
 from job import dataset, storage
-from job import spark as spark_session
-from job.pack import pack
+from job.engine import spark as spark_session
 from job.settings import Settings
-from job.upload import create_bucket, upload
+from job.storage.pack import pack
+from job.storage.upload import create_bucket, upload
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "s3"))
 from s3_proxy import Proxy
@@ -130,7 +130,7 @@ def workers_cpu() -> float:
     daemons: dict[int, psutil.Process] = {}
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
-            if "job.worker_daemon" in process.cmdline():
+            if "job.engine.worker_daemon" in process.cmdline():
                 daemons[process.pid] = process
     for process in daemons.values():
         with suppress(psutil.Error):

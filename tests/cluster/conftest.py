@@ -1,57 +1,32 @@
-"""The real cluster: that of `.ci/cluster`, or of FRUITS_TEST_KUBECONFIG. Its namespace `fruits` is emptied.
-
-Without a cluster a user's tests skip, and those of CI fail.
-"""
-
-import os
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import kube
 import pytest
+from fake_cluster import FakeCluster
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """They share one namespace: in one process, and in the order in which they stand."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("cluster"))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def cluster() -> None:
-    """A cluster with the operator, whose namespace `fruits` is empty."""
-    try:
-        for name in ("kubectl", "helm"):
-            assert kube.tool(name), f"{name} is not installed"
-        kube.kubectl("get", "--raw", "/readyz", "--request-timeout=5s")
-        kube.kubectl("get", "crd", "sparkapplications.sparkoperator.k8s.io")
-    except AssertionError as error:
-        sentence = f"no cluster with the Spark operator (.ci/cluster brings one up): {error}"
-        if os.environ.get("CI"):
-            pytest.fail(sentence)
-        pytest.skip(sentence)
-    kube.kubectl("apply", "-f", kube.ROOT / "k8s" / "namespace.yaml")
-    if "fruits" in kube.helm("list", "-q").split():  # of an earlier run that was stopped
-        kube.helm("uninstall", "fruits", "--wait")
-    kube.kubectl("delete", "sparkapplications", "--all", "--wait")
-    kube.until(60, "an empty namespace", lambda: not kube.left_over())
+from job.cluster import diagnosis, follow
+from job.commands import main as cli
 
 
 @pytest.fixture
-def fruits() -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """The command on this machine."""
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCluster]:
+    fake = FakeCluster(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", str(fake.kubeconfig))
+    monkeypatch.setattr(follow, "_POLL", 0.02)
+    monkeypatch.setattr(follow, "_EVENTS_EVERY", 0.0)
+    usual = diagnosis.patience
+    monkeypatch.setattr(diagnosis, "patience", lambda start: usual(start)._replace(operator=start))
+    yield fake
+    fake.stop()
 
-    def run(*arguments: object, timeout: float = 170, **more: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "job", *map(str, arguments)],
-            env=kube.plain_environment(more),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+
+@pytest.fixture
+def submit(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs `fruits submit` and gives exit code, output, and the last line of the error output."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = cli.main(["submit", "--start-timeout", "0.3s", *arguments])
+        said = capsys.readouterr()
+        return code, said.out, (said.err.splitlines() or [""])[-1]
 
     return run

@@ -48,7 +48,7 @@ def results(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Generated pictures on this machine, readable by every uid."""
-    from job.imaging.sample import write_sample
+    from job.vision.sample import write_sample
 
     folder = tmp_path_factory.mktemp("mounted")
     write_sample(folder / "sample", categories=3, train_images=45, test_images=21)

@@ -13,7 +13,7 @@ import pytest
 from containers import ROOT, configuration, files, run, tool
 from test_image_entrypoint import DRIVER, EXECUTOR, variables
 
-from job import spark
+from job.engine import spark
 
 DOCKER = ROOT / "docker"
 SITE = "/opt/venv/lib/python3.11/site-packages"
@@ -40,7 +40,7 @@ def test_what_spark_and_opencv_read_from_the_environment_is_set() -> None:
     assert variables["SPARK_HOME"] == "/opt/spark"
     assert variables["PYSPARK_PYTHON"] == "/opt/venv/bin/python"
     assert {variables[f"{library}_NUM_THREADS"] for library in ("OMP", "OPENBLAS", "MKL")} == {"1"}
-    from job.imaging import MAX_PIXELS
+    from job.vision import MAX_PIXELS
 
     assert int(variables["OPENCV_IO_MAX_IMAGE_PIXELS"]) == MAX_PIXELS
 

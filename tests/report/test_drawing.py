@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from job.imaging.drawing import MAX_EDGE, draw_keypoints, patch, thumbnail
+from job.vision.drawing import MAX_EDGE, draw_keypoints, patch, thumbnail
 
 
 def opened(png):

@@ -10,7 +10,8 @@ from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.feature import StringIndexer
 from pyspark.sql import SparkSession
 
-from job import spark, storage
+from job import storage
+from job.engine import spark
 from job.settings import Settings
 
 # Two thirds of the CPU seconds of a session this short.

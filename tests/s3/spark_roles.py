@@ -3,7 +3,7 @@
 import json
 import sys
 
-from job import s3a, spark
+from job.engine import s3a, spark
 from job.settings import Settings
 from job.storage import Credentials
 

@@ -20,7 +20,7 @@ from running import QUICK, clean_environment
 from s3_proxy import Proxy, every
 from s3_servers import Server
 
-from job.imaging.sample import write_sample
+from job.vision.sample import write_sample
 
 SETTINGS = (
     "--preset",

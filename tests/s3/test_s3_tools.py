@@ -16,11 +16,12 @@ from running import clean_environment
 from s3_proxy import Proxy, every
 from s3_servers import Server
 
-from job import cli, storage
+from job import storage
+from job.commands import main as cli
 from job.errors import UsageError, UserError
-from job.pack import pack
 from job.storage import Credentials
-from job.upload import upload
+from job.storage.pack import pack
+from job.storage.upload import upload
 
 NAMES = [
     "Training/Apple+Pear é/0 100%.jpg",

@@ -1,0 +1,73 @@
+"""The arguments of `fruits run` inside a SparkApplication: those of the manifest, with those of the command line."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from job.errors import UsageError
+from job.settings import Settings, flag_name, resolve
+
+Flags = dict[str, Any]
+_ADDRESSES = ("data", "train", "test", "out", "event_log", "cache")
+
+
+def merge(of_manifest: Sequence[str], given: Sequence[str], run_name: str) -> list[str]:
+    """The manifest's arguments of `run` with those given in their place, and a run name where neither has one.
+
+    Raises UsageError for what `fruits run` would refuse: nothing is submitted for it.
+    """
+    flags, ours = parse(of_manifest), parse(["run", *given])
+    for beaten, by in (("data", ("train", "test")), ("train", ("data",)), ("test", ("data",))):
+        if any(name in ours for name in by):
+            flags.pop(beaten, None)
+    conf = [*flags.get("conf", []), *ours.get("conf", [])]
+    merged = {"run_name": run_name, **flags, **ours, **({"conf": conf} if conf else {})}
+    settings(merged)
+    return ["run", *render(merged)]
+
+
+def parse(arguments: Sequence[str]) -> Flags:
+    """Setting -> text, a list of texts where a flag may be repeated, of a whole `run ...` command line."""
+    from job.commands.main import parser
+
+    found = vars(parser().parse_args(list(arguments)))
+    if found.get("config"):
+        raise UsageError(
+            f"--config {found['config']} is a file of this machine, which the cluster's pods can't read: "
+            "give its settings as flags."
+        )
+    return {spec.name: found[spec.name] for spec in fields(Settings) if found.get(spec.name) is not None}
+
+
+def settings(flags: Mapping[str, Any]) -> Settings:
+    """The settings that the job will have, whatever this machine's environment says. Raises UsageError."""
+    return resolve(flags, environment={})
+
+
+def render(flags: Mapping[str, Any]) -> list[str]:
+    """The command line of these settings."""
+    line: list[str] = []
+    for spec in fields(Settings):
+        value = flags.get(spec.name)
+        for text in value if isinstance(value, list) else [value]:
+            if text is None:
+                continue
+            name = flag_name(spec.name)
+            if spec.type in (bool, "bool"):
+                line.append(name)
+            else:
+                line += [f"{name}={text}"] if text.startswith("-") else [name, text]
+    return line
+
+
+def check_addresses(flags: Mapping[str, Any]) -> None:
+    """Raises UsageError for an address that the pods of the shipped manifest, which mount no volume, can't reach."""
+    from job.storage.uris import is_remote
+
+    for name in _ADDRESSES:
+        address = flags.get(name)
+        if address and not is_remote(address):
+            raise UsageError(
+                f"{flag_name(name)} '{address}' is a folder of this machine, which the cluster's pods "
+                "can't reach: give an s3:// address (`fruits upload` puts a folder into a bucket)."
+            )

@@ -1,0 +1,1 @@
+"""Spark is configured, started and ended here; a library user's own session is never altered."""

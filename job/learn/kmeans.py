@@ -1,0 +1,203 @@
+"""k-means by Lloyd's algorithm (1957), with exact sums, in one place or in parts."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from job.learn.assign import assign, squared_lengths
+from job.learn.nearest import Nearest
+from job.learn.start import far_words, random_words
+from job.threads import Threads
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Visual words: `words` float32 (K, d); `inertia` the sum of squared distances of the descriptors they were
+    trained on; `iterations` of Lloyd's algorithm; `descriptors` how many it was trained on."""
+
+    words: NDArray[np.float32]
+    inertia: float
+    iterations: int
+    descriptors: int
+
+
+@dataclass(frozen=True)
+class ClusterSums:
+    """What one part of the descriptors contributes to an iteration: `counts` int64 (K,), `sums` int64 (K, d), and the
+    sum of all squared lengths. Parts add up exactly, in any order."""
+
+    counts: NDArray[np.int64]
+    sums: NDArray[np.int64]
+    squares: int
+
+    def __add__(self, other: "ClusterSums") -> "ClusterSums":
+        return ClusterSums(self.counts + other.counts, self.sums + other.sums, self.squares + other.squares)
+
+    def to_bytes(self) -> bytes:
+        buffer = io.BytesIO()
+        np.savez(buffer, counts=self.counts, sums=self.sums, squares=np.int64(self.squares))
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "ClusterSums":
+        with np.load(io.BytesIO(data), allow_pickle=False) as found:
+            return cls(found["counts"], found["sums"], int(found["squares"]))
+
+
+def grid_mean(
+    counts: NDArray[np.int64], sums: NDArray[np.int64], old: NDArray[np.float32], quantum: float
+) -> NDArray[np.float32]:
+    """Means rounded to the grid, float32 (K, d); a word without descriptors stays where it is.
+
+    With a quantum of 1 and descriptors of bits this is their majority: k-majority (Grana et al., 2013).
+    """
+    means = sums / np.maximum(counts, 1)[:, None]
+    rounded = (np.rint(means / quantum) * quantum).astype(np.float32)
+    return np.where(counts[:, None] > 0, rounded, old)
+
+
+def grouped_sums(
+    descriptors: NDArray[np.generic], groups: NDArray[np.int32], k: int, signs: Sequence[int] = (1,)
+) -> NDArray[np.int64]:
+    """Sums int64 (K, d) of the descriptors in each group, exact: 2^15 values of 16 bits add up to less than 2^31.
+
+    `groups` is of shape (n,), or (n, m) for descriptors that count in m groups, with a sign for each. A product with
+    a sparse matrix of K x n: sorting by group and `add.reduceat` take 6 times as long.
+    """
+    from scipy.sparse import csc_array
+
+    of_each = groups.reshape(len(descriptors), len(signs))
+    sums = np.zeros((k, descriptors.shape[1]), np.int64)
+    for start in range(0, len(descriptors), 1 << 15):
+        rows = slice(start, start + (1 << 15))
+        count, width = of_each[rows].shape
+        places = np.arange(0, count * width + 1, width, dtype=np.int32)
+        members = csc_array((np.tile(np.array(signs, np.int32), count), of_each[rows].ravel(), places), (k, count))
+        sums += members @ descriptors[rows].astype(np.int32)
+    return sums
+
+
+def cluster_sums(descriptors: NDArray[np.generic], words: NDArray[np.float32]) -> ClusterSums:
+    """One part's contribution to an iteration: assign, count, add up."""
+    nearest, k = assign(descriptors, words), len(words)
+    return ClusterSums(
+        np.bincount(nearest, minlength=k),
+        grouped_sums(descriptors, nearest, k),
+        int(squared_lengths(descriptors).sum()),
+    )
+
+
+def inertia_of(part: ClusterSums, words: NDArray[np.float32]) -> float:
+    """Sum of squared distances to the assigned words, from the sums: sum x.x - 2 sum w.S + sum n w.w, in float64."""
+    wide = words.astype(np.float64)
+    cross = float(np.einsum("kd,kd->", wide, part.sums.astype(np.float64)))
+    own = float(part.counts.astype(np.float64) @ np.einsum("kd,kd->k", wide, wide))
+    return float(part.squares) - 2.0 * cross + own
+
+
+def train(
+    descriptors: NDArray[np.generic],
+    k: int,
+    *,
+    quantum: float,
+    start: str = "k-means||",
+    tolerance: float = 1e-4,
+    max_iterations: int = 2000,
+    threads: int = 1,
+) -> Vocabulary:
+    """Learn K words from descriptors that come in a random order.
+
+    With a tolerance, small samples (the first 1/16, then 1/4 of the descriptors) bring the words near their place
+    before all descriptors are used; without one, all are from the start, to convergence.
+
+    Parameters
+    ----------
+    descriptors : whole numbers of shape (n, d), in random order (see `job.learn.sampling`)
+    quantum : grid of the words, so that products are exact in float32
+    start : "k-means||" for `far_words`, "random" for `random_words`
+    tolerance : stop when an iteration lowers the inertia by less than this fraction; 0: when no word moves
+    threads : blocks of descriptors worked on at a time
+
+    Raises
+    ------
+    ValueError
+        There are fewer than K distinct descriptors, or the start is another.
+    """
+    if start not in ("k-means||", "random"):
+        raise ValueError(f"a vocabulary starts from 'k-means||' or 'random' words, not '{start}'")
+    iterations, sizes = 0, [len(descriptors) // 16, len(descriptors) // 4] if tolerance else []
+    with Threads(threads) as pool:
+        words = random_words(descriptors, k) if start == "random" else far_words(descriptors, k, pool)
+        for size in sizes:
+            if size >= 32 * k:
+                part = lloyd(
+                    descriptors[:size],
+                    words,
+                    quantum=quantum,
+                    tolerance=10 * tolerance,
+                    max_iterations=max_iterations,
+                    threads=pool,
+                )
+                words, iterations = part.words, iterations + part.iterations
+        whole = lloyd(
+            descriptors, words, quantum=quantum, tolerance=tolerance, max_iterations=max_iterations, threads=pool
+        )
+    return Vocabulary(whole.words, whole.inertia, iterations + whole.iterations, len(descriptors))
+
+
+def lloyd(
+    descriptors: NDArray[np.generic],
+    words: NDArray[np.float32],
+    *,
+    quantum: float,
+    tolerance: float,
+    max_iterations: int,
+    threads: Threads | None = None,
+) -> Vocabulary:
+    """Lloyd's iterations from given words; see `train` for the parameters.
+
+    Sums are brought up to date from the descriptors that changed their word: 0.1 s saved of 0.3 for 75 iterations on
+    28,700 descriptors and K = 50. A word that loses all its descriptors goes to the descriptor that lies farthest from
+    its own.
+    """
+    k, lengths = len(words), squared_lengths(descriptors)
+    squares = int(lengths.sum())
+    nearest = Nearest(descriptors, words, lengths, threads or Threads())
+    now = nearest.words_of
+    counts, sums = np.bincount(now, minlength=k), grouped_sums(descriptors, now, k)
+    inertia = inertia_of(ClusterSums(counts, sums, squares), words)
+    iterations = 0
+    while iterations < max_iterations:
+        iterations += 1
+        moved = grid_mean(counts, sums, words, quantum)
+        _fill_empty(moved, counts, descriptors, nearest.words_of)
+        if np.array_equal(moved, words):
+            break
+        words, before = moved, nearest.words_of
+        changed = nearest.move(words)
+        if len(changed):
+            moves = np.stack([before[changed], nearest.words_of[changed]], axis=1)
+            counts += np.bincount(moves[:, 1], minlength=k) - np.bincount(moves[:, 0], minlength=k)
+            sums += grouped_sums(descriptors[changed], moves, k, signs=(-1, 1))
+        last, inertia = inertia, inertia_of(ClusterSums(counts, sums, squares), words)
+        if last - inertia < tolerance * last and tolerance:
+            break
+    return Vocabulary(words, inertia, iterations, len(descriptors))
+
+
+def _fill_empty(
+    words: NDArray[np.float32], counts: NDArray[np.int64], descriptors: NDArray[np.generic], nearest: NDArray[np.int32]
+) -> None:
+    empty = np.flatnonzero(counts == 0)
+    if not len(empty):
+        return
+    distances = np.empty(len(descriptors), np.float64)
+    for start in range(0, len(descriptors), 1 << 14):
+        rows = slice(start, start + (1 << 14))
+        difference = descriptors[rows].astype(np.float64) - words[nearest[rows]]
+        distances[rows] = np.einsum("nd,nd->n", difference, difference)
+    farthest = np.argsort(-distances, kind="stable")[: len(empty)]
+    words[empty[: len(farthest)]] = descriptors[farthest].astype(np.float32)

@@ -1,0 +1,227 @@
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans, kmeans_plusplus
+
+from job.learn import kmeans, nearest
+from job.learn.assign import assign, squared_lengths
+from job.learn.start import far_words, random_words
+from job.threads import Threads
+from job.vision import descriptors as registry
+
+QUANTUM = registry.get("sift").quantum
+
+
+def blobs(n=6000, k=12, width=16, seed=1, spread=6.0):
+    """Whole numbers round K centres, in random order: uint8 of shape (n, width)."""
+    random = np.random.default_rng(seed)
+    centres = random.uniform(30, 200, (k, width))
+    values = centres[random.integers(0, k, n)] + random.normal(0, spread, (n, width))
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def direct_inertia(descriptors, words):
+    difference = descriptors.astype(np.float64)[:, None] - words.astype(np.float64)[None]
+    return np.square(difference).sum(axis=2).min(axis=1).sum()
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1e-4])
+def test_the_same_descriptors_give_the_same_words_to_the_last_bit(tolerance):
+    descriptors = blobs()
+    once, again, threaded = (
+        kmeans.train(descriptors.copy(), 12, quantum=QUANTUM, tolerance=tolerance, threads=threads)
+        for threads in (1, 1, 4)
+    )
+    assert once.words.dtype == np.float32
+    assert once.words.shape == (12, 16)
+    for other in (again, threaded):
+        assert other.words.tobytes() == once.words.tobytes()
+        assert (other.inertia, other.iterations, other.descriptors) == (once.inertia, once.iterations, 6000)
+
+
+@pytest.mark.parametrize("calm", [0.0, 0.02, 1.1])
+@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize("width", [2, 128])  # in a plane moves often go straight towards a descriptor
+def test_words_nearest_while_words_move_are_those_of_comparing_all(calm, count, width, monkeypatch):
+    monkeypatch.setattr(nearest, "_CALM", calm)
+    spec = registry.get("sift")
+    once = blobs(n=3000, width=width)
+    descriptors = np.concatenate([once, once[::-1]])  # each twice
+    lengths, random = squared_lengths(descriptors), np.random.default_rng(5)
+    words = random_words(descriptors, 30)
+    with Threads(count) as threads:
+        found = nearest.Nearest(descriptors, words, lengths, threads)
+        for size in (40, 20, 0.1, 3, 0.5, 0.1, 0.05, 0, 1, 60, 0.1, 0.03):
+            before = found.words_of.copy()
+            words = words + np.rint(random.normal(0, size, words.shape) / spec.quantum) * np.float32(spec.quantum)
+            words = np.clip(words, 0, 255).astype(np.float32)
+            changed = found.move(words)
+            np.testing.assert_array_equal(found.words_of, assign(descriptors, words))
+            np.testing.assert_array_equal(changed, np.flatnonzero(found.words_of != before))
+
+
+@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize("k", [7, 200])
+def test_words_nearest_while_some_words_stay_are_those_of_comparing_all(k, count):
+    random = np.random.default_rng(6)
+    # of so few values many are equally near to several words
+    descriptors = random.integers(0, 4, (4000, 4)).astype(np.uint8)
+    words = random.integers(0, 4, (k, 4)).astype(np.float32)
+    with Threads(count) as threads:
+        found = nearest.Nearest(descriptors, words, squared_lengths(descriptors), threads)
+        for share in (0.5, 0.3, 0.0, 0.1, 1.0, 0.2, 0.7, *[1.5 / k] * 20):
+            before, moves = found.words_of.copy(), random.random(k) < share
+            words = np.where(moves[:, None], random.integers(0, 4, (k, 4)), words).astype(np.float32)
+            changed = found.move(words)
+            np.testing.assert_array_equal(found.words_of, assign(descriptors, words))
+            np.testing.assert_array_equal(changed, np.flatnonzero(found.words_of != before))
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1e-4])
+def test_inertia_is_the_sum_of_squared_distances(tolerance):
+    descriptors = blobs()
+    found = kmeans.train(descriptors, 12, quantum=QUANTUM, tolerance=tolerance)
+    assert found.inertia == pytest.approx(direct_inertia(descriptors, found.words), rel=1e-9)
+
+
+@pytest.mark.parametrize(("k", "seed"), [(12, 1), (12, 2), (30, 3), (5, 4)])
+def test_words_are_no_worse_than_those_of_scikit_learn_from_the_same_start(k, seed):
+    descriptors = blobs(k=k, seed=seed, spread=20.0)
+    found = kmeans.train(descriptors, k, quantum=QUANTUM, start="random", tolerance=0.0)
+    start = random_words(descriptors, k)
+    peer = KMeans(k, init=start, n_init=1, max_iter=2000, tol=0.0).fit(descriptors.astype(np.float64))
+    assert found.inertia <= 1.01 * peer.inertia_
+
+
+def test_stopping_early_costs_less_than_one_part_in_a_hundred():
+    descriptors = blobs(n=20_000, k=20, spread=25.0)
+    early = kmeans.train(descriptors, 20, quantum=QUANTUM, tolerance=1e-4)
+    late = kmeans.lloyd(descriptors, early.words, quantum=QUANTUM, tolerance=0.0, max_iterations=2000)
+    assert early.inertia <= 1.01 * late.inertia
+
+
+def test_without_a_tolerance_no_word_would_move_any_more():
+    descriptors = blobs(spread=20.0)
+    found = kmeans.train(descriptors, 12, quantum=QUANTUM, tolerance=0.0)
+    part = kmeans.cluster_sums(descriptors, found.words)
+    np.testing.assert_array_equal(kmeans.grid_mean(part.counts, part.sums, found.words, QUANTUM), found.words)
+    assert found.iterations < 2000
+
+
+def test_words_lie_on_the_grid_beside_the_mean_of_their_descriptors():
+    descriptors = blobs(spread=20.0)
+    found = kmeans.train(descriptors, 12, quantum=QUANTUM, tolerance=0.0)
+    np.testing.assert_array_equal(found.words, np.rint(found.words / QUANTUM) * QUANTUM)
+    nearest = assign(descriptors, found.words)
+    means = np.stack([descriptors[nearest == word].mean(axis=0) for word in range(12)])
+    assert np.abs(found.words - means).max() <= QUANTUM / 2
+
+
+def test_a_word_of_bits_is_the_majority_of_its_descriptors():
+    spec = registry.get("orb")
+    random = np.random.default_rng(5)
+    patterns = random.integers(0, 2, (8, spec.width), np.uint8)
+    noise = random.random((3000, spec.width)) < 0.1
+    descriptors = patterns[random.integers(0, 8, 3000)] ^ noise
+    found = kmeans.train(descriptors, 8, quantum=spec.quantum, tolerance=0.0)
+    nearest = assign(descriptors, found.words)
+    for word in range(8):
+        bits = descriptors[nearest == word]
+        ones = [sum(int(row[place]) for row in bits) for place in range(spec.width)]
+        assert [1.0 if 2 * count > len(bits) else 0.0 for count in ones] == found.words[word].tolist()
+    hamming = sum(int((descriptors[row] != found.words[word]).sum()) for row, word in enumerate(nearest))
+    assert found.inertia == hamming
+
+
+def test_sums_are_exact_however_the_descriptors_are_cut():
+    descriptors = blobs(n=3000)
+    words = random_words(descriptors, 12)
+    whole = kmeans.cluster_sums(descriptors, words)
+    parts = [kmeans.cluster_sums(part, words) for part in np.array_split(descriptors, 17)]
+    backwards = parts[-1]
+    for part in parts[-2::-1]:
+        backwards = backwards + part
+    nearest = assign(descriptors, words)
+    for word in range(12):
+        mine = [[int(value) for value in row] for row in descriptors[nearest == word]]
+        assert whole.counts[word] == len(mine)
+        assert whole.sums[word].tolist() == [sum(column) for column in zip(*mine, strict=True)]
+    for name in ("counts", "sums"):
+        assert getattr(whole, name).dtype == np.int64
+        np.testing.assert_array_equal(getattr(backwards, name), getattr(whole, name))
+    assert backwards.squares == whole.squares == sum(int(value) ** 2 for value in descriptors.ravel())
+
+
+def test_sums_of_sixteen_bits_neither_wrap_nor_lose_their_sign():
+    descriptors = np.full((70_000, 2), [-32_768, 32_767], np.int16)
+    most = np.array([-32_768 * 70_000, 32_767 * 70_000])
+    sums = kmeans.grouped_sums(descriptors, np.zeros(70_000, np.int32), 2)
+    np.testing.assert_array_equal(sums, [most, [0, 0]])
+    moved = np.tile(np.array([0, 1], np.int32), (70_000, 1))
+    sums = kmeans.grouped_sums(descriptors, moved, 2, signs=(-1, 1))
+    np.testing.assert_array_equal(sums, [-most, most])
+    assert squared_lengths(descriptors).sum() == 70_000 * (32_768**2 + 32_767**2)
+
+
+def test_a_word_that_lost_all_its_descriptors_goes_to_the_one_that_lies_farthest():
+    descriptors = np.array([[0, 0], [2, 0], [0, 2], [2, 2], [90, 90]], np.uint8)
+    words = np.array([[1, 1], [250, 250]], np.float32)
+    found = kmeans.lloyd(descriptors, words, quantum=QUANTUM, tolerance=0.0, max_iterations=50)
+    np.testing.assert_array_equal(found.words, [[1, 1], [90, 90]])
+    assert found.inertia == 8.0
+
+
+def test_a_start_takes_distinct_descriptors_in_their_order():
+    descriptors = np.array([[3, 1], [3, 1], [0, 2], [3, 1], [5, 5]], np.uint8)
+    np.testing.assert_array_equal(random_words(descriptors, 3), [[3, 1], [0, 2], [5, 5]])
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_far_start_finds_the_small_groups_that_a_random_one_misses(threads):
+    random = np.random.default_rng(8)
+    small = np.repeat(random.integers(0, 250, (40, 16)), 3, axis=0)
+    many = np.concatenate([np.full((6000, 16), 125), small]) + random.integers(0, 5, (6120, 16))
+    descriptors = random.permutation(many).astype(np.uint8)
+    with Threads(threads) as pool:
+        far, anyone = far_words(descriptors, 50, pool), random_words(descriptors, 50)
+    assert far.shape == (50, 16)
+    assert far.dtype == np.float32
+    assert len(np.unique(far, axis=0)) == 50
+    own = {row.tobytes() for row in descriptors}
+    assert all(word.astype(np.uint8).tobytes() in own for word in far)
+    assert direct_inertia(descriptors, far) < 0.2 * direct_inertia(descriptors, anyone)
+
+
+def test_many_words_from_a_far_start_end_near_those_of_scikit_learn_from_its_far_start():
+    inertias = []
+    for seed in (1, 2, 3):
+        descriptors = blobs(n=4000, k=300, width=8, spread=8.0, seed=seed)
+        values = descriptors.astype(np.float64)
+        start = kmeans_plusplus(values, 400, random_state=seed, n_local_trials=1)[0]
+        inertias.append([*(kmeans.train(descriptors, 400, quantum=QUANTUM, start=start, tolerance=0.0).inertia
+                           for start in ("k-means||", "random")),
+                         KMeans(400, init=start, n_init=1).fit(values).inertia_])  # fmt: skip
+    far, anyhow, peer = np.mean(inertias, axis=0)
+    assert far <= 1.1 * peer
+    assert far < 0.85 * anyhow
+
+
+STARTS = pytest.mark.parametrize("start", ["k-means||", "random"])
+
+
+@STARTS
+def test_more_words_than_distinct_descriptors_are_refused(start):
+    with pytest.raises(ValueError, match="4 words can't be learned from 2 distinct descriptors"):
+        kmeans.train(np.array([[1, 2], [3, 4]] * 5, np.uint8), 4, quantum=QUANTUM, start=start)
+
+
+def test_an_unknown_start_is_refused():
+    with pytest.raises(ValueError, match=r"'k-means\|\|' or 'random' words, not 'farthest'"):
+        kmeans.train(blobs(n=50), 4, quantum=QUANTUM, start="farthest")
+
+
+@STARTS
+def test_as_many_words_as_distinct_descriptors_leave_nothing_over(start):
+    descriptors = np.array([[1, 2], [3, 4], [9, 9]] * 5, np.uint8)
+    found = kmeans.train(descriptors, 3, quantum=QUANTUM, start=start, tolerance=0.0)
+    assert found.inertia == 0.0
+    assert sorted(found.words.tolist()) == [[1, 2], [3, 4], [9, 9]]

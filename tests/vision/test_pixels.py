@@ -1,0 +1,198 @@
+import contextlib
+import resource
+import struct
+import subprocess
+import sys
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from job import vision
+from job.vision import pixels, sample
+from job.vision.pixels import Unusable, decode, decode_colour
+
+
+def textured(height=40, width=60):
+    return np.random.default_rng(7).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def encoded(suffix, picture=None, *options):
+    return cv2.imencode(suffix, textured() if picture is None else picture, list(options))[1].tobytes()
+
+
+def png_header(width, height):
+    """A complete PNG whose header promises that size and whose data hold none of it."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def with_jpeg_size(data, width, height):
+    place = data.index(b"\xff\xc0")
+    return data[: place + 5] + struct.pack(">HH", height, width) + data[place + 9 :]
+
+
+def reason(data, **limits):
+    with pytest.raises(Unusable) as caught:
+        decode(data, **limits)
+    assert caught.value.reason in pixels.REASONS
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_picture_becomes_grey_pixels(suffix):
+    grey = decode(encoded(suffix))
+    assert (grey.shape, grey.dtype) == ((40, 60), np.uint8)
+
+
+def test_a_png_is_read_without_loss_in_colour():
+    np.testing.assert_array_equal(decode_colour(encoded(".png")), textured())
+
+
+def test_a_grey_png_gives_three_equal_colours():
+    colour = decode_colour(encoded(".png", textured()[..., 0]))
+    np.testing.assert_array_equal(colour, np.repeat(textured()[..., :1], 3, axis=2))
+
+
+def test_sixteen_bits_and_transparency_become_eight_bits_of_grey():
+    deep = np.full((9, 8, 4), 65535, np.uint16)
+    np.testing.assert_array_equal(decode(encoded(".png", deep)), np.full((9, 8), 255, np.uint8))
+
+
+def test_the_content_decides_and_not_the_name_so_a_png_called_jpg_works():
+    """`decode` never learns a name: the magic bytes are all it has."""
+    assert decode(encoded(".png")).shape == decode(encoded(".jpg")).shape == (40, 60)
+
+
+@pytest.mark.parametrize("data", [b"", bytearray(), None])
+def test_no_bytes_are_empty(data):
+    assert reason(data) == "empty"
+
+
+def test_more_bytes_than_allowed_are_too_large():
+    data = encoded(".png")
+    assert decode(data, max_bytes=len(data)).any()
+    assert reason(data, max_bytes=len(data) - 1) == "too_large"
+
+
+def test_more_pixels_than_allowed_are_too_large():
+    assert decode(encoded(".jpg"), max_pixels=2400).shape == (40, 60)
+    assert reason(encoded(".jpg"), max_pixels=2399) == "too_large"
+    assert reason(encoded(".png"), max_pixels=2399) == "too_large"
+
+
+@pytest.mark.parametrize("data", [png_header(20_000, 20_000), with_jpeg_size(encoded(".jpg"), 20_000, 20_000)])
+def test_a_header_of_20000_by_20000_is_too_large_and_nothing_is_allocated(data):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert reason(data) == "too_large"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024  # the picture would be 390,625 kB
+
+
+def test_a_limit_of_opencv_below_ours_is_too_large_as_well():
+    code = (
+        "import sys; from job.vision import pixels\n"
+        "try: pixels.decode(sys.stdin.buffer.read())\n"
+        "except pixels.Unusable as fault: print(fault.reason)"
+    )
+    environment = {"OPENCV_IO_MAX_IMAGE_PIXELS": "1000"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=encoded(".png"),
+        env=environment,
+        capture_output=True,
+        cwd=vision.__path__[0] + "/../..",
+        check=True,
+    )
+    assert done.stdout == b"too_large\n"
+
+
+def test_the_pixel_limit_is_set_before_opencv_is_loaded():
+    code = (
+        "import sys, os; import job.vision; assert 'cv2' not in sys.modules and 'mahotas' not in sys.modules\n"
+        "print(os.environ['OPENCV_IO_MAX_IMAGE_PIXELS']); import job.vision.descriptors\n"
+        "assert 'cv2' in sys.modules and 'mahotas' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={},
+        capture_output=True,
+        text=True,
+        cwd=vision.__path__[0] + "/../..",
+        check=True,
+    )
+    assert done.stdout == f"{vision.MAX_PIXELS}\n"
+
+
+@pytest.mark.parametrize("data", [b"x", b"not a picture", b"GIF89a" + bytes(100), b"RIFF\0\0\0\0WEBPVP8 ", bytes(1000)])
+def test_neither_jpeg_nor_png_is_not_an_image(data):
+    assert reason(data) == "not_an_image"
+
+
+def test_other_formats_are_refused_even_if_opencv_reads_them():
+    assert reason(encoded(".bmp")) == "not_an_image"
+
+
+def test_a_complete_file_with_a_damaged_header_is_not_an_image():
+    data = encoded(".jpg")
+    place = data.index(b"\xff\xc0")
+    assert reason(data[: place + 4] + b"\x63" + data[place + 5 :]) == "not_an_image"  # 99 bits a sample
+    assert reason(png_header(0, 5)) == "not_an_image"
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize("part", [0.0, 0.05, 0.3, 0.5, 0.9, 0.99, 1.0])
+def test_a_file_that_is_cut_off_is_truncated(suffix, part):
+    data = encoded(suffix)
+    length = min(max(8, round(part * len(data))), len(data) - 1)
+    assert reason(data[:length]) == "truncated"
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_every_cut_is_found_to_the_byte(suffix):
+    data = encoded(suffix, textured(8, 8))
+    assert {reason(data[:length]) for length in range(3, len(data))} == {"truncated"}
+
+
+def test_a_progressive_jpeg_is_read_and_its_cut_found():
+    data = encoded(".jpg", None, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    assert decode(data).shape == (40, 60)
+    assert reason(data[:-2]) == "truncated"
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize("tail", [bytes(1), bytes(4096), b"\r\n", b"trailing text", b"\xff" * 10])
+def test_what_follows_the_end_is_tolerated(suffix, tail):
+    np.testing.assert_array_equal(decode(encoded(suffix) + tail), decode(encoded(suffix)))
+
+
+def test_the_end_of_an_embedded_thumbnail_is_not_the_end_of_the_picture():
+    data, thumbnail = encoded(".jpg"), encoded(".jpg", textured(4, 4))
+    block = b"Exif\0\0" + thumbnail
+    whole = data[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + data[2:]
+    assert decode(whole).shape == (40, 60)
+    assert reason(whole[:-2]) == "truncated"
+
+
+def test_random_damage_gives_a_picture_or_a_reason_and_nothing_else():
+    rng = np.random.default_rng(3)
+    original = [sample.sample_picture(0, 0), encoded(".png", textured(20, 20))]
+    for turn in range(300):
+        data = bytearray(original[turn % 2])
+        for place in rng.integers(0, len(data), 5):
+            data[place] = rng.integers(256)
+        with contextlib.suppress(Unusable):
+            assert decode(bytes(data)).ndim == 2
+
+
+def test_single_thread_leaves_opencv_one_thread():
+    before = cv2.getNumThreads()
+    try:
+        vision.single_thread()
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(before)
