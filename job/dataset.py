@@ -1,43 +1,48 @@
-"""An address becomes a table of images, and that table a Spark frame whose partitions follow cores and bytes."""
+"""An address becomes a table of images, and that table a Spark frame whose partitions follow cores and bytes.
+
+Everything here works on Arrow columns or on a slice of them at a time, so that ten million pictures need no list of
+ten million Python strings.
+"""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from job import storage
 from job.errors import UserError
-from job.settings import Settings
+from job.splits import FOLDERS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-FOLDERS = {"train": "Training", "test": "Test"}
-
-# A task of 2 MB is about 320 pictures of 100 x 100, 1.3 s of SIFT: long against the 6 ms between two tasks. Where a
-# core would have few of them, half as large ones balance better.
+# Bytes of pictures that one task reads and describes: about 320 pictures of 100 x 100 pixels, which keep a core busy
+# for far longer than Spark needs between two tasks (tests/benchmarks/engine.py measures both).
 _TASK_BYTES = 2 << 20
+# A core that would have fewer tasks than this gets tasks of half the size, because more of them are easier to balance.
 _FEW = 8
 _MOST_TASKS = 10_000
-# The last tasks of each core, where it has more than these, as parts of a whole one: cores wait less for the last. A
-# whole one stays below twice the mean, as `sampling.Draw` expects. On 20,000 pictures and four cores that and tasks of
-# 2 MB take 7.9 s; 1 MB and two halves at the end took 8.2.
+# Relative sizes of each core's last four tasks. Smaller tasks at the end let all cores finish at about the same time;
+# they are used only where a core has more than four.
 _LAST = (0.75, 0.5, 0.25, 0.125)
-# What a picture costs besides its bytes, so that very small ones are not all put into one task.
+# A picture counts as its bytes and these, so that very small pictures are not all put into one task.
 _PICTURE_BYTES = 1 << 10
+# Rows of the table that are Python objects, or text that is hashed, at the same time.
+_ROWS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
 class Images:
     """The pictures of one split.
 
-    `table` has a row a picture, sorted by name: `ima` string, relative to `root`; `cat` string, its folder; `size`
-    int64, bytes.
+    `table` has one row for each picture, sorted by name: `ima` string, relative to `root`; `cat` string, the name of
+    the folder that the picture lies in; `size` int64, in bytes.
     """
 
     split: str
@@ -48,76 +53,107 @@ class Images:
         return int(self.table.num_rows)
 
     def categories(self) -> dict[str, int]:
-        """Pictures per category, alphabetical."""
+        """Number of pictures of each category, in alphabetical order of the categories."""
         counts = pc.value_counts(self.table["cat"])
         pairs = ((item["values"].as_py(), item["counts"].as_py()) for item in counts)
         return dict(sorted(pairs))
 
     def digest(self) -> str:
-        """SHA-256 over names and sizes: the same pictures, the same digest."""
+        """SHA-256, in hexadecimal, of all names and sizes: equal for the same pictures, and for no others."""
         state = hashlib.sha256()
-        for name, size in zip(self.table["ima"], self.table["size"], strict=True):
-            state.update(f"{name.as_py()}\0{size.as_py()}\n".encode())
+        for start in range(0, len(self), _ROWS_AT_ONCE):
+            rows = self.table.slice(start, _ROWS_AT_ONCE).combine_chunks()
+            names, sizes = rows["ima"].cast(pa.binary()), rows["size"].cast(pa.string()).cast(pa.binary())
+            lines = pc.binary_join_element_wise(pc.binary_join_element_wise(names, sizes, b"\0"), b"", b"\n")
+            for chunk in lines.chunks:
+                state.update(memoryview(chunk.buffers()[2])[: pc.sum(pc.binary_length(chunk)).as_py()])
         return state.hexdigest()
 
+    def take(self, rows: NDArray[Any]) -> "Images":
+        """The pictures with these row numbers (integers, of shape (n,)), in the order of `rows`.
 
-def listing(settings: Settings, data: str | None, split: str) -> Images:
-    """All pictures of a split in the categories asked for. `data` is the address with Training/ and Test/, used where
-    the settings name no address for the split itself.
+        Ascending row numbers keep the table sorted by name.
+        """
+        return Images(self.split, self.root, self.table.take(pa.array(rows)))
 
-    Raises UserError when an address does not exist, holds no pictures, or lacks a category that was named.
+
+def split_folder(split: str) -> str:
+    """The name of the folder of the split `train` or `test` in a data set that holds both: `Training` or `Test`.
+
+    Raises ValueError for any other split.
     """
-    own = {"train": settings.train, "test": settings.test}[split]
-    root, folder = (own, "") if own else (data, FOLDERS[split])
-    assert root is not None
-    return _list(split, storage.data_root(root), folder, settings.categories)
+    if split not in FOLDERS:
+        raise ValueError(f"The split '{split}' has no folder of its own: the splits with one are train and test.")
+    return FOLDERS[split]
 
 
-def _list(split: str, root: str, folder: str, categories: Sequence[str]) -> Images:
-    where = storage.join(root, folder) if folder else root
+def listing(split: str, root: str, folder: str = "", categories: Sequence[str] = ()) -> Images:
+    """All pictures below `root/folder`, or those of some categories. The category of a picture is the name of the
+    folder that it lies in, at whatever depth.
+
+    Parameters
+    ----------
+    split : name of the split that these pictures are.
+    root : folder, `s3://` address, or address of packed pictures. Names in the result are relative to it.
+    folder : part of `root` to list, such as `Training`; all of it if empty.
+    categories : categories to keep; all if empty. Names that are given twice count once.
+
+    Raises UserError when an address does not exist, holds no pictures, has a picture that lies in no category, or lacks
+    a category that was named.
+    """
+    root = storage.data_root(root)
+    where = storage.join(root.removesuffix(f"/{storage.INDEX}"), folder)
     storage.check(root)
-    if not storage.is_packed(root) and not storage.exists(root):
-        raise UserError(f"'{root}' does not exist: give --data a folder or s3:// address with Training/ and Test/.")
-    found = storage.list_folders(root, folder)
-    if folder and not found and (storage.is_packed(root) or not storage.exists(where)):
-        raise UserError(
-            f"'{root}' has no folder '{folder}/': pictures are expected as {folder}/<Category>/*.jpg "
-            "(or use --train and --test)."
-        )
-    missing = [name for name in categories if name not in found]
-    if missing:
-        raise UserError(
-            f"The category '{missing[0]}' is not in '{where}': it has "
-            f"{', '.join(found[:10]) or 'no folders'}{' ...' if len(found) > 10 else ''}."
-        )
-    parts = (
-        [storage.list_images(root, f"{folder}/{name}" if folder else name) for name in sorted(categories)]
-        if categories
-        else [storage.list_images(root, folder)]
-    )
-    listing = pa.concat_tables(parts).sort_by("name")
-    if not listing.num_rows:
-        raise UserError(f"There are no pictures (.jpg, .jpeg, .png) in '{where}': check the address.")
-    below = listing["name"] if not folder else pc.utf8_slice_codeunits(listing["name"], len(folder) + 1)
-    if not pc.all(pc.match_substring(below, "/")).as_py():
-        stray = listing["name"].filter(pc.invert(pc.match_substring(below, "/")))[0].as_py()
+    found = storage.list_images(root, folder)
+    if not found.num_rows:
+        raise _nothing(root, folder, where)
+    below = pc.utf8_slice_codeunits(found["name"], len(folder) + 1) if folder else found["name"]
+    cats = pc.struct_field(pc.extract_regex(below, r"(?:^|/)(?P<cat>[^/]+)/[^/]+$"), "cat")
+    del below
+    if categories:
+        there = sorted(pc.unique(cats).drop_null().to_pylist())
+        missing = [name for name in categories if name not in there]
+        if missing:
+            raise UserError(
+                f"The category '{missing[0]}' is not in '{where}': it has "
+                f"{', '.join(there[:10]) or 'none'}{' ...' if len(there) > 10 else ''}."
+            )
+        wanted = pc.is_in(cats, pa.array(categories, pa.string()))
+        found, cats = found.filter(wanted), cats.filter(wanted)
+    if cats.null_count:
+        stray = found["name"].filter(pc.is_null(cats))[0].as_py()
         raise UserError(
             f"The picture '{stray}' in '{root}' is in no category folder: move it to "
             f"{folder + '/' if folder else ''}<Category>/."
         )
-    category = pc.struct_field(pc.extract_regex(listing["name"], r"(?:^|/)(?P<cat>[^/]+)/[^/]+$"), "cat")
-    return Images(split, root, pa.table({"ima": listing["name"], "cat": category, "size": listing["size"]}))
+    return Images(split, root, pa.table({"ima": found["name"], "cat": cats, "size": found["size"]}))
 
 
-def check_categories(splits: dict[str, Images], settings: Settings) -> None:
-    """Raise UserError when a classifier could not be trained or tested on these categories."""
-    train, test = (list(splits[split].categories()) for split in ("train", "test"))
-    if len(train) < 2 and not settings.no_classify:
+def _nothing(root: str, folder: str, where: str) -> UserError:
+    """Why there are no pictures below `root/folder`."""
+    if not storage.is_packed(root) and not storage.exists(root):
+        return UserError(f"'{root}' does not exist: give --data a folder or s3:// address with Training/ and Test/.")
+    if folder and (storage.is_packed(root) or not storage.exists(where)):
+        return UserError(
+            f"'{root}' has no folder '{folder}/': pictures are expected as {folder}/<Category>/*.jpg "
+            "(or use --train and --test)."
+        )
+    return UserError(f"There are no pictures (.jpg, .jpeg, .png) in '{where}': check the address.")
+
+
+def check_categories(train: Images, test: Images, *, classify: bool) -> None:
+    """Checks that a classifier could be trained on the categories of `train` and tested on those of `test`.
+
+    Raises UserError when a category has test pictures and no training pictures, or when there is a single category
+    although pictures are to be classified.
+    """
+    known = train.categories()
+    if len(known) < 2 and classify:
         raise UserError(
-            f"There is one category only, '{train[0]}': a classifier needs two or more "
+            f"There is one category only, '{next(iter(known))}': a classifier needs two or more "
             "(--no-classify stops after the features)."
         )
-    unknown = [name for name in test if name not in set(train)]
+    unknown = [name for name in test.categories() if name not in known]
     if unknown:
         raise UserError(
             f"The category '{unknown[0]}' has test pictures and no training pictures: add some, or name "
@@ -125,45 +161,66 @@ def check_categories(splits: dict[str, Images], settings: Settings) -> None:
         )
 
 
-def choose(images: Images, wanted: int | None) -> Images:
-    """`wanted` pictures spread evenly over the categories: in each those with the lowest hash of their names, so that
-    they are the same every time, and a smaller choice is part of a larger one. Categories too small for their share
-    give all they have. Raises UserError when a category would have no training picture."""
+def choose(images: Images, wanted: int | None, *, option: str = "--train-images") -> Images:
+    """`wanted` pictures spread evenly over the categories; all if `wanted` is None or not less than there are.
+
+    A category gives the pictures with the lowest hashes of their names, so that the choice is the same every time and a
+    smaller choice is part of a larger one. Categories too small for their share give all they have.
+
+    Raises UserError, which names `option`, when a category of the split `train` would be left without a picture.
+    """
     if wanted is None or wanted >= len(images):
         return images
     counts = images.categories()
     if images.split == "train" and wanted < len(counts):
         raise UserError(
-            f"--train-images {wanted} is less than the {len(counts)} categories: a category needs a "
+            f"{option} {wanted} is less than the {len(counts)} categories: a category needs a "
             "picture; raise it, or name fewer with --categories."
         )
     shares = _even_shares(counts, wanted)
-    keep = np.zeros(len(images), bool)
-    names, cats = images.table["ima"].to_pylist(), images.table["cat"].to_pylist()
-    members: dict[str, list[int]] = {name: [] for name in counts}
-    for row, cat in enumerate(cats):
-        members[cat].append(row)
-    for cat, rows in members.items():
-        rows.sort(key=lambda row: hashlib.blake2b(names[row].encode(), digest_size=8).digest())
-        keep[rows[: shares[cat]]] = True
-    return Images(images.split, images.root, images.table.filter(pa.array(keep)))
+    encoded = images.table["cat"].combine_chunks().dictionary_encode()
+    codes = encoded.indices.to_numpy()
+    # rows of one category after another, those of lower hashes first; equal hashes stay in the order of names
+    order = np.lexsort((_name_hashes(images.table["ima"]), codes))
+    sizes = np.bincount(codes, minlength=len(encoded.dictionary))
+    starts = np.cumsum(sizes) - sizes
+    given = [shares[cat] for cat in encoded.dictionary.to_pylist()]
+    rows = np.concatenate([order[start : start + share] for start, share in zip(starts, given, strict=True)])
+    return images.take(np.sort(rows))
+
+
+def _name_hashes(names: pa.ChunkedArray) -> NDArray[np.uint64]:
+    """64-bit BLAKE2b of each name, as numbers that are ordered as the digests are."""
+    hashes = np.empty(len(names), np.uint64)
+    for start in range(0, len(names), _ROWS_AT_ONCE):
+        part = names.slice(start, _ROWS_AT_ONCE).to_pylist()
+        digests = b"".join(hashlib.blake2b(name.encode(), digest_size=8).digest() for name in part)
+        hashes[start : start + len(part)] = np.frombuffer(digests, ">u8")
+    return hashes
 
 
 def _even_shares(counts: dict[str, int], wanted: int) -> dict[str, int]:
-    """Level the categories: each gives so many or all it has, and the first ones with more to give one more."""
+    """How many of the `wanted` pictures each category gives: the same number or all it has, and one more for as many of
+    the first categories as the rest takes."""
     low, high = 0, wanted
     while low < high:
         level = (low + high + 1) // 2
         low, high = (level, high) if sum(min(n, level) for n in counts.values()) <= wanted else (low, level - 1)
     shares = {name: min(n, low) for name, n in counts.items()}
-    more = [name for name, n in counts.items() if n > low][: wanted - sum(shares.values())]
-    return {name: share + (name in more) for name, share in shares.items()}
+    more = {name for name, n in counts.items() if n > low}
+    rest = wanted - sum(shares.values())
+    for name in [name for name in counts if name in more][:rest]:
+        shares[name] += 1
+    return shares
 
 
 def partitions(pictures: int, size: int, cores: int, least: int = 1) -> int:
-    """How many tasks read and describe so many pictures of so many bytes in all: one a core for a set of up to 2 MB a
-    core, one for every MB of a larger one until a core has eight, then one for every 2 MB; rounded up to whole rounds
-    of the cores, at most 10,000."""
+    """Number of tasks that suits `pictures` pictures of `size` bytes in all on `cores` cores.
+
+    A set of up to 2 MB a core gets one task for each core. A larger one gets a task for every MB until a core has
+    eight, and then one for every 2 MB. The number is rounded up to whole rounds of the cores; it is at least `least`,
+    at most 10,000 unless `least` is more, and never more than the pictures.
+    """
     cost = size + pictures * _PICTURE_BYTES
     whole, halves = -(-cost // _TASK_BYTES), -(-2 * cost // _TASK_BYTES)
     wanted = max(cores, least, max(whole, min(halves, _FEW * cores)) if whole > cores else 1)
@@ -171,27 +228,25 @@ def partitions(pictures: int, size: int, cores: int, least: int = 1) -> int:
     return max(1, min(pictures, max(least, min(_MOST_TASKS, rounds * cores))))
 
 
-def planned_partitions(images: Images, cores: int, settings: Settings) -> int:
-    """The number asked for, or the one that suits."""
-    if settings.partitions:
-        return min(settings.partitions, len(images))
-    return partitions(len(images), int(pc.sum(images.table["size"]).as_py()), cores, settings.min_partitions)
+def planned_partitions(images: Images, cores: int, *, exactly: int | None = None, least: int = 1) -> int:
+    """`exactly` partitions if that is given, but not more than pictures; else as many as `partitions` finds."""
+    if exactly:
+        return min(exactly, len(images))
+    return partitions(len(images), int(pc.sum(images.table["size"]).as_py() or 0), cores, least)
 
 
 def shards(images: Images, count: int, seed: int, cores: int | None = None) -> list[pa.RecordBatch]:
-    """The pictures in `count` parts, mixed, so that each part has some of every category.
+    """The rows of `images.table`, shuffled by `seed` and cut into `count` parts of about the same bytes.
 
-    The parts have about the same bytes. Where the cores are given, and each of them works on five parts or more, the
-    last four are ever smaller.
+    Each part has some pictures of every category, as far as there are enough. Where `cores` is given and each core has
+    five parts or more, its last four are ever smaller. There are fewer parts where there are fewer pictures.
     """
-    weights = np.ones(count)
-    if cores is not None and count >= (len(_LAST) + 1) * cores:
-        weights[-len(_LAST) * cores :] = np.repeat(_LAST, cores)
+    weights = _weights(count, cores)
     random = np.random.default_rng(seed)
-    blocks = storage.blocks_of(images.root, images.table["ima"].to_pylist())
+    blocks = storage.blocks_of(images.root, images.table["ima"])
     if blocks is None:
         order = random.permutation(len(images))
-    else:  # packed pictures are read by whole blocks: these are mixed, and their pictures stay together
+    else:  # packed pictures are read by whole blocks: the blocks are shuffled, and their pictures stay together
         number = np.asarray(blocks)
         order = np.lexsort((np.arange(len(images)), random.permutation(int(number.max()) + 1)[number]))
     mixed = images.table.take(pa.array(order)).combine_chunks()
@@ -202,11 +257,31 @@ def shards(images: Images, count: int, seed: int, cores: int | None = None) -> l
     return [batch for part in parts for batch in part.to_batches()]
 
 
-def frame(spark: "SparkSession", images: Images, cores: int, settings: Settings) -> "DataFrame":
-    """Spark frame `root, ima, cat` with a partition for each shard: addresses only, the pictures are read where they
-    are described."""
+def largest_share(images: Images, count: int, cores: int | None) -> float:
+    """Upper bound of the bytes of the largest of `shards(images, count, seed, cores)`, whatever the seed, divided by
+    the mean of all: 1.0 if all are equal. A picture counts as its bytes and 1 kB."""
+    weights = _weights(count, cores)
+    size = images.table["size"]
+    total = int(pc.sum(size).as_py()) + len(images) * _PICTURE_BYTES
+    largest = int(pc.max(size).as_py()) + _PICTURE_BYTES
+    # a part that begins within a picture of its share still has the whole of that picture
+    return float(min(weights.max() / weights.sum() * total + largest, total) * count / total)
+
+
+def _weights(count: int, cores: int | None) -> NDArray[np.float64]:
+    """Sizes of `count` shards in relation to a whole one: float64 of shape (count,)."""
+    weights = np.ones(count)
+    if cores is not None and count >= (len(_LAST) + 1) * cores:
+        weights[-len(_LAST) * cores :] = np.repeat(_LAST, cores)
+    return weights
+
+
+def frame(spark: "SparkSession", images: Images, count: int, seed: int, cores: int) -> "DataFrame":
+    """Spark frame with the string columns `root, ima, cat` and one partition for each of `shards`.
+
+    It holds addresses only: pictures are read where they are described.
+    """
     from pyspark.sql import functions as F
 
-    count = planned_partitions(images, cores, settings)
-    table = pa.Table.from_batches(shards(images, count, settings.seed, cores)).select(["ima", "cat"])
+    table = pa.Table.from_batches(shards(images, count, seed, cores)).select(["ima", "cat"])
     return spark.createDataFrame(table).select(F.lit(images.root).alias("root"), "ima", "cat")

@@ -1,6 +1,7 @@
 import hashlib
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,8 @@ import pyarrow as pa
 import pytest
 
 from job import dataset
-from job.dataset import Images, choose, partitions, shards
+from job.dataset import Images, check_categories, choose, largest_share, partitions, planned_partitions, shards
 from job.errors import UserError
-from job.settings import resolve
 
 ODD_NAMES = [
     'Training/Pêche, blanche/é à 0, "1".jpg',
@@ -55,13 +55,13 @@ def tree(tmp_path: Path):
     return write
 
 
-def listed(root: str, split: str = "train", **settings: str) -> Images:
-    return dataset.listing(resolve(settings, {}), root, split)
+def listed(root: str, split: str = "train", categories: Sequence[str] = ()) -> Images:
+    return dataset.listing(split, root, dataset.split_folder(split), categories)
 
 
-def refused(root: str | None, split: str = "train", **settings: str) -> str:
+def refused(root: str, split: str = "train", categories: Sequence[str] = ()) -> str:
     with pytest.raises(UserError) as caught:
-        dataset.listing(resolve(settings, {}), root, split)
+        listed(root, split, categories)
     assert "\n" not in caught.value.message
     return caught.value.message
 
@@ -84,23 +84,40 @@ def test_the_category_is_the_parent_folder_and_the_name_is_relative_to_the_root(
 
 def test_each_split_may_have_an_address_of_its_own(tree):
     root = tree("a/Lemon/1.jpg", "a/Kiwi/2.jpg", "b/Lemon/3.jpg")
-    settings = {"train": f"{root}/a", "test": f"{root}/b"}
-    assert names(listed("", "train", **settings)) == {"Kiwi/2.jpg", "Lemon/1.jpg"}
-    found = listed("", "test", **settings)
+    assert names(dataset.listing("train", f"{root}/a")) == {"Kiwi/2.jpg", "Lemon/1.jpg"}
+    found = dataset.listing("test", f"{root}/b")
     assert found.root == f"{root}/b"
     assert found.categories() == {"Lemon": 1}
 
 
 def test_only_the_categories_asked_for_are_listed_and_each_once(tree):
     root = tree("Training/A/1.jpg", "Training/B/1.jpg", "Training/B C/1.jpg")
-    found = listed(root, categories="B C,A,B C").table["ima"].to_pylist()
+    found = listed(root, categories=["B C", "A", "B C"]).table["ima"].to_pylist()
     assert found == ["Training/A/1.jpg", "Training/B C/1.jpg"]
 
 
 def test_a_category_that_is_not_there_is_named_with_those_that_are(tree):
-    sentence = refused(tree("Training/A/1.jpg", "Training/B/1.jpg"), categories="A,Z")
+    sentence = refused(tree("Training/A/1.jpg", "Training/B/1.jpg"), categories=["A", "Z"])
     assert "'Z'" in sentence
     assert "A, B" in sentence
+
+
+def test_a_category_is_the_parent_folder_whatever_lies_above_it(tree):
+    root = tree("Training/red/Apple/1.jpg", "Training/red/Cherry/2.jpg", "Training/yellow/Lemon/3.jpg")
+    assert list(listed(root).categories()) == ["Apple", "Cherry", "Lemon"]
+    assert names(listed(root, categories=["Apple", "Lemon"])) == {
+        "Training/red/Apple/1.jpg",
+        "Training/yellow/Lemon/3.jpg",
+    }
+    sentence = refused(root, categories=["red"])
+    assert "'red'" in sentence
+    assert "it has Apple, Cherry, Lemon" in sentence
+
+
+def test_pictures_of_a_category_that_lie_in_folders_below_it_are_of_those_categories(tree):
+    root = tree("Training/Apple/1.jpg", "Training/Apple/old/2.jpg", "Training/Pear/3.jpg")
+    assert names(listed(root, categories=["Apple"])) == {"Training/Apple/1.jpg"}
+    assert names(listed(root, categories=["old"])) == {"Training/Apple/old/2.jpg"}
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path):
@@ -110,7 +127,7 @@ def test_a_folder_that_does_not_exist_is_named(tmp_path: Path):
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_a_folder_without_training_or_test_is_told_what_is_expected(split, tree):
     sentence = refused(tree("Other/A/1.jpg"), split)
-    assert f"'{dataset.FOLDERS[split]}/'" in sentence
+    assert f"'{dataset.split_folder(split)}/'" in sentence
     assert "--train" in sentence
 
 
@@ -136,26 +153,46 @@ def test_the_digest_changes_with_names_and_sizes_and_nothing_else():
     assert len(digests) == 3
 
 
+@pytest.mark.parametrize("rows_at_once", [1, 7, 1 << 16])
+def test_the_digest_is_that_of_a_line_for_each_picture(rows_at_once, monkeypatch):
+    monkeypatch.setattr(dataset, "_ROWS_AT_ONCE", rows_at_once)
+    whole = images({"Pêche 🍑": [0, 1, 2**40], "A": list(range(50))})
+    for part in (whole, Images("train", "/data", whole.table.slice(3, 20)), whole.take(np.empty(0, np.int64))):
+        state = hashlib.sha256()
+        for row in part.table.to_pylist():
+            state.update(f"{row['ima']}\0{row['size']}\n".encode())
+        assert part.digest() == state.hexdigest()
+
+
+def test_pictures_are_taken_by_their_row_numbers():
+    whole = images({"A": [1, 2], "B": [3, 4]}, split="test")
+    found = whole.take(np.array([1, 2]))
+    assert found.table.to_pylist() == whole.table.to_pylist()[1:3]
+    assert (found.split, found.root) == ("test", "/data")
+
+
+def test_only_train_and_test_have_folders_of_their_own():
+    assert [dataset.split_folder(split) for split in ("train", "test")] == ["Training", "Test"]
+    with pytest.raises(ValueError, match="The split 'rotated' has no folder"):
+        dataset.split_folder("rotated")
+
+
 # ---- what can be classified
-
-
-def check(train: Images, test: Images, **settings: str) -> None:
-    dataset.check_categories({"train": train, "test": test}, resolve(settings, {}))
 
 
 def test_one_category_can_not_be_classified_but_described():
     with pytest.raises(UserError, match=r"'A'.*--no-classify"):
-        check(images({"A": [1]}), images({"A": [1]}))
-    check(images({"A": [1]}), images({"A": [1]}), no_classify="true")
+        check_categories(images({"A": [1]}), images({"A": [1]}), classify=True)
+    check_categories(images({"A": [1]}), images({"A": [1]}), classify=False)
 
 
 def test_a_category_without_training_pictures_is_named():
     with pytest.raises(UserError, match=r"'C'.*no training pictures"):
-        check(images({"A": [1], "B": [1]}), images({"A": [1], "C": [1]}))
+        check_categories(images({"A": [1], "B": [1]}), images({"A": [1], "C": [1]}), classify=True)
 
 
 def test_a_category_without_test_pictures_is_no_fault():
-    check(images({"A": [1], "B": [1]}), images({"A": [1]}))
+    check_categories(images({"A": [1], "B": [1]}), images({"A": [1]}), classify=True)
 
 
 # ---- a part of the pictures
@@ -190,6 +227,8 @@ def test_a_smaller_choice_is_part_of_a_larger_one():
 def test_no_category_is_left_without_a_training_picture():
     with pytest.raises(UserError, match=r"--train-images 2 .* 3 categories"):
         choose(even(3, 100), 2)
+    with pytest.raises(UserError, match=r"--shots 2 .* 3 categories"):
+        choose(even(3, 100), 2, option="--shots")
     assert choose(even(3, 100), 3).categories() == {"Cat 000": 1, "Cat 001": 1, "Cat 002": 1}
 
 
@@ -297,8 +336,9 @@ def test_few_shards_a_core_are_equal(count, cores):
 
 def test_partitions_that_are_asked_for_are_taken_whatever_the_cores():
     whole = images({"A": [5000] * 20})
-    assert [dataset.planned_partitions(whole, 8, resolve({"partitions": text}, {})) for text in ("5", "30")] == [5, 20]
-    assert dataset.planned_partitions(whole, 8, resolve({}, {})) == 8
+    assert [planned_partitions(whole, 8, exactly=count) for count in (5, 30)] == [5, 20]
+    assert planned_partitions(whole, 8) == 8
+    assert planned_partitions(whole, 2, least=7) == 8
 
 
 def test_each_shard_has_some_of_every_category():
@@ -322,3 +362,16 @@ def test_one_giant_among_dwarfs_loses_nothing(count):
 
 def test_empty_files_are_in_a_shard_as_well():
     assert sum(part.num_rows for part in shards(images({"A": [0] * 9}), 3, seed=1)) == 9
+
+
+@pytest.mark.parametrize(("count", "cores"), [(32, 4), (20, 4), (19, 4), (5, 1), (3, 4), (3, None)])
+@pytest.mark.parametrize("sizes", [[5000] * 400, [10**6, *[3000] * 300], list(range(1, 100)), [7] * 40])
+def test_no_shard_has_more_than_the_largest_share(count, cores, sizes):
+    whole = images({"A": sizes})
+    most = largest_share(whole, count, cores)
+    cost = (sum(sizes) + 1024 * len(sizes)) / count
+    for seed in range(10):
+        found = [sum(part["size"].to_pylist()) + 1024 * part.num_rows for part in shards(whole, count, seed, cores)]
+        assert max(found) <= most * cost * (1 + 1e-9)
+    mean_weight = 1.0 if cores is None or count < 5 * cores else (count - 4 * cores + 1.625 * cores) / count
+    assert most <= 1 / mean_weight + (max(sizes) + 1024) / cost + 1e-9

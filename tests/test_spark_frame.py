@@ -7,7 +7,6 @@ import pytest
 
 from job import dataset
 from job.dataset import Images
-from job.settings import resolve
 
 
 def images(count: int) -> Images:
@@ -21,7 +20,8 @@ def images(count: int) -> Images:
 )
 def test_partitions_reach_spark_with_every_picture_once(pictures, cores, least, expected, spark):
     whole = images(pictures)
-    frame = dataset.frame(spark, whole, cores, resolve({"min_partitions": str(least)}, {}))
+    count = dataset.planned_partitions(whole, cores, least=least)
+    frame = dataset.frame(spark, whole, count, 123, cores)
     assert frame.columns == ["root", "ima", "cat"]
     assert frame.rdd.getNumPartitions() == expected
     rows = frame.toArrow()
@@ -32,14 +32,14 @@ def test_partitions_reach_spark_with_every_picture_once(pictures, cores, least, 
 
 
 def test_partitions_have_about_as_many_pictures_each(spark):
-    frame = dataset.frame(spark, images(876), 4, resolve({}, {}))
+    frame = dataset.frame(spark, images(876), 4, 123, 4)
     counts = frame.rdd.mapPartitions(lambda rows: [sum(1 for _ in rows)]).collect()
     assert len(counts) == 4
     assert max(counts) - min(counts) <= 1
 
 
 def test_a_real_listing_becomes_a_frame(spark, sample: Path):
-    found = dataset.listing(resolve({}, {}), str(sample), "train")
-    frame = dataset.frame(spark, found, 2, resolve({}, {}))
+    found = dataset.listing("train", str(sample), "Training")
+    frame = dataset.frame(spark, found, 2, 123, 2)
     assert frame.count() == 60
     assert {row["cat"] for row in frame.select("cat").distinct().collect()} == set(found.categories())

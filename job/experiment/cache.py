@@ -35,7 +35,8 @@ def descriptors(
     if place is None or not storage.exists(storage.join(place, "_SUCCESS")):
         extractor = DescriptorExtractor(descriptor=settings.descriptor)
         extractor.waited = waited
-        found = extractor.transform(dataset.frame(spark, images, cores, settings))
+        count = dataset.planned_partitions(images, cores, exactly=settings.partitions, least=settings.min_partitions)
+        found = extractor.transform(dataset.frame(spark, images, count, settings.seed, cores))
         if place is None:
             return found.persist()
         found.write.mode("overwrite").parquet(spark_session.uri(place))

@@ -188,11 +188,11 @@ class Run:
     def list_images(self, data: str | None) -> None:
         for split in SPLITS:
             with self.clock.operation("read_images", split):
-                self.images[split] = dataset.listing(self.settings, data, split)
-        dataset.check_categories(self.images, self.settings)
+                self.images[split] = listing(self.settings, data, split)
+        dataset.check_categories(self.images["train"], self.images["test"], classify=not self.settings.no_classify)
         wanted = {"train": self.settings.train_images, "test": self.settings.test_images}
         for split in SPLITS:
-            self.images[split] = dataset.choose(self.images[split], wanted[split])
+            self.images[split] = dataset.choose(self.images[split], wanted[split], option=f"--{split}-images")
             images = self.images[split]
             self.console.step(
                 "read_images",
@@ -247,7 +247,7 @@ class Run:
         if own.cache or wanted > ONE_PLACE:
             return None
         spec = registry.get(own.descriptor)
-        tasks = dataset.planned_partitions(images, self.cores, own)
+        tasks = dataset.planned_partitions(images, self.cores, exactly=own.partitions, least=own.min_partitions)
         return sampling.Draw.of(wanted, tasks, own.seed, spec.dtype, spec.values)
 
     def _check_extracted(self, split: str, done: Extracted) -> None:
@@ -559,17 +559,26 @@ def warm_up(spark: "SparkSession", images: dataset.Images, descriptor: str) -> N
     found.unpersist()
 
 
+def listing(settings: Settings, data: str | None, split: str) -> dataset.Images:
+    """The pictures of a split: from its own address, or else from its folder below `data`."""
+    own = {"train": settings.train, "test": settings.test}[split]
+    if own:
+        return dataset.listing(split, own, categories=settings.categories)
+    assert data is not None
+    return dataset.listing(split, data, dataset.split_folder(split), settings.categories)
+
+
 def plan(settings: Settings, data: str | None, cores: int) -> list[dict[str, Any]]:
     """What a run would do, for `--dry-run`: pictures, bytes, partitions and stages of each split; no work is done."""
     import pyarrow.compute as pc
 
-    images = {split: dataset.listing(settings, data, split) for split in SPLITS}
-    dataset.check_categories(images, settings)
+    images = {split: listing(settings, data, split) for split in SPLITS}
+    dataset.check_categories(images["train"], images["test"], classify=not settings.no_classify)
     rows = []
     for split, wanted in (("train", settings.train_images), ("test", settings.test_images)):
-        chosen = dataset.choose(images[split], wanted)
+        chosen = dataset.choose(images[split], wanted, option=f"--{split}-images")
         size = int(pc.sum(chosen.table["size"]).as_py())
-        count = dataset.planned_partitions(chosen, cores, settings)
+        count = dataset.planned_partitions(chosen, cores, exactly=settings.partitions, least=settings.min_partitions)
         rows.append(
             {
                 "split": split,

@@ -6,7 +6,7 @@ something about are raised as `job.errors.UserError`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from job.storage.uris import is_remote, join, normalise
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "INDEX",
     "LISTING",
     "Credentials",
     "Fault",
@@ -134,8 +135,8 @@ def is_packed(root: str) -> bool:
     return root.endswith(f"/{INDEX}")
 
 
-def blocks_of(root: str, names: Iterable[str]) -> pa.Array | None:
-    """For packed pictures the number (int32) of the block that holds each; None for others.
+def blocks_of(root: str, names: pa.ChunkedArray) -> pa.Array | None:
+    """For packed pictures the number of the block that holds each name: int32, of the same length. None for others.
 
     A block is read as a whole (about 1 MB, some 200 pictures): a task that takes whole blocks, names in their order,
     reads each byte once.

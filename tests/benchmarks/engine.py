@@ -67,7 +67,7 @@ def session(workers: int, *conf: str) -> "Iterator[SparkSession]":
 
 
 def listed(folder: Path, split: str = "train") -> dataset.Images:
-    return dataset.listing(Settings(), str(folder), split)
+    return dataset.listing(split, str(folder), dataset.split_folder(split))
 
 
 def paths_of(images: dataset.Images) -> list[str]:
@@ -80,7 +80,7 @@ def extract(spark: "SparkSession", images: dataset.Images, workers: int) -> floa
 
     begin = time.perf_counter()
     frame = cache.descriptors(spark, images, workers, SETTINGS)
-    tasks = dataset.planned_partitions(images, workers, SETTINGS)
+    tasks = dataset.planned_partitions(images, workers)
     counted = pipeline.summary(frame, sampling.Draw.of(DRAWN, tasks, SETTINGS.seed, np.dtype(np.uint8), 128))
     seconds = time.perf_counter() - begin
     assert counted.described + counted.rejected.num_rows == len(images)
@@ -243,7 +243,7 @@ def vocabulary(options: argparse.Namespace) -> dict[str, Any]:
         estimator = VisualVocabulary(
             k=words, initMode=options.start, maxIter=options.iterations, tolerance=0.0, total=total
         )
-        tasks = dataset.planned_partitions(images, options.workers, SETTINGS)
+        tasks = dataset.planned_partitions(images, options.workers)
         wanted = min(sampling.default_size(words), total)
         draw = sampling.Draw.of(wanted, tasks, estimator.getOrDefault("seed"), np.dtype(np.uint8), 128)
 

@@ -149,7 +149,7 @@ def timed(work: "Callable[[], tuple[int, int]]") -> Measured:
 
 
 def frame(spark: "SparkSession", images: dataset.Images, workers: int) -> "DataFrame":
-    return dataset.frame(spark, images, workers, Settings())
+    return dataset.frame(spark, images, dataset.planned_partitions(images, workers), 123, workers)
 
 
 def read_by_fruits(spark: "SparkSession", images: dataset.Images, workers: int) -> Measured:

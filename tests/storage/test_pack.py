@@ -42,7 +42,7 @@ def test_packed_pictures_are_listed_and_read_like_the_folders_they_were_made_of(
 def test_the_blocks_of_packed_pictures_are_those_they_are_read_in(tree: Path, tmp_path: Path):
     pack(str(tree), str(tmp_path / "packed"))
     root = storage.data_root(str(tmp_path / "packed"))
-    names = storage.list_images(root)["name"].to_pylist()
+    names = storage.list_images(root)["name"]
     blocks = storage.blocks_of(root, names)
     assert blocks is not None
     assert blocks.to_pylist() == sorted(blocks.to_pylist())
