@@ -107,23 +107,22 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
     found = storage.list_images(root, folder)
     if not found.num_rows:
         raise _nothing(root, folder, where)
-    below = pc.utf8_slice_codeunits(found["name"], len(folder) + 1) if folder else found["name"]
-    cats = pc.struct_field(pc.extract_regex(below, r"(?:^|/)(?P<cat>[^/]+)/[^/]+$"), "cat")
-    del below
+    cats = pc.struct_field(pc.extract_regex(found["name"], r"(?:^|/)(?P<cat>[^/]+)/[^/]+$"), "cat")
+    depth = folder.count("/") + 1 if folder else 0
+    stray = pc.equal(pc.count_substring(found["name"], "/"), depth)  # directly in `folder`, which is no category
     if categories:
-        there = sorted(pc.unique(cats).drop_null().to_pylist())
+        there = sorted(pc.unique(cats.filter(pc.invert(stray))).to_pylist())
         missing = [name for name in categories if name not in there]
         if missing:
             raise UserError(
                 f"The category '{missing[0]}' is not in '{where}': it has "
                 f"{', '.join(there[:10]) or 'none'}{' ...' if len(there) > 10 else ''}."
             )
-        wanted = pc.is_in(cats, pa.array(categories, pa.string()))
+        wanted = pc.and_not(pc.is_in(cats, pa.array(categories, pa.string())), stray)
         found, cats = found.filter(wanted), cats.filter(wanted)
-    if cats.null_count:
-        stray = found["name"].filter(pc.is_null(cats))[0].as_py()
+    elif pc.any(stray).as_py():
         raise UserError(
-            f"The picture '{stray}' in '{root}' is in no category folder: move it to "
+            f"The picture '{found['name'].filter(stray)[0].as_py()}' in '{root}' is in no category folder: move it to "
             f"{folder + '/' if folder else ''}<Category>/."
         )
     return Images(split, root, pa.table({"ima": found["name"], "cat": cats, "size": found["size"]}))

@@ -65,7 +65,7 @@ def list_images(uri: str, prefix: str = "") -> pa.Table:
     """
     root = normalise(uri)
     table = _pictures(root).list_images(root, prefix.strip("/"))
-    return table.combine_chunks().sort_by("name")
+    return table.sort_by("name")
 
 
 def list_folders(uri: str, prefix: str = "") -> list[str]:

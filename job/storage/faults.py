@@ -1,12 +1,21 @@
-"""What a store's error means, in one sentence with the way out."""
+"""What a store's error means: whether to ask again, and one sentence for the user with the way out."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from obstore.exceptions import BaseError, InvalidPathError
 
 from job.errors import UserError
-from job.storage.config import Credentials, S3Config
+from job.storage.config import Credentials, S3Config, s3_config
 from job.storage.uris import split_s3
+
+T = TypeVar("T")
 
 _CODE = re.compile(r"<Code>\s*(\w+)\s*</Code>")
 _RETRIED = re.compile(r"after [1-9]\d* retries")
@@ -65,6 +74,39 @@ def is_interrupted(error: BaseException) -> bool:
     tried = _RETRIED.search(str(error)) is not None
     one_file = isinstance(error, FileNotFoundError | PermissionError)
     return not tried and not one_file and not s3_code(error) and _is_connection(error)
+
+
+def again(call: Callable[[], T], attempts: int = 5) -> T:
+    """`call()`, once more after a growing pause when the connection broke inside an answer.
+
+    obstore itself repeats what fails before the answer has begun, and most of what fails within one.
+    """
+    for attempt in range(1, attempts):
+        try:
+            return call()
+        except (BaseError, OSError) as error:
+            if not is_interrupted(error):
+                raise
+            time.sleep(0.1 * 2**attempt)
+    return call()
+
+
+@contextlib.contextmanager
+def explained(uri: str, verb: str) -> Iterator[None]:
+    """Raises what a client raises as a UserError about `uri`."""
+    try:
+        yield
+    except InvalidPathError as error:
+        raise UserError(
+            f"Below '{uri}' is a key that can't be used, with a control character or an empty folder name: rename it "
+            f"({str(error).partition(chr(10) * 2)[0]!r})."
+        ) from error
+    except (UserError, RuntimeError):
+        raise
+    except Exception as error:
+        if isinstance(error, BaseError | OSError | asyncio.TimeoutError) or "botocore" in type(error).__module__:
+            raise explain(error, uri, s3_config(), verb) from error
+        raise
 
 
 def explain(error: BaseException, uri: str, config: S3Config, verb: str) -> UserError:

@@ -11,12 +11,14 @@ import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 
 from job.errors import UserError
-from job.storage.types import IMAGE_SUFFIXES, LISTING, Fault
+from job.storage.names import is_hidden, is_picture
+from job.storage.types import LISTING, Fault
 
 _LISTING_THREADS = 8
 
@@ -28,18 +30,19 @@ _ONE_FILE = {
 
 
 def list_images(root: str, prefix: str) -> pa.Table:
-    """See `job.storage.list_images`. Symbolic links are followed, a cycle of them once."""
+    """See `job.storage.list_images`. Symbolic links are followed as `tree` says."""
     top = f"{root}/{prefix}" if prefix else root
     start = f"{prefix}/" if prefix else ""
-    first = next(tree(top))[1] if Path(top).exists() else []
+    if not Path(top).exists():
+        return LISTING.empty_table()
+    entries, folders = _open(top, _top(top), hidden=False)
     own = _Names()
-    own.add(first, start)
-    folders = [entry for entry in first if entry.is_dir()]
+    own.add(entries, start)
 
-    def below(folder: os.DirEntry[str]) -> pa.Table:
+    def below(folder: _Folder) -> pa.Table:
         found = _Names()
-        for path, entries in tree(folder.path):
-            found.add(entries, f"{start}{folder.name}/{path}")
+        for path, entries in _walk(top, folder, hidden=False):
+            found.add(entries, f"{start}{path}")
         return found.table()
 
     with ThreadPoolExecutor(_LISTING_THREADS) as pool:
@@ -50,27 +53,21 @@ def list_images(root: str, prefix: str) -> pa.Table:
 def tree(top: str) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
     """Each folder from `top` down: its path relative to it, ending in a slash (`""` for `top`), and what is in it.
 
-    Links to folders are followed, but for those that lead back up. Raises UserError when a folder can't be read.
+    Links to folders are followed, so that a folder may be met under several names. A link to a folder that it lies in,
+    directly or through other links, is not: that is a cycle. Below a link, further links are followed once to each
+    folder: links among n folders give at most n entries for each link outside of them, and not 2^n.
+
+    Raises UserError when a folder can't be read.
     """
-    waiting = [""]
-    while waiting:
-        path = waiting.pop()
-        folder = f"{top}/{path}"
-        try:
-            with os.scandir(folder) as found:
-                entries = [entry for entry in found if not _leads_up(entry, folder)]
-        except OSError as error:
-            raise failed(folder.rstrip("/"), "read", error) from error
-        waiting += [f"{path}{entry.name}/" for entry in entries if entry.is_dir()]
-        yield path, entries
+    return _walk(top, _top(top), hidden=True)
 
 
 def list_folders(root: str, prefix: str) -> list[str]:
-    """Names of the folders directly under `root/prefix`, sorted; none if it does not exist."""
+    """Names of the folders directly under `root/prefix` that are not hidden, sorted; none if it does not exist."""
     top = f"{root}/{prefix}" if prefix else root
     try:
         with os.scandir(top) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir())
+            return sorted(entry.name for entry in entries if not is_hidden(entry.name) and _is_folder(entry))
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -109,7 +106,8 @@ def check(path: str) -> None:
     """Raises UserError if there is no folder or file at `path`, or it can't be read."""
     try:
         if Path(path).is_dir():
-            next(iter(os.scandir(path)), None)
+            with os.scandir(path) as entries:
+                next(entries, None)
         else:
             with Path(path).open("rb"):
                 pass
@@ -266,7 +264,7 @@ class _Names:
 
     def add(self, entries: list[os.DirEntry[str]], start: str) -> None:
         for entry in entries:
-            if not entry.name.lower().endswith(IMAGE_SUFFIXES) or entry.is_dir():
+            if not is_picture(entry.name) or _is_folder(entry):
                 continue
             try:
                 size = entry.stat().st_size
@@ -289,8 +287,81 @@ class _Names:
         return pa.concat_tables(self.full)
 
 
-def _leads_up(entry: os.DirEntry[str], folder: str) -> bool:
-    """Whether the entry is a link to a folder that it lies in, directly or through other links: a cycle."""
-    if not entry.is_symlink() or not entry.is_dir():
-        return False
-    return (os.path.realpath(folder) + os.sep).startswith(os.path.realpath(entry.path) + os.sep)
+@dataclass(frozen=True)
+class _Folder:
+    """A folder to open: its path below the top, ending in a slash, and how it is reached."""
+
+    path: str
+    identity: tuple[int, int]
+    """Device and inode number."""
+    way: frozenset[tuple[int, int]]
+    """Identities of the folders that it lies in and its own; those above the target of a link are added on opening."""
+    linked: set[tuple[int, int]] | None
+    """Identities of the folders that links below the first link of `path` have led to; None if `path` has no link."""
+    is_link: bool = False
+
+
+def _top(top: str) -> _Folder:
+    try:
+        return _Folder("", _identity(Path(top).stat()), _real_way(top), None)
+    except OSError as error:
+        raise failed(top, "read", error) from error
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _real_way(path: str) -> frozenset[tuple[int, int]]:
+    """Identities of a folder and of all above it that can be looked at, links in its path resolved."""
+    found = set()
+    real = Path(path).resolve()
+    for above in (real, *real.parents):
+        with contextlib.suppress(OSError):
+            found.add(_identity(above.stat()))
+    return frozenset(found)
+
+
+def _walk(top: str, first: _Folder, *, hidden: bool) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """See `tree`; from a folder below `top`, and without hidden files and folders unless `hidden`."""
+    waiting = [first]
+    while waiting:
+        folder = waiting.pop()
+        if folder.is_link and folder.linked is not None:
+            if folder.identity in folder.linked:
+                continue
+            folder.linked.add(folder.identity)
+        if folder.is_link:
+            folder = replace(folder, way=folder.way | _real_way(f"{top}/{folder.path}"))
+        entries, below = _open(top, folder, hidden=hidden)
+        waiting += reversed(below)
+        yield folder.path, entries
+
+
+def _open(top: str, folder: _Folder, *, hidden: bool) -> tuple[list[os.DirEntry[str]], list[_Folder]]:
+    """What is in a folder, and those of it that are folders to open, in the order of their names."""
+    path = f"{top}/{folder.path}".rstrip("/")
+    try:
+        with os.scandir(path or "/") as found:
+            entries = [entry for entry in found if hidden or not is_hidden(entry.name)]
+        inside = sorted((entry for entry in entries if _is_folder(entry)), key=lambda entry: entry.name)
+        below = []
+        for entry in inside:
+            identity, is_link = _identity(entry.stat()), entry.is_symlink()
+            if identity in folder.way:
+                continue
+            linked = set() if is_link and folder.linked is None else folder.linked
+            below.append(_Folder(f"{folder.path}{entry.name}/", identity, folder.way | {identity}, linked, is_link))
+    except OSError as error:
+        raise failed(error.filename or path, "read", error) from error
+    return entries, below
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether the entry is a folder or a link to one. A link that leads to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return False
+        raise

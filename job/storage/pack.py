@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,7 +14,9 @@ import pyarrow.parquet as pq
 
 from job import storage
 from job.errors import UserError
+from job.splits import SPLITS
 from job.storage import Fault
+from job.storage.attempt import Attempt
 from job.storage.packed import Block, Index, index_json
 from job.storage.types import INDEX
 
@@ -24,7 +25,6 @@ _BLOCK_BYTES = 1 << 20
 # Larger files are noted with their size but not packed: no picture that a run would take.
 _MOST_BYTES = 256 << 20
 
-_SPLITS = {"Training": "train", "Test": "test"}
 _SCHEMA = pa.schema(
     [
         ("path", pa.string()),
@@ -56,34 +56,43 @@ def pack(
     """Packs the pictures below the address `source` into files at the address `target`.
 
     `progress(done, all)` is called as pictures are packed. Memory: a few blocks of 1 MB; one file at a time is kept on
-    disk. The target is whole once its index is there, which comes last. Raises UserError when there is nothing to pack,
-    or the target is packed already or can't be written.
+    disk. The target is whole once its index is there, which comes last. Files that earlier attempts have left are
+    removed, where those are known to be over; see `job.storage.attempt`.
+
+    Raises UserError when there is nothing to pack, or the target is packed already, also meanwhile, or can't be
+    written. This attempt's files are removed then.
     """
     root, target = storage.data_root(source), storage.normalise(target)
     listing = storage.list_images(root)
     if not listing.num_rows:
         raise UserError(f"There are no pictures (.jpg, .jpeg, .png) in '{source}': check the address.")
-    if storage.exists(storage.join(target, INDEX)):
-        raise UserError(f"'{target}' holds packed pictures already: choose another address.", 2)
-    attempt = secrets.token_hex(4)
+    _refuse_if_packed(target)
     files: dict[str, int] = {}
     blocks: list[Block] = []
     faults: Counter[str] = Counter()
-    done = 0
-    for number, part in enumerate(_parts(listing, file_bytes)):
-        file = f"part-{attempt}-{number:05d}.parquet"
-        with tempfile.TemporaryDirectory(prefix="fruits-pack-") as folder:
-            aside = Path(folder) / file
-            with pq.ParquetWriter(aside, _SCHEMA, compression=_COMPRESSION, **_LAYOUT) as writer:
-                for group, table in enumerate(_blocks(root, part, in_flight, faults)):
-                    writer.write_table(table, row_group_size=table.num_rows)
-                    blocks.append(_block(file, group, table))
-                    done += table.num_rows
-                    progress(done, listing.num_rows)
-            storage.put_file(storage.join(target, file), aside)
-            files[file] = aside.stat().st_size
-    storage.write_bytes(storage.join(target, INDEX), index_json(Index(files, tuple(blocks))))
+    with Attempt(target) as attempt:
+        done = 0
+        for number, part in enumerate(_parts(listing, file_bytes)):
+            file = attempt.file(number)
+            with tempfile.TemporaryDirectory(prefix="fruits-pack-") as folder:
+                aside = Path(folder) / file
+                with pq.ParquetWriter(aside, _SCHEMA, compression=_COMPRESSION, **_LAYOUT) as writer:
+                    for group, table in enumerate(_blocks(root, part, in_flight, faults)):
+                        writer.write_table(table, row_group_size=table.num_rows)
+                        blocks.append(_block(file, group, table))
+                        done += table.num_rows
+                        progress(done, listing.num_rows)
+                storage.put_file(storage.join(target, file), aside)
+                files[file] = aside.stat().st_size
+            attempt.renew()
+        _refuse_if_packed(target)
+        storage.write_bytes(storage.join(target, INDEX), index_json(Index(files, tuple(blocks))))
     return Packed(listing.num_rows, sum(block.bytes for block in blocks), len(files), dict(faults))
+
+
+def _refuse_if_packed(target: str) -> None:
+    if storage.exists(storage.join(target, INDEX)):
+        raise UserError(f"'{target}' holds packed pictures already: choose another address.", 2)
 
 
 # Pictures are compressed already; statistics of their bytes would only fill the footer.
@@ -128,7 +137,7 @@ def _blocks(root: str, part: pa.Table, in_flight: int, faults: Counter[str]) -> 
 def _place(name: str) -> tuple[str, str, str]:
     """(path, category, split) of a picture: its parent folder, and what the folder at the top stands for."""
     folders = name.split("/")[:-1]
-    return name, folders[-1] if folders else "", _SPLITS.get(folders[0], "") if folders else ""
+    return name, folders[-1] if folders else "", SPLITS.get(folders[0], "") if folders else ""
 
 
 def _table(rows: list[tuple[str, str, str, int, bytes | None]]) -> pa.Table:

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from job.errors import UserError
 from job.storage.backend import backend
+from job.storage.names import pictures
 from job.storage.types import INDEX, LISTING, Fault
 from job.storage.uris import is_remote, split_s3
 
@@ -83,7 +84,8 @@ def list_images(root: str, prefix: str) -> pa.Table:
 
     def names(file: str) -> pa.Table:
         table = _open(root, file).read_row_groups(files[file], columns=["path", "size"], use_threads=False)
-        return table.filter(pc.starts_with(table["path"], start)).rename_columns(["name", "size"]).cast(LISTING)
+        table = table.filter(pc.starts_with(table["path"], start)).rename_columns(["name", "size"]).cast(LISTING)
+        return pictures(table, prefix)
 
     with ThreadPoolExecutor(_READERS) as pool:
         return pa.concat_tables([LISTING.empty_table(), *pool.map(names, files)])
@@ -191,7 +193,7 @@ class _Remote(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         import obstore
 
-        from job.storage.s3 import again, explained
+        from job.storage.faults import again, explained
 
         end = self._size if size < 0 else min(self._size, self._place + size)
         if end <= self._place:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
-import socket
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from job.errors import UsageError, UserError
 from job.storage.backend import backend
+from job.storage.claims import is_abandoned, new_claim
 from job.storage.uris import join, normalise
 
 MANIFEST = "manifest.json"
@@ -34,7 +32,8 @@ class RunFolder:
     """Results of the run `name` under the address `out`, written in place.
 
     `claim()` makes the folder this run's own; `finish()` makes it whole. A folder that is whole, or that another run is
-    working on, is refused; what a killed attempt of the same run on the same machine (or pod) left behind is removed.
+    working on, is refused; what a killed attempt of the same run in the same place (machine, container or pod) left
+    behind is removed.
     """
 
     def __init__(self, out: str, name: str, *, public_read: bool = False) -> None:
@@ -45,8 +44,7 @@ class RunFolder:
         self.root = join(self.out, name)
         self.public_read = public_read
         self._store = backend(self.root)
-        owner = {"host": socket.gethostname(), "pid": os.getpid(), "attempt": secrets.token_hex(8)}
-        self._claim = json.dumps(owner).encode()
+        self._claim = new_claim()
         self._written: dict[str, StoredFile] = {}
 
     def uri(self, relative: str = "") -> str:
@@ -107,7 +105,7 @@ class RunFolder:
                 f"The run '{self.name}' is already in '{self.out}': choose another --run-name or another --out.", 2
             )
         if CLAIM in found:
-            if not _is_dead(self._store.read_bytes(self.uri(CLAIM))):
+            if not is_abandoned(self._store.read_bytes(self.uri(CLAIM))):
                 raise self._taken()
             return True
         if found:
@@ -122,23 +120,3 @@ class RunFolder:
             f"choose another --run-name, or remove '{self.root}'.",
             2,
         )
-
-
-def _is_dead(claim: bytes) -> bool:
-    """Whether the process that wrote the claim is known to be gone: same machine or pod, and no such process now."""
-    try:
-        owner = json.loads(claim)
-        host, pid = str(owner["host"]), int(owner["pid"])
-    except (ValueError, KeyError, TypeError):
-        return False
-    if host != socket.gethostname():
-        return False
-    if pid == os.getpid():  # a restarted container has the same host name and often the same process number
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import secrets
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 import obstore
 import pyarrow as pa
 import pyarrow.compute as pc
-from obstore.exceptions import BaseError, InvalidPathError
+from obstore.exceptions import BaseError
 
 from job.errors import UserError
+from job.storage import s3_read
 from job.storage.clients import file_system, object_store
 from job.storage.config import S3Config, s3_config
-from job.storage.faults import explain, is_interrupted, s3_code
+from job.storage.faults import again, explained, s3_code
+from job.storage.names import is_hidden, pictures
 from job.storage.types import LISTING, Fault
 from job.storage.uris import split_s3
-
-T = TypeVar("T")
 
 _LISTING_THREADS = 16
 _LISTING_CHUNK = 10_000
@@ -32,7 +29,6 @@ _LISTING_CHUNK = 10_000
 _MOST_PREFIXES = 4_000
 _THERE_ALREADY = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _met: set[tuple[S3Config, str]] = set()
-_IS_IMAGE = r"(?i)\.(jpe?g|png)$"
 
 
 def check(uri: str) -> None:
@@ -63,28 +59,26 @@ def list_images(uri: str, prefix: str) -> pa.Table:
         level = [f"{base}{prefix}"]
         for _ in range(2):
             opened = list(pool.map(lambda folder: again(lambda: _open_folder(store, folder)), level))
-            below = [folder for folders, _ in opened for folder in folders]
+            below = [folder for folders, _ in opened for folder in folders if not _is_hidden(folder)]
             if len(below) > _MOST_PREFIXES:
                 break
-            tables += [_pictures(objects, base) for _, objects in opened]
+            tables += [_pictures(objects, base, prefix) for _, objects in opened]
             level = below
-        tables += pool.map(lambda folder: again(lambda: _list_all(store, folder, base)), level)
+        tables += pool.map(lambda folder: again(lambda: _list_all(store, folder, base, prefix)), level)
     return pa.concat_tables([LISTING.empty_table(), *tables])
 
 
 def list_folders(uri: str, prefix: str) -> list[str]:
-    """Names of the folders directly below, sorted."""
+    """Names of the folders directly below that are not hidden, sorted."""
     _meet(uri)
     bucket, key = split_s3(f"{uri}/{prefix}")
     with explained(uri, "list"):
         folders, _ = again(lambda: _open_folder(object_store(bucket), key))
-    return sorted(folder.rsplit("/", 1)[-1] for folder in folders)
+    return sorted(folder.rsplit("/", 1)[-1] for folder in folders if not _is_hidden(folder))
 
 
 def read_many(uri: str, names: Sequence[str], max_bytes: int, in_flight: int) -> Iterator[bytes | Fault]:
     """See `job.storage.read_many`."""
-    from job.storage import s3_read
-
     return s3_read.read_many(uri, names, max_bytes, in_flight)
 
 
@@ -191,39 +185,6 @@ def probe(uri: str) -> None:
         obstore.delete(store, key)
 
 
-def again(call: Callable[[], T], attempts: int = 5) -> T:
-    """`call()`, once more after a growing pause when the connection broke inside an answer.
-
-    obstore itself repeats what fails before the answer has begun, and most of what fails within one.
-    """
-    for attempt in range(1, attempts):
-        try:
-            return call()
-        except (BaseError, OSError) as error:
-            if not is_interrupted(error):
-                raise
-            time.sleep(0.1 * 2**attempt)
-    return call()
-
-
-@contextlib.contextmanager
-def explained(uri: str, verb: str) -> Iterator[None]:
-    """Raises what a client raises as a UserError about `uri`."""
-    try:
-        yield
-    except InvalidPathError as error:
-        raise UserError(
-            f"Below '{uri}' is a key that can't be used, with a control character or an empty folder name: rename it "
-            f"({str(error).partition(chr(10) * 2)[0]!r})."
-        ) from error
-    except (UserError, RuntimeError):
-        raise
-    except Exception as error:
-        if isinstance(error, BaseError | OSError | asyncio.TimeoutError) or "botocore" in type(error).__module__:
-            raise explain(error, uri, s3_config(), verb) from error
-        raise
-
-
 def _answers_anything(store: obstore.store.S3Store) -> bool:
     """Whether an object of a name that nobody can know is found: a web page, whose HTML passes for an empty listing."""
     try:
@@ -246,13 +207,16 @@ def _open_folder(store: obstore.store.S3Store, folder: str) -> tuple[list[str], 
     return list(found["common_prefixes"]), pa.table(found["objects"])
 
 
-def _list_all(store: obstore.store.S3Store, folder: str, base: str) -> pa.Table:
+def _is_hidden(folder: str) -> bool:
+    return is_hidden(folder.rsplit("/", 1)[-1])
+
+
+def _list_all(store: obstore.store.S3Store, folder: str, base: str, prefix: str) -> pa.Table:
     stream = obstore.list(store, folder or None, chunk_size=_LISTING_CHUNK, return_arrow=True)
-    tables = [_pictures(pa.Table.from_batches([pa.record_batch(batch)]), base) for batch in stream]
+    tables = [_pictures(pa.Table.from_batches([pa.record_batch(batch)]), base, prefix) for batch in stream]
     return pa.concat_tables([LISTING.empty_table(), *tables])
 
 
-def _pictures(objects: pa.Table, base: str) -> pa.Table:
-    objects = objects.filter(pc.match_substring_regex(objects["path"], _IS_IMAGE))
+def _pictures(objects: pa.Table, base: str, prefix: str) -> pa.Table:
     names = pc.utf8_slice_codeunits(objects["path"], len(base))
-    return pa.table([names, objects["size"].cast(pa.int64())], schema=LISTING)
+    return pictures(pa.table([names, objects["size"].cast(pa.int64())], schema=LISTING), prefix)

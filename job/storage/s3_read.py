@@ -20,8 +20,7 @@ from obstore.store import S3Store
 
 from job.storage.clients import object_store
 from job.storage.config import s3_config
-from job.storage.faults import explain, is_one_object
-from job.storage.s3 import again
+from job.storage.faults import again, explain, is_one_object
 from job.storage.types import Fault
 from job.storage.uris import join, split_s3
 

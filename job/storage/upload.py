@@ -1,10 +1,14 @@
-"""A folder tree into a bucket: many objects at a time, and what is there already is left as it is."""
+"""A folder tree into a bucket: many objects at a time, and what is there already is left as it is.
+
+The empty object `UPLOADED` comes last, so that others can tell a whole upload from one under way.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import mimetypes
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,12 +21,17 @@ import pyarrow as pa
 from obstore.store import S3Store
 
 from job.errors import UsageError, UserError
-from job.storage import is_remote, normalise
+from job.storage.backend import backend
 from job.storage.clients import file_system, object_store
+from job.storage.faults import again, explained
 from job.storage.local import failed, tree
-from job.storage.s3 import again, explained
-from job.storage.uris import split_s3
+from job.storage.uris import is_remote, join, normalise, split_s3
 
+UPLOADED = "_SUCCESS"
+"""Name of the empty object that `upload` writes last."""
+
+# Seconds between two looks for it.
+_PAUSE = 2.0
 # Up to this size an object is one PUT, so that its ETag is the MD5 of its content.
 _ONE_PUT = 16 << 20
 # The checksum again, for objects of several parts and for buckets whose ETags are not MD5 (SSE-KMS).
@@ -54,10 +63,11 @@ def upload(
     public_read: bool = False,
     progress: Callable[[Progress], None] = lambda _progress: None,
 ) -> Progress:
-    """Puts every file below `folder` under the S3 address `uri`, and gives the final counts.
+    """Puts every file below `folder` under the S3 address `uri`, then `uri/_SUCCESS`, and gives the final counts.
 
     A file whose object has the same size and MD5 is skipped, so that an upload that was stopped goes on where it was.
-    `progress` is called after each file. Raises UserError when a file can't be read or the store does not work.
+    A file `_SUCCESS` of the folder itself is left out. With `public_read` everybody may read the objects. `progress`
+    is called after each file. Raises UserError when a file can't be read or the store does not work.
     """
     top = normalise(folder)
     if is_remote(top):
@@ -68,7 +78,7 @@ def upload(
         raise UserError(f"The folder '{folder}' is not there: check its name.")
     bucket, key = split_s3(uri)
     store = object_store(bucket)
-    counts = Progress(sum(not entry.is_dir() for _, entries in tree(top) for entry in entries))
+    counts = Progress(sum(len(files) for _, files in _folders(top)))
     window: deque[Future[int | None]] = deque()
     files = _files(top, store, f"{key}/" if key else "", uri)
     pool = ThreadPoolExecutor(in_flight)
@@ -90,7 +100,31 @@ def upload(
             progress(counts)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+    marker = join(uri, UPLOADED)
+    backend(marker).write_bytes(marker, b"", public_read=public_read)
     return counts
+
+
+def wait_until_uploaded(uri: str, seconds: float) -> None:
+    """Returns once an upload to the address `uri` is whole. A store that does not answer yet is waited for as well.
+
+    Raises UserError when that is not so after `seconds`, with the last reason.
+    """
+    marker = join(uri, UPLOADED)
+    limit = time.monotonic() + seconds
+    while True:
+        try:
+            if backend(marker).exists(marker):
+                return
+            reason = f"'{UPLOADED}' is not there"
+        except UserError as error:
+            reason = error.message.rstrip(".")
+        if time.monotonic() >= limit:
+            raise UserError(
+                f"'{uri}' was not whole after {seconds:g} s ({reason}): see whether `fruits upload` has ended well, "
+                "or raise --wait-for-data."
+            )
+        time.sleep(min(_PAUSE, max(0.0, limit - time.monotonic())))
 
 
 def create_bucket(uri: str) -> None:
@@ -104,8 +138,7 @@ def create_bucket(uri: str) -> None:
 
 def _files(top: str, store: S3Store, base: str, uri: str) -> Iterator[_Local]:
     """The files of the tree, each with what its folder in the bucket has of it: one folder in memory at a time."""
-    for path, entries in tree(top):
-        files = [entry for entry in entries if not entry.is_dir()]
+    for path, files in _folders(top):
         if not files:
             continue
         there = _objects(store, f"{base}{path}", uri)
@@ -120,6 +153,12 @@ def _files(top: str, store: S3Store, base: str, uri: str) -> Iterator[_Local]:
                 raise failed(entry.path, "read", error) from error
             known = there.get(key)
             yield _Local(entry.path, key, size, known[1] if known and known[0] == size else None)
+
+
+def _folders(top: str) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """Each folder of the tree, as a path that ends in a slash, and the files in it that are to be uploaded."""
+    for path, entries in tree(top):
+        yield path, [entry for entry in entries if not entry.is_dir() and (path or entry.name != UPLOADED)]
 
 
 def _objects(store: S3Store, folder: str, uri: str) -> dict[str, tuple[int, str]]:

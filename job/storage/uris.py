@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from job.errors import UsageError
 
@@ -12,28 +13,30 @@ from job.errors import UsageError
 def normalise(uri: str) -> str:
     """`uri` in the one form that the rest of the package knows.
 
-    `s3a://b/p/` and `s3://b/p` become `s3://b/p`; `file:///p` and relative paths become absolute paths.
-    Keys are taken literally: nothing in an S3 address is percent-decoded. `file://` addresses are, as RFC 8089 says.
+    `s3a://b/p/` and `s3://b/p` become `s3://b/p`; `file:///p`, `file:/p` and relative paths become absolute paths.
+    Keys are taken literally: nothing in an S3 address is percent-decoded. `file:` addresses are decoded, as RFC 8089
+    says.
 
     Raises UsageError for an empty address, another scheme or an S3 address without a bucket.
     """
     if not uri.strip():
         raise UsageError("An empty address was given: use a folder or s3://bucket/prefix.")
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
+    scheme, separator, rest = uri.partition(":")
+    if scheme.lower() == "file" and separator:
+        return _absolute(_file_path(uri, rest))
+    # `C:/x` has one letter; whoever has a folder called `data:` can write `./data:/x`
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+", scheme) or not rest.startswith("/"):
         return _absolute(uri)
-    if scheme.lower() in {"s3", "s3a", "s3n"}:
-        bucket, _, key = rest.partition("/")
-        if not bucket:
-            raise UsageError(f"The address '{uri}' names no bucket: write s3://bucket/prefix.")
-        key = key.strip("/")
-        return f"s3://{bucket}/{key}" if key else f"s3://{bucket}"
-    if scheme.lower() == "file":
-        parts = urlsplit(uri)
-        if parts.netloc not in {"", "localhost"}:
-            raise UsageError(f"The address '{uri}' names another machine: write file:///path or a plain path.")
-        return _absolute(unquote(parts.path))
-    raise UsageError(f"The address '{uri}' has an unknown scheme '{scheme}': use a folder or s3://bucket/prefix.")
+    if scheme.lower() not in {"s3", "s3a", "s3n"}:
+        raise UsageError(
+            f"The address '{uri}' has the scheme '{scheme}', which can't be read or written here: use a folder or "
+            "s3://bucket/prefix."
+        )
+    bucket, _, key = rest.removeprefix("//").partition("/")
+    if not bucket or not rest.startswith("//"):
+        raise UsageError(f"The address '{uri}' names no bucket: write s3://bucket/prefix.")
+    key = key.strip("/")
+    return f"s3://{bucket}/{key}" if key else f"s3://{bucket}"
 
 
 def is_remote(uri: str) -> bool:
@@ -54,6 +57,18 @@ def split_s3(uri: str) -> tuple[str, str]:
     """(bucket, key) of an S3 address; the key has no slash at either end."""
     bucket, _, key = normalise(uri)[len("s3://") :].partition("/")
     return bucket, key
+
+
+def _file_path(uri: str, rest: str) -> str:
+    """The path in `file:` and `rest`, where a machine may be named between two slashes and a third."""
+    if rest.startswith("//"):
+        machine, slash, path = rest[2:].partition("/")
+        if machine.lower() not in {"", "localhost"}:
+            raise UsageError(f"The address '{uri}' names another machine: write file:///path or a plain path.")
+        rest = slash + path
+    if not rest:
+        raise UsageError(f"The address '{uri}' names no path: write file:///path or a plain path.")
+    return unquote(rest)
 
 
 def _absolute(path: str) -> str:

@@ -320,7 +320,7 @@ def test_a_whole_run_of_the_same_name_is_refused(bucket: str):
 
 
 def test_of_two_runs_of_one_name_at_the_same_time_one_gets_the_folder(bucket: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("job.storage.runfolder._is_dead", lambda _claim: False)  # here both live in one process
+    monkeypatch.setattr("job.storage.runfolder.is_abandoned", lambda _claim: False)  # here both live in one process
     outcomes: list[str] = []
     together = threading.Barrier(6)
 

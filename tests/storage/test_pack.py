@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -6,48 +8,7 @@ import pytest
 
 from job import storage
 from job.errors import UserError
-from job.storage import Fault
 from job.storage.pack import pack
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """200 pictures of 20 kB in six folders, and some that can't be used."""
-    for number in range(200):
-        file = tmp_path / "tree" / ["Training", "Test"][number % 2] / f"Fruit é {number % 3}" / f"{number:03d}, +%.jpg"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(f"{number}".encode() * 8_000)
-    (tmp_path / "tree" / "Test" / "Fruit é 0" / "empty.png").touch()
-    (tmp_path / "tree" / "Test" / "Fruit é 0" / "gone.png").symlink_to("nothing")
-    return tmp_path / "tree"
-
-
-def test_packed_pictures_are_listed_and_read_like_the_folders_they_were_made_of(tree: Path, tmp_path: Path):
-    done = pack(str(tree), str(tmp_path / "packed"), file_bytes=1_500_000)
-    assert (done.images, done.faults) == (202, {"empty": 1, "unreadable": 1})
-    assert done.files > 2
-    root = storage.data_root(str(tmp_path / "packed"))
-    assert storage.is_packed(root)
-    assert storage.list_images(root).equals(storage.list_images(str(tree)))
-    for prefix in ("Training", "Test/Fruit é 1", "Test/Fruit", "Nothing"):
-        assert storage.list_images(root, prefix).equals(storage.list_images(str(tree), prefix))
-        assert storage.list_folders(root, prefix) == storage.list_folders(str(tree), prefix)
-    names = storage.list_images(root)["name"].to_pylist()
-    for chosen in (names, names[::-1], names[::7], [*names[3:9], "Test/vanished.jpg", "zzz.jpg"], []):
-        packed, plain = (list(storage.read_many(where, chosen, max_bytes=22_000)) for where in (root, str(tree)))
-        assert packed == plain
-    assert Fault("too_large") in packed or Fault("too_large") in list(storage.read_many(root, names, max_bytes=22_000))
-
-
-def test_the_blocks_of_packed_pictures_are_those_they_are_read_in(tree: Path, tmp_path: Path):
-    pack(str(tree), str(tmp_path / "packed"))
-    root = storage.data_root(str(tmp_path / "packed"))
-    names = storage.list_images(root)["name"]
-    blocks = storage.blocks_of(root, names)
-    assert blocks is not None
-    assert blocks.to_pylist() == sorted(blocks.to_pylist())
-    assert len(set(blocks.to_pylist())) > 1
-    assert storage.blocks_of(str(tree), names) is None
 
 
 def test_packed_files_have_the_documented_columns(tree: Path, tmp_path: Path):
@@ -69,18 +30,74 @@ def test_files_have_the_size_asked_for_which_is_128_mb(tree: Path, tmp_path: Pat
     assert pack.__kwdefaults__["file_bytes"] == 128 << 20
 
 
-def test_a_pack_is_whole_once_its_index_is_there(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_pack_is_whole_once_its_index_is_there_and_one_that_failed_leaves_nothing(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     target = tmp_path / "packed"
     monkeypatch.setattr(storage, "write_bytes", lambda *_: (_ for _ in ()).throw(UserError("stopped")))
     with pytest.raises(UserError, match="stopped"):
-        pack(str(tree), str(target))
+        pack(str(tree), str(target), file_bytes=1_500_000)
     assert not storage.is_packed(storage.data_root(str(target)))
+    assert list(target.iterdir()) == []
     monkeypatch.undo()
-    pack(str(tree), str(target))  # what was left of the first attempt does no harm
+    pack(str(tree), str(target))
     index = json.loads((target / "_pack.json").read_text())
-    assert len(index["files"]) == 1
-    assert len(list(target.glob("*.parquet"))) == 2
+    assert sorted(path.name for path in target.iterdir()) == ["_pack.json", *index["files"]]
     assert storage.list_images(storage.data_root(str(target))).num_rows == 202
+
+
+def packing(tree: Path, target: Path, then: str) -> "subprocess.Popen[str]":
+    """Another process that packs, and does `then` once it has put its first file there."""
+    program = f"""
+import os, signal, sys
+from pathlib import Path
+from job.storage.pack import pack
+first = True
+def progress(done, of):
+    global first
+    if first and list(Path({str(target)!r}).glob("*.parquet")):
+        first = False
+        print("first", flush=True)
+        {then}
+pack({str(tree)!r}, {str(target)!r}, file_bytes=1_000_000, progress=progress)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path.cwd(),
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "first\n"
+    return process
+
+
+def test_what_a_killed_pack_has_left_is_removed_by_the_next_one(tree: Path, tmp_path: Path):
+    target = tmp_path / "packed"
+    killed = packing(tree, target, "os.kill(os.getpid(), signal.SIGKILL)")
+    killed.communicate()
+    left = {path.name for path in target.iterdir()}
+    assert any(name.endswith(".parquet") for name in left)
+    pack(str(tree), str(target))
+    index = json.loads((target / "_pack.json").read_text())
+    assert {path.name for path in target.iterdir()} == {"_pack.json", *index["files"]}
+    assert not left & set(index["files"])
+
+
+def test_of_two_packs_at_the_same_time_the_first_to_end_counts_and_neither_harms_the_other(tree: Path, tmp_path: Path):
+    target = tmp_path / "packed"
+    other = packing(tree, target, "input()")
+    pack(str(tree), str(target))
+    index = json.loads((target / "_pack.json").read_text())
+    assert len(list(target.glob("*.parquet"))) > len(index["files"])  # those of the other are there still
+    _, errors = other.communicate("\n")
+    assert "holds packed pictures already" in errors
+    assert {path.name for path in target.iterdir()} == {"_pack.json", *index["files"]}
+    root = storage.data_root(str(target))
+    names = storage.list_images(root)["name"].to_pylist()
+    assert len(list(storage.read_many(root, names, max_bytes=10**6))) == 202
 
 
 def test_a_packed_address_is_never_packed_into_again(tree: Path, tmp_path: Path):

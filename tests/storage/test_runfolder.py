@@ -1,0 +1,168 @@
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from job.errors import UsageError, UserError
+from job.storage import RunFolder
+
+
+def test_an_output_that_cannot_be_written_is_named_and_nothing_is_left_behind(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file/out/run' can't be written: Not a directory"):
+        RunFolder(str(tmp_path / "file" / "out"), "run").check_writable()
+    RunFolder(str(tmp_path / "new" / "out"), "run").check_writable()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "a\nb"])
+def test_a_run_name_that_is_no_folder_name_is_a_usage_error(tmp_path: Path, name: str):
+    with pytest.raises(UsageError):
+        RunFolder(str(tmp_path), name)
+
+
+def test_the_manifest_comes_last_and_lists_all_files_with_their_checksums(tmp_path: Path):
+    run = RunFolder(str(tmp_path / "out"), "one")
+    run.claim()
+    run.write("tables/timings.csv", b"a,b\n")
+    (tmp_path / "out" / "one" / "model").mkdir()
+    (tmp_path / "out" / "one" / "model" / "part-0").write_bytes(b"spark")
+    run.finish({"schema_version": 1})
+    manifest = json.loads((tmp_path / "out" / "one" / "manifest.json").read_text())
+    assert manifest == {
+        "schema_version": 1,
+        "files": [
+            {"path": "model/part-0", "bytes": 5, "sha256": hashlib.sha256(b"spark").hexdigest()},
+            {"path": "tables/timings.csv", "bytes": 4, "sha256": hashlib.sha256(b"a,b\n").hexdigest()},
+        ],
+    }
+    assert sorted(path.name for path in (tmp_path / "out" / "one").iterdir()) == ["manifest.json", "model", "tables"]
+
+
+def test_a_whole_run_is_never_written_over(tmp_path: Path):
+    run = RunFolder(str(tmp_path), "one")
+    run.claim()
+    run.finish({})
+    for action in (RunFolder.check_writable, RunFolder.claim):
+        with pytest.raises(UserError, match="The run 'one' is already in") as caught:
+            action(RunFolder(str(tmp_path), "one"))
+        assert caught.value.exit_code == 2
+
+
+def test_somebody_elses_folder_is_never_written_into(tmp_path: Path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "holiday.jpg").touch()
+    with pytest.raises(UserError, match="is not empty and holds no run"):
+        RunFolder(str(tmp_path), "photos").claim()
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["holiday.jpg"]
+
+
+def claim_elsewhere(tmp_path: Path, then: str) -> "subprocess.Popen[str]":
+    claim = f"RunFolder({str(tmp_path)!r}, 'one').claim()"
+    program = f"from job.storage import RunFolder; {claim}; print('mine', flush=True); {then}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True, cwd=Path.cwd()
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "mine\n"
+    return process
+
+
+def test_a_folder_that_another_process_writes_into_is_refused(tmp_path: Path):
+    other = claim_elsewhere(tmp_path, "input()")
+    with pytest.raises(UserError, match="Another run named 'one' is writing, or was killed") as caught:
+        RunFolder(str(tmp_path), "one").claim()
+    assert caught.value.exit_code == 2
+    other.communicate("\n")
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path):
+    claim_elsewhere(tmp_path, "raise SystemExit(1)").wait()
+    (tmp_path / "one" / "half.csv").touch()
+    run = RunFolder(str(tmp_path), "one")
+    run.check_writable()
+    run.claim()
+    assert run.files() == []
+
+
+def test_a_run_whose_folder_was_taken_over_is_not_made_whole(tmp_path: Path):
+    first, second = RunFolder(str(tmp_path), "one"), RunFolder(str(tmp_path), "one")
+    first.claim()
+    second.claim()  # same process: takes the first for dead
+    with pytest.raises(UserError, match="Another run named 'one'"):
+        first.finish({})
+    first.discard()
+    second.finish({})
+
+
+def test_a_failed_run_leaves_nothing(tmp_path: Path):
+    (tmp_path / "other").mkdir()
+    run = RunFolder(str(tmp_path), "one")
+    run.claim()
+    run.write("a/b.csv", b"x")
+    run.discard()
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def in_container(tmp_path: Path, identity: str, then: str) -> "subprocess.Popen[str]":
+    """Claims the run 'one' as process 1 of a container of its own, with this machine's host name, and does `then`."""
+    (tmp_path / identity).touch()
+    program = f"""
+from job.errors import UserError
+from job.storage import RunFolder
+try:
+    RunFolder({str(tmp_path / "out")!r}, 'one').claim()
+    print('mine', flush=True)
+except UserError as error:
+    print(error.message, flush=True)
+{then}
+"""
+    inside = f'mount --bind "{tmp_path / identity}" /etc/hosts && exec "$0" -c "$1"'
+    command = ["unshare", "--pid", "--fork", "--mount", "--mount-proc", "--kill-child"]
+    return subprocess.Popen(
+        [*command, "sh", "-c", inside, sys.executable, program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path.cwd(),
+    )
+
+
+def said(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().rstrip("\n")
+
+
+containers = pytest.mark.skipif(
+    not shutil.which("unshare")
+    or subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount", "--mount-proc", "true"], capture_output=True, check=False
+    ).returncode
+    != 0,
+    reason="this user may not make containers",
+)
+
+
+@containers
+def test_a_live_run_in_another_container_of_the_same_host_name_and_process_number_keeps_its_folder(tmp_path: Path):
+    with in_container(tmp_path, "first", "input()") as first:
+        assert said(first) == "mine"
+        (tmp_path / "out" / "one" / "half.csv").touch()
+        with in_container(tmp_path, "second", "") as second:
+            assert "Another run named 'one' is writing, or was killed" in said(second)
+        assert (tmp_path / "out" / "one" / "half.csv").exists()
+        first.communicate("\n")
+
+
+@containers
+def test_a_container_that_is_started_again_takes_its_folder_over(tmp_path: Path):
+    with in_container(tmp_path, "first", "raise SystemExit(1)") as first:
+        assert said(first) == "mine"
+    (tmp_path / "out" / "one" / "half.csv").touch()
+    with in_container(tmp_path, "first", "") as again:
+        assert said(again) == "mine"
+    assert not (tmp_path / "out" / "one" / "half.csv").exists()
