@@ -1,5 +1,6 @@
 import hashlib
 import itertools
+import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -250,6 +251,35 @@ def test_pictures_that_are_added_leave_the_choice_of_other_categories_alone():
 @pytest.mark.parametrize("wanted", [None, 300, 301, 10**12])
 def test_all_are_taken_when_there_are_no_more(wanted):
     assert names(choose(even(3, 100), wanted)) == names(even(3, 100))
+
+
+# ---- memory
+
+
+@pytest.mark.parametrize(
+    ("work", "most"),
+    [
+        (lambda whole: choose(whole, 200_000), 60),
+        (lambda whole: shards(whole, 64, 123, 4), 40),
+        (Images.digest, 20),
+    ],
+    ids=["choose", "shards", "digest"],
+)
+def test_no_list_of_all_names_is_made(work, most):
+    count = 400_000
+    table = pa.table(
+        {
+            "ima": pa.array(f"Training/Category {number % 50:02}/{number:07}_100.jpg" for number in range(count)),
+            "cat": pa.array(f"Category {number % 50:02}" for number in range(count)),
+            "size": pa.array([4_000] * count, pa.int64()),
+        }
+    )
+    whole = Images("train", "/data", table)
+    tracemalloc.start()
+    work(whole)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < most * count, peak / count  # bytes a picture; a name alone is a string of 90
 
 
 # ---- partitions

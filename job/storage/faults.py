@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,12 @@ from job.storage.config import Credentials, S3Config, s3_config
 from job.storage.uris import split_s3
 
 T = TypeVar("T")
+
+# `again`: seconds for which it repeats a call, and between two calls.
+_PATIENCE = 30.0
+_FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 3.0
+_LEAST_ATTEMPTS = 3
 
 _CODE = re.compile(r"<Code>\s*(\w+)\s*</Code>")
 _RETRIED = re.compile(r"after [1-9]\d* retries")
@@ -76,19 +83,23 @@ def is_interrupted(error: BaseException) -> bool:
     return not tried and not one_file and not s3_code(error) and _is_connection(error)
 
 
-def again(call: Callable[[], T], attempts: int = 5) -> T:
+def again(call: Callable[[], T]) -> T:
     """`call()`, once more after a growing pause when the connection broke inside an answer.
 
-    obstore itself repeats what fails before the answer has begun, and most of what fails within one.
+    It is called at least three times, and as often as fits into half a minute: of many requests at once, some meet a
+    server that is going down several times in a row. obstore itself repeats what fails before the answer has begun, and
+    most of what fails within one.
     """
-    for attempt in range(1, attempts):
+    limit = time.monotonic() + _PATIENCE
+    pause, attempt = _FIRST_PAUSE, 1
+    while True:
         try:
             return call()
         except (BaseError, OSError) as error:
-            if not is_interrupted(error):
+            if not is_interrupted(error) or (attempt >= _LEAST_ATTEMPTS and time.monotonic() + pause > limit):
                 raise
-            time.sleep(0.1 * 2**attempt)
-    return call()
+        time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that many do not come back at the same time
+        pause, attempt = min(2 * pause, _LONGEST_PAUSE), attempt + 1
 
 
 @contextlib.contextmanager

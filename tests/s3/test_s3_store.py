@@ -61,6 +61,22 @@ def test_a_listing_has_pictures_at_any_depth_and_nothing_else(bucket: str):
     assert listed["name"].to_pylist() == sorted(names)
 
 
+@pytest.mark.parametrize("most_prefixes", [4_000, 1])
+def test_hidden_objects_and_folders_are_not_listed(bucket: str, monkeypatch: pytest.MonkeyPatch, most_prefixes: int):
+    monkeypatch.setattr(s3, "_MOST_PREFIXES", most_prefixes)
+    names = ["data/Training/A/1.jpg", "data/Training/A/b/2.jpg", "data/Training/B.c/3.jpg"]
+    hidden = ["data/Training/A/._1.jpg", "data/Training/A/.ipynb_checkpoints/1.jpg", "data/Training/.x/A/1.jpg"]
+    put_many(bucket, [*names, *hidden, "data/.cache/A/1.jpg", ".top/a.jpg"])
+    listed = storage.list_images(f"s3://{bucket}/data", "Training")["name"].to_pylist()
+    assert [f"data/{name}" for name in listed] == names
+    assert storage.list_images(f"s3://{bucket}")["name"].to_pylist() == names
+    assert storage.list_folders(f"s3://{bucket}/data") == ["Training"]
+    assert storage.list_folders(f"s3://{bucket}/data", "Training") == ["A", "B.c"]
+    # what is asked for may be hidden itself
+    assert storage.list_images(f"s3://{bucket}/data/.cache")["name"].to_pylist() == ["A/1.jpg"]
+    assert storage.list_images(f"s3://{bucket}/data", ".cache")["name"].to_pylist() == [".cache/A/1.jpg"]
+
+
 def test_names_are_relative_to_the_address_and_the_prefix_is_a_folder(bucket: str):
     put_many(bucket, ["data/Test/Lemon/1.jpg", "data/Test/Lemon Meyer/2.jpg", "data2/Test/Lemon/3.jpg"])
     listed = storage.list_images(f"s3://{bucket}/data", "Test/Lemon")

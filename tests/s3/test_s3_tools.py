@@ -21,7 +21,7 @@ from job.commands import main as cli
 from job.errors import UsageError, UserError
 from job.storage import Credentials
 from job.storage.pack import pack
-from job.storage.upload import upload
+from job.storage.upload import Progress, upload, wait_until_uploaded
 
 NAMES = [
     "Training/Apple+Pear é/0 100%.jpg",
@@ -55,6 +55,35 @@ def test_a_folder_is_uploaded_once(tree: Path, bucket: str, server: Server):
     assert server.client().head_object(Bucket=bucket, Key="data/Training/🍎/x.png")["ContentType"] == "image/png"
     again = upload(str(tree), f"s3://{bucket}/data")
     assert (again.uploaded, again.skipped, again.bytes) == (0, 5, 0)
+
+
+def test_the_last_object_of_an_upload_says_that_it_is_whole(tree: Path, bucket: str, server: Server):
+    (tree / "_SUCCESS").write_bytes(b"of something else")
+    done: list[bool] = []
+
+    def progress(_counts: Progress) -> None:
+        found = server.client().list_objects_v2(Bucket=bucket, Prefix="data/_SUCCESS")
+        done.append("Contents" in found)
+
+    assert upload(str(tree), f"s3://{bucket}/data", progress=progress).files == len(NAMES)
+    assert not any(done)
+    assert server.client().get_object(Bucket=bucket, Key="data/_SUCCESS")["Body"].read() == b""
+    wait_until_uploaded(f"s3://{bucket}/data", 0)
+
+
+def test_an_upload_is_waited_for_also_while_its_store_does_not_answer(
+    tree: Path, bucket: str, behind_proxy: Callable[..., Proxy], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("job.storage.upload._PAUSE", 0.1)
+    upload(str(tree), f"s3://{bucket}/data")
+    with pytest.raises(UserError, match=f"'s3://{bucket}/other' was not whole after 0 s .'_SUCCESS' is not there"):
+        wait_until_uploaded(f"s3://{bucket}/other", 0)
+    proxy = behind_proxy(lambda _number, _method, _path: "reset")
+    with pytest.raises(UserError, match=r"was not whole after 1 s .The store at .* does not answer"):
+        wait_until_uploaded(f"s3://{bucket}/data", 1)
+    again = threading.Timer(1, lambda: setattr(proxy, "fault", lambda _number, _method, _path: None))
+    again.start()
+    wait_until_uploaded(f"s3://{bucket}/data", 60)
 
 
 def test_what_changed_or_is_missing_is_uploaded_again(tree: Path, bucket: str, server: Server):
@@ -135,6 +164,29 @@ def test_pictures_are_packed_from_bucket_to_bucket(tree: Path, bucket: str):
     packed, plain = (list(storage.read_many(where, names, max_bytes=10_000)) for where in (root, str(tree)))
     assert packed == plain
     assert storage.data_root(f"s3://{bucket}/data") == f"s3://{bucket}/data"
+
+
+def test_what_a_killed_pack_has_left_in_a_bucket_is_removed_by_the_next_one(tree: Path, bucket: str, server: Server):
+    target = f"s3://{bucket}/packed"
+    program = f"""
+import os, signal
+from job.storage.pack import pack
+number = 0
+def progress(done, of):
+    global number
+    number += 1
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+pack({str(tree)!r}, {target!r}, file_bytes=1, progress=progress)
+"""
+    killed = subprocess.run([sys.executable, "-c", program], check=False, timeout=60)
+    assert killed.returncode == -9
+    left = {entry["Key"] for entry in server.client().list_objects_v2(Bucket=bucket)["Contents"]}
+    assert any(key.endswith(".parquet") for key in left)
+    done = pack(str(tree), target)
+    keys = {entry["Key"] for entry in server.client().list_objects_v2(Bucket=bucket)["Contents"]}
+    assert not keys & left
+    assert len(keys) == done.files + 1
 
 
 @pytest.mark.parametrize("kind", ["503", "reset", "cut"])
