@@ -31,9 +31,9 @@ _MOST_TASKS = 10_000
 # Relative sizes of each core's last four tasks. Smaller tasks at the end let all cores finish at about the same time;
 # they are used only where a core has more than four.
 _LAST = (0.75, 0.5, 0.25, 0.125)
-# A picture counts as its bytes and these, so that very small pictures are not all put into one task.
+# Each picture counts as its own bytes plus this many, so that very small pictures are not all put into one task.
 _PICTURE_BYTES = 1 << 10
-# Rows of the table that are Python objects, or text that is hashed, at the same time.
+# Number of rows that are turned into Python objects, or into text to hash, at a time.
 _ROWS_AT_ONCE = 1 << 16
 
 
@@ -50,6 +50,7 @@ class Images:
     table: pa.Table
 
     def __len__(self) -> int:
+        """Number of pictures."""
         return int(self.table.num_rows)
 
     def categories(self) -> dict[str, int]:
@@ -109,7 +110,7 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
         raise _nothing(root, folder, where)
     cats = pc.struct_field(pc.extract_regex(found["name"], r"(?:^|/)(?P<cat>[^/]+)/[^/]+$"), "cat")
     depth = folder.count("/") + 1 if folder else 0
-    stray = pc.equal(pc.count_substring(found["name"], "/"), depth)  # directly in `folder`, which is no category
+    stray = pc.equal(pc.count_substring(found["name"], "/"), depth)  # lies directly in `folder`, which is no category
     if categories:
         there = sorted(pc.unique(cats.filter(pc.invert(stray))).to_pylist())
         missing = [name for name in categories if name not in there]
@@ -179,7 +180,7 @@ def choose(images: Images, wanted: int | None, *, option: str = "--train-images"
     shares = _even_shares(counts, wanted)
     encoded = images.table["cat"].combine_chunks().dictionary_encode()
     codes = encoded.indices.to_numpy()
-    # rows of one category after another, those of lower hashes first; equal hashes stay in the order of names
+    # Row numbers sorted by category and, within one, by hash. Equal hashes stay in the order of their names.
     order = np.lexsort((_name_hashes(images.table["ima"]), codes))
     sizes = np.bincount(codes, minlength=len(encoded.dictionary))
     starts = np.cumsum(sizes) - sizes
@@ -245,7 +246,7 @@ def shards(images: Images, count: int, seed: int, cores: int | None = None) -> l
     blocks = storage.blocks_of(images.root, images.table["ima"])
     if blocks is None:
         order = random.permutation(len(images))
-    else:  # packed pictures are read by whole blocks: the blocks are shuffled, and their pictures stay together
+    else:  # Packed pictures are read in whole blocks, so the blocks are shuffled and their pictures stay together.
         number = np.asarray(blocks)
         order = np.lexsort((np.arange(len(images)), random.permutation(int(number.max()) + 1)[number]))
     mixed = images.table.take(pa.array(order)).combine_chunks()
@@ -263,7 +264,7 @@ def largest_share(images: Images, count: int, cores: int | None) -> float:
     size = images.table["size"]
     total = int(pc.sum(size).as_py()) + len(images) * _PICTURE_BYTES
     largest = int(pc.max(size).as_py()) + _PICTURE_BYTES
-    # a part that begins within a picture of its share still has the whole of that picture
+    # A picture that crosses the border between two parts belongs to one of them with all its bytes.
     return float(min(weights.max() / weights.sum() * total + largest, total) * count / total)
 
 

@@ -1,7 +1,7 @@
-"""The store: list, read many, write whole. Folders of this machine and S3 alike; no Spark in here.
+"""The store: list, read many, write whole. Folders of this machine and S3 are used alike, without Spark.
 
-An address (`uri`) is `s3://bucket/prefix` (or `s3a://`), `file:///path` or a plain path. Faults that a user can do
-something about are raised as `job.errors.UserError`.
+An address (`uri`) is `s3://bucket/prefix` (or `s3a://`), `file:///path`, `file:/path` or a plain path. Errors that a
+user can do something about are raised as `job.errors.UserError`.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ def check(uri: str) -> None:
 def list_images(uri: str, prefix: str = "") -> pa.Table:
     """The pictures below `uri/prefix`, at any depth: names that end in .jpg, .jpeg or .png, in any case.
 
+    Hidden files, and those in hidden folders below `uri/prefix`, are left out (`job.storage.names`).
+
     Returns a table of schema `LISTING`, sorted by name; names are relative to `uri` (they start with `prefix`).
     It is empty when nothing is there. The listing stays in Arrow: about 60 bytes a picture.
 
@@ -69,7 +71,7 @@ def list_images(uri: str, prefix: str = "") -> pa.Table:
 
 
 def list_folders(uri: str, prefix: str = "") -> list[str]:
-    """Names of the folders directly below `uri/prefix`, sorted; none when it does not exist."""
+    """Names of the folders directly below `uri/prefix` that are not hidden, sorted; none when it does not exist."""
     root = normalise(uri)
     return _pictures(root).list_folders(root, prefix.strip("/"))
 
@@ -115,7 +117,7 @@ def put_file(uri: str, file: Path) -> None:
 
 
 def make_folder(uri: str) -> None:
-    """Makes a folder, as Spark wants one for its event logs to be there; in S3 the empty object that stands for one."""
+    """Makes a folder, such as Spark needs for its event logs; in S3, the empty object that stands for one."""
     uri = normalise(uri)
     backend(uri).make_folder(uri)
 

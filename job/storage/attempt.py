@@ -23,7 +23,8 @@ from job.storage.claims import is_abandoned, new_claim
 from job.storage.types import INDEX
 from job.storage.uris import join
 
-# An attempt renews its claim with every file of 128 MB. Clocks of two machines may differ by minutes.
+# An attempt renews its claim after every file of 128 MB, which takes minutes at most. In seconds; a day leaves room for
+# clocks that differ.
 _LONGEST_PAUSE = 24 * 3600.0
 # Names of the attempts that are under way in this process.
 _under_way: set[str] = set()
@@ -37,6 +38,7 @@ class Attempt:
     """
 
     def __init__(self, target: str) -> None:
+        """Touches nothing yet; `target` is a normalised address."""
         self._target = target
         self._name = secrets.token_hex(4)
         self._owner = json.loads(new_claim())
@@ -56,12 +58,14 @@ class Attempt:
         self._write_claim()
 
     def __enter__(self) -> Self:
+        """Removes what dead attempts have left, and claims the target."""
         self._sweep()
         _under_way.add(self._name)
         self._write_claim()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        """Removes the claim, and after an error the files too."""
         _under_way.discard(self._name)
         if kind is None:
             self._store.delete(self._claim)
@@ -82,14 +86,14 @@ class Attempt:
             found = _CLAIM.fullmatch(path)
             if not found or found[1] in _under_way or not self._is_dead(path):
                 continue
-            if self._store.exists(join(self._target, INDEX)):  # it was killed once it had written that
+            if self._store.exists(join(self._target, INDEX)):  # it was killed after it had written the index
                 return
             self._remove(found[1])
 
     def _is_dead(self, claim: str) -> bool:
         try:
             content = self._store.read_bytes(join(self._target, claim))
-        except UserError:  # it has ended just now
+        except UserError:  # the attempt has just ended and removed its claim
             return False
         try:
             at = float(json.loads(content)["at"])

@@ -1,4 +1,4 @@
-"""Who works on a folder: a small file that its owner leaves there, and whether the owner of one is gone.
+"""Who works on a folder, told by a small file that its owner leaves there, and whether the owner of one is gone.
 
 Names and numbers of processes repeat: every container counts its processes from 1, and containers may share the host
 name of their machine. A claim therefore also says in which container or pod, since which start of the machine and since

@@ -25,10 +25,10 @@ class _Patience(NamedTuple):
     request: str
 
 
-# A server that restarts, or asks to slow down, is waited for: so long, however many tries that is. Pauses are drawn,
-# and fourteen of them were once over in 3 s.
+# A server that restarts, or asks to slow down, is waited for until the total time is over. The number of tries is no
+# limit, because pauses are drawn at random and many of them may be short.
 _PATIENT = _Patience(10_000, timedelta(seconds=90), timedelta(seconds=10), "5s", "30s")
-# Wrong settings have to be told within seconds, before the work starts.
+# Wrong settings have to be reported within seconds, before the work starts.
 _HASTY = _Patience(3, timedelta(seconds=5), timedelta(seconds=1), "3s", "4s")
 
 _process: int | None = None
@@ -61,7 +61,7 @@ def _object_store(config: S3Config, bucket: str, patience: _Patience) -> S3Store
             settings["secret_access_key"] = config.secret_access_key
             if config.session_token:
                 settings["session_token"] = config.session_token
-        # obstore asks for a role's keys by https only
+        # obstore asks for the keys of a role by https only; botocore does the rest
         case Credentials.WEB_IDENTITY if not (config.sts_endpoint or "").startswith("http://"):
             settings["web_identity_token_file"] = config.web_identity_token_file
             settings["role_arn"] = config.role_arn

@@ -18,7 +18,7 @@ from job.storage.uris import split_s3
 
 T = TypeVar("T")
 
-# `again`: seconds for which it repeats a call, and between two calls.
+# Seconds for which `again` repeats a call, and the shortest and the longest pause between two calls.
 _PATIENCE = 30.0
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 3.0
@@ -28,7 +28,7 @@ _CODE = re.compile(r"<Code>\s*(\w+)\s*</Code>")
 _RETRIED = re.compile(r"after [1-9]\d* retries")
 _STATUS = re.compile(r"status code: (\d{3})")
 
-# Codes that say something of the credentials as a whole, not of one object.
+# Codes of errors that concern the credentials as a whole, and not one object.
 _WRONG_CREDENTIALS = {
     "InvalidAccessKeyId": "does not know the access key",
     "SignatureDoesNotMatch": "does not accept the secret key",
@@ -68,8 +68,8 @@ def is_one_object(error: BaseException) -> bool:
     return code in {"AccessDenied", "InvalidObjectState", "403", "KeyTooLongError", "KeyTooLong"}
 
 
-# What a server says that is going down in the middle of a request, or that waited too long for its body; clients take
-# these for final, for their status is one of 400.
+# Codes that a server answers with when it goes down in the middle of a request, or has waited too long for its body.
+# The clients take them for final, because their status is in the 400s.
 _LEAVING = {"ClientDisconnected", "499", "IncompleteBody", "RequestTimeout"}
 
 

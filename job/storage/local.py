@@ -22,7 +22,7 @@ from job.storage.types import LISTING, Fault
 
 _LISTING_THREADS = 8
 
-# An error of one file. Anything else (too many open files, a dead mount, no memory) is no property of a picture.
+# Errors that concern one file. All others (too many open files, a dead mount, no memory) are no property of a picture.
 _ONE_FILE = {
     errno.ENOENT, errno.EACCES, errno.EPERM, errno.EIO, errno.EISDIR, errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG,
     errno.EILSEQ, errno.EBADMSG,
@@ -75,7 +75,7 @@ def list_folders(root: str, prefix: str) -> list[str]:
 
 
 def read_many(root: str, names: Sequence[str], max_bytes: int, in_flight: int) -> Iterator[bytes | Fault]:
-    """See `job.storage.read_many`. One at a time: a thread would cost more than the read."""
+    """See `job.storage.read_many`. Files are read one at a time: to hand one to a thread would take longer."""
     del in_flight
     for name in names:
         yield read_one(f"{root}/{name}", max_bytes)
@@ -232,7 +232,7 @@ def probe(path: str) -> None:
     except OSError as error:
         raise failed(path, "written", error) from error
     finally:
-        with contextlib.suppress(OSError):  # another run has put something there by now
+        with contextlib.suppress(OSError):  # another run has put something into the folder by now
             for above in reversed(made):
                 above.rmdir()
 
@@ -255,7 +255,7 @@ def _read_all(descriptor: int, size: int) -> bytes:
 
 
 class _Names:
-    """Names and sizes of one folder tree, on their way into Arrow."""
+    """Collects names and sizes of one folder tree, and turns them into Arrow tables as they come."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -268,7 +268,7 @@ class _Names:
                 continue
             try:
                 size = entry.stat().st_size
-            except OSError:  # a dangling link, or gone by now: listed all the same, so that it is counted as unreadable
+            except OSError:  # A dangling link, or gone by now: it is listed all the same and counted as unreadable.
                 size = 0
             self.names.append(start + entry.name)
             self.sizes.append(size)

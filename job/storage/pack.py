@@ -22,7 +22,7 @@ from job.storage.types import INDEX
 
 _FILE_BYTES = 128 << 20
 _BLOCK_BYTES = 1 << 20
-# Larger files are noted with their size but not packed: no picture that a run would take.
+# The content of larger files is left out, and their size noted: a run would not accept such a picture.
 _MOST_BYTES = 256 << 20
 
 _SCHEMA = pa.schema(

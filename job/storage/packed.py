@@ -30,7 +30,7 @@ from job.storage.uris import is_remote, split_s3
 
 SCHEMA_VERSION = 1
 _READERS = 8
-# Names that are Python strings at the same time.
+# Number of names that are turned into Python strings at a time.
 _ROWS_AT_ONCE = 1 << 16
 
 

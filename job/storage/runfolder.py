@@ -15,7 +15,7 @@ from job.storage.uris import join, normalise
 
 MANIFEST = "manifest.json"
 CLAIM = "_running.json"
-"""There while a run works on its folder, and after one that was killed: says whose it is."""
+"""Name of the file that says whose the folder is, while a run works on it and after a run that was killed."""
 
 _NOT_RESULTS = {MANIFEST, CLAIM}
 
@@ -37,6 +37,7 @@ class RunFolder:
     """
 
     def __init__(self, out: str, name: str, *, public_read: bool = False) -> None:
+        """Touches nothing yet. Raises UsageError when `name` can't be the name of a folder."""
         if not name or name in {".", ".."} or "/" in name or "\\" in name or not name.isprintable():
             raise UsageError(f"The run name '{name}' can't be the name of a folder: use letters, digits, '-' and '_'.")
         self.out = normalise(out)

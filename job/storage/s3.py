@@ -25,7 +25,7 @@ from job.storage.uris import split_s3
 
 _LISTING_THREADS = 16
 _LISTING_CHUNK = 10_000
-# With more folders than this, a listing per folder takes longer than one listing of their parents.
+# With more folders than this, one listing of their parents is faster than a listing of each.
 _MOST_PREFIXES = 4_000
 _THERE_ALREADY = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _met: set[tuple[S3Config, str]] = set()
@@ -156,7 +156,7 @@ def walk(uri: str) -> Iterator[str]:
     start = f"{_path(uri)}/"
     with explained(uri, "list"):
         found = file_system().find(start)
-    # where there is nothing, `find` may give the folder itself
+    # `find` may give the folder itself where nothing is below it
     return iter([path[len(start) :] for path in found if path.startswith(start) and not path.endswith("/")])
 
 

@@ -1,8 +1,7 @@
-"""Many small objects: a window of requests on their way while the caller works on what has arrived.
+"""Reads many small objects: a window of requests is on its way while the caller works on what has arrived.
 
-Measured on 4,000 pictures of 4.7 kB on a loopback server, 64 in flight, CPU in this process per object: threads around
-obstore's blocking `get` 0.27 ms (4,800 a second), asyncio around its `get_async` 0.38 ms (2,400), s3fs 1.9 ms (520).
-Two queues in place of a future for each object took 0.02 ms off that, threads as needed in place of all of them 0.02.
+Threads around obstore's blocking `get` take far less CPU for each object than s3fs; tests/benchmarks/s3.py compares
+the two.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from job.storage.faults import again, explain, is_one_object
 from job.storage.types import Fault
 from job.storage.uris import join, split_s3
 
-# What may wait in memory, arrived but not yet taken: never reached with pictures of 5 kB, the bound with large ones.
+# Bytes that may wait in memory after they have arrived and before the caller takes them. Only large pictures reach it.
 _BYTES_IN_FLIGHT = 64 << 20
-# The window is filled up by a third at a time. One object for each that was taken cost the describing 0.1 ms a picture:
-# it was interrupted each time.
+# The window is filled up by a third at a time. To ask for one object whenever one is taken would interrupt the caller's
+# work for each picture.
 _PARTS = 3
 
 
@@ -80,7 +79,7 @@ class _Readers:
             self._threads.ask(self, number, name)
 
     def stop(self) -> None:
-        """What no thread has begun is left."""
+        """Leaves all questions that no thread has begun with."""
         self._stopped = True
 
     def answer(self, number: int, name: str) -> None:
@@ -93,8 +92,8 @@ class _Readers:
 
 
 class _Threads:
-    """As many threads as there were questions without an answer, kept for the next task of this process: one takes
-    0.2 s here, and to start 96 threads 10 ms of it."""
+    """Threads that answer questions. There are as many as there were unanswered questions at the same time; they are
+    kept for the next task of this process, because to start them would take a good part of a short task."""
 
     def __init__(self) -> None:
         self._asked: SimpleQueue[tuple[_Readers, int, str]] = SimpleQueue()
@@ -114,7 +113,7 @@ class _Threads:
         while True:
             readers, number, name = self._asked.get()
             readers.answer(number, name)
-            del readers  # and what it has read
+            del readers  # and with it what has been read
             with self._lock:
                 self._idle += 1
 

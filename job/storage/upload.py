@@ -30,11 +30,11 @@ from job.storage.uris import is_remote, join, normalise, split_s3
 UPLOADED = "_SUCCESS"
 """Name of the empty object that `upload` writes last."""
 
-# Seconds between two looks for it.
+# Seconds between two questions of `wait_until_uploaded` to the store.
 _PAUSE = 2.0
 # Up to this size an object is one PUT, so that its ETag is the MD5 of its content.
 _ONE_PUT = 16 << 20
-# The checksum again, for objects of several parts and for buckets whose ETags are not MD5 (SSE-KMS).
+# Metadata that holds the MD5 as well, for objects of several parts and buckets whose ETags are not MD5 (SSE-KMS).
 _CHECKSUM = "fruits-md5"
 
 
@@ -52,7 +52,7 @@ class _Local(NamedTuple):
     key: str
     size: int
     etag: str | None
-    """Of the object of that key and size, if there is one."""
+    """ETag of the object of that key and size, if there is one."""
 
 
 def upload(
