@@ -270,21 +270,24 @@ class _Names:
                 size = entry.stat().st_size
             except OSError:  # A dangling link, or gone by now: it is listed all the same and counted as unreadable.
                 size = 0
-            self.names.append(start + entry.name)
+            self.names.append(_utf8(start + entry.name))
             self.sizes.append(size)
         if len(self.names) >= 65_536:
             self._flush()
 
     def _flush(self) -> None:
-        try:
-            self.full.append(pa.table([self.names, self.sizes], schema=LISTING))
-        except UnicodeEncodeError as error:
-            raise UserError(f"The file name {error.object!r} is no valid UTF-8: rename the file.") from error
+        self.full.append(pa.table([self.names, self.sizes], schema=LISTING))
         self.names, self.sizes = [], []
 
     def table(self) -> pa.Table:
         self._flush()
         return pa.concat_tables(self.full)
+
+
+def _utf8(name: str) -> str:
+    r"""The name as text. Bytes of it that are no UTF-8 become `\xff`: there is no file of such a name, so that the
+    picture is counted as one that can't be read."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 @dataclass(frozen=True)

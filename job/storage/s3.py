@@ -12,7 +12,7 @@ from pathlib import Path
 import obstore
 import pyarrow as pa
 import pyarrow.compute as pc
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, InvalidPathError
 
 from job.errors import UserError
 from job.storage import s3_read
@@ -35,7 +35,7 @@ def check(uri: str) -> None:
     """Lists one key below `uri`; raises UserError within 15 s if that does not work: a wrong key, no such bucket."""
     bucket, key = split_s3(uri)
     store = object_store(bucket, hasty=True)
-    with explained(uri, "list"):
+    with explained(uri, "list"), contextlib.suppress(InvalidPathError):  # there is a key, if an odd one
         if not next(iter(obstore.list(store, key or None, chunk_size=1)), None) and _answers_anything(store):
             raise UserError(f"What answers at {s3_config().endpoint} is no S3 store: check AWS_ENDPOINT_URL.")
 
@@ -49,12 +49,24 @@ def _meet(uri: str) -> None:
 
 
 def list_images(uri: str, prefix: str) -> pa.Table:
-    """See `job.storage.list_images`. Two levels (`Training/`, its categories) are opened, then each is listed."""
+    """See `job.storage.list_images`.
+
+    Keys that obstore can't name, with a control character or an empty folder name, are listed too: one request after
+    another. They are pictures that can't be read.
+    """
     _meet(uri)
     bucket, key = split_s3(uri)
     base = f"{key}/" if key else ""
-    with explained(uri, "list"), ThreadPoolExecutor(_LISTING_THREADS) as pool:
-        store = object_store(bucket)
+    with explained(uri, "list"):
+        try:
+            return _list_by_folders(object_store(bucket), base, prefix)
+        except InvalidPathError:
+            return _list_by_keys(bucket, base, prefix)
+
+
+def _list_by_folders(store: obstore.store.S3Store, base: str, prefix: str) -> pa.Table:
+    """Opens two levels of folders (`Training/`, then its categories), and lists what is below each at the same time."""
+    with ThreadPoolExecutor(_LISTING_THREADS) as pool:
         tables: list[pa.Table] = []
         level = [f"{base}{prefix}"]
         for _ in range(2):
@@ -66,6 +78,21 @@ def list_images(uri: str, prefix: str) -> pa.Table:
             level = below
         tables += pool.map(lambda folder: again(lambda: _list_all(store, folder, base, prefix)), level)
     return pa.concat_tables([LISTING.empty_table(), *tables])
+
+
+def _list_by_keys(bucket: str, base: str, prefix: str) -> pa.Table:
+    """Lists keys as they are, by s3fs."""
+    files, tables = file_system(), [LISTING.empty_table()]
+    request = {"Bucket": bucket, "Prefix": f"{base}{prefix}/" if prefix else base}
+    while True:
+        found = again(lambda: files.call_s3("list_objects_v2", **request))
+        objects = found.get("Contents", [])
+        paths, sizes = [entry["Key"] for entry in objects], [entry["Size"] for entry in objects]
+        table = pa.table({"path": pa.array(paths, pa.string()), "size": pa.array(sizes, pa.int64())})
+        tables.append(_pictures(table, base, prefix))
+        if not found.get("IsTruncated"):
+            return pa.concat_tables(tables)
+        request["ContinuationToken"] = found["NextContinuationToken"]
 
 
 def list_folders(uri: str, prefix: str) -> list[str]:

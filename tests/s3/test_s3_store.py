@@ -288,10 +288,27 @@ def test_the_first_question_to_a_store_that_is_down_is_answered_soon(
         assert time.monotonic() - start < 15
 
 
-def test_a_key_that_cannot_be_used_is_named(bucket: str, server: Server):
+def test_a_key_that_cannot_be_named_is_a_picture_that_can_not_be_read(bucket: str, server: Server):
+    odd = "data/Training/A/tab\t.jpg"
+    names = [*NAMES, *(f"Training/B/{number:04d}.jpg" for number in range(1_200))]  # more than one answer
+    put_many(bucket, [f"data/{name}" for name in names], lambda _name: b"x")
+    server.client().put_object(Bucket=bucket, Key=odd, Body=b"xyz")
+    server.client().put_object(Bucket=bucket, Key="data/.hidden/tab\t.jpg", Body=b"x")
+    listed = storage.list_images(f"s3://{bucket}/data")
+    expected = sorted([*names, odd.removeprefix("data/")], key=str.encode)
+    assert listed["name"].to_pylist() == expected
+    assert sum(listed["size"].to_pylist()) == len(names) + 3
+    assert storage.list_images(f"s3://{bucket}/data", "Training/A")["name"].to_pylist() == ["Training/A/tab\t.jpg"]
+    found = list(storage.read_many(f"s3://{bucket}/data", expected, max_bytes=10))
+    assert [name for name, content in zip(expected, found, strict=True) if isinstance(content, Fault)] == [
+        "Training/A/tab\t.jpg"
+    ]
+
+
+def test_folders_are_not_listed_below_a_key_that_cannot_be_named(bucket: str, server: Server):
     server.client().put_object(Bucket=bucket, Key="data/tab\t.jpg", Body=b"x")
     with pytest.raises(UserError, match="a key that can't be used, with a control character or an empty folder name"):
-        storage.list_images(f"s3://{bucket}/data")
+        storage.list_folders(f"s3://{bucket}/data")
 
 
 def test_a_bucket_that_may_not_be_written_is_named_before_any_work(

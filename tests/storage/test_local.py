@@ -126,10 +126,14 @@ def test_what_cannot_be_read_is_a_fault_in_its_place(folder: Path):
     assert reasons == ["empty", "too_large", 100, "unreadable", "unreadable", "unreadable", "unreadable"]
 
 
-def test_a_name_that_is_no_utf8_is_named(folder: Path):
-    Path(os.fsdecode(os.fsencode(folder) + b"/Test/\xff.jpg")).touch()
-    with pytest.raises(UserError, match=r"The file name '.*udcff.jpg' is no valid UTF-8: rename the file"):
-        storage.list_images(str(folder))
+def test_a_name_that_is_no_utf8_is_a_picture_that_can_not_be_read(folder: Path):
+    for name in (b"Lemon/\xff.jpg", b"caf\xe9/1.jpg"):
+        file = Path(os.fsdecode(os.fsencode(folder) + b"/Test/" + name))
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"x")
+    names = storage.list_images(str(folder), "Test")["name"].to_pylist()
+    assert names == ["Test/Lemon/1.jpg", "Test/Lemon/\\xff.jpg", "Test/caf\\xe9/1.jpg"]
+    assert read(folder, names)[1:] == [Fault("unreadable"), Fault("unreadable")]
 
 
 def test_a_missing_folder_is_empty_to_list_and_an_error_to_check(tmp_path: Path):
