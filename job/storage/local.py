@@ -35,14 +35,14 @@ def list_images(root: str, prefix: str) -> pa.Table:
     start = f"{prefix}/" if prefix else ""
     if not Path(top).exists():
         return LISTING.empty_table()
-    entries, folders = _open(top, _top(top), hidden=False)
+    files, folders = _open(top, _top(top), hidden=False)
     own = _Names()
-    own.add(entries, start)
+    own.add(files, start)
 
     def below(folder: _Folder) -> pa.Table:
         found = _Names()
-        for path, entries in _walk(top, folder, hidden=False):
-            found.add(entries, f"{start}{path}")
+        for path, files in _walk(top, folder, hidden=False):
+            found.add(files, f"{start}{path}")
         return found.table()
 
     with ThreadPoolExecutor(_LISTING_THREADS) as pool:
@@ -51,7 +51,7 @@ def list_images(root: str, prefix: str) -> pa.Table:
 
 
 def tree(top: str) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
-    """Each folder from `top` down: its path relative to it, ending in a slash (`""` for `top`), and what is in it.
+    """Each folder from `top` down: its path relative to it, ending in a slash (`""` for `top`), and the files in it.
 
     Links to folders are followed, so that a folder may be met under several names. A link to a folder that it lies in,
     directly or through other links, is not: that is a cycle. Below a link, further links are followed once to each
@@ -262,21 +262,25 @@ class _Names:
         self.sizes: list[int] = []
         self.full: list[pa.Table] = []
 
-    def add(self, entries: list[os.DirEntry[str]], start: str) -> None:
-        for entry in entries:
-            if not is_picture(entry.name) or _is_folder(entry):
+    def add(self, files: list[os.DirEntry[str]], start: str) -> None:
+        for entry in files:
+            if not is_picture(entry.name):
                 continue
             try:
                 size = entry.stat().st_size
             except OSError:  # A dangling link, or gone by now: it is listed all the same and counted as unreadable.
                 size = 0
-            self.names.append(_utf8(start + entry.name))
+            self.names.append(start + entry.name)
             self.sizes.append(size)
         if len(self.names) >= 65_536:
             self._flush()
 
     def _flush(self) -> None:
-        self.full.append(pa.table([self.names, self.sizes], schema=LISTING))
+        try:
+            table = pa.table([self.names, self.sizes], schema=LISTING)
+        except UnicodeEncodeError:
+            table = pa.table([[_utf8(name) for name in self.names], self.sizes], schema=LISTING)
+        self.full.append(table)
         self.names, self.sizes = [], []
 
     def table(self) -> pa.Table:
@@ -336,20 +340,23 @@ def _walk(top: str, first: _Folder, *, hidden: bool) -> Iterator[tuple[str, list
             folder.linked.add(folder.identity)
         if folder.is_link:
             folder = replace(folder, way=folder.way | _real_way(f"{top}/{folder.path}"))
-        entries, below = _open(top, folder, hidden=hidden)
+        files, below = _open(top, folder, hidden=hidden)
         waiting += reversed(below)
-        yield folder.path, entries
+        yield folder.path, files
 
 
 def _open(top: str, folder: _Folder, *, hidden: bool) -> tuple[list[os.DirEntry[str]], list[_Folder]]:
-    """What is in a folder, and those of it that are folders to open, in the order of their names."""
+    """The files in a folder, and the folders in it that are to be opened, in the order of their names."""
     path = f"{top}/{folder.path}".rstrip("/")
+    files: list[os.DirEntry[str]] = []
+    folders: list[os.DirEntry[str]] = []
+    below = []
     try:
         with os.scandir(path or "/") as found:
-            entries = [entry for entry in found if hidden or not is_hidden(entry.name)]
-        inside = sorted((entry for entry in entries if _is_folder(entry)), key=lambda entry: entry.name)
-        below = []
-        for entry in inside:
+            for entry in found:
+                if hidden or not is_hidden(entry.name):
+                    (folders if _is_folder(entry) else files).append(entry)
+        for entry in sorted(folders, key=lambda entry: entry.name):
             identity, is_link = _identity(entry.stat()), entry.is_symlink()
             if identity in folder.way:
                 continue
@@ -357,7 +364,7 @@ def _open(top: str, folder: _Folder, *, hidden: bool) -> tuple[list[os.DirEntry[
             below.append(_Folder(f"{folder.path}{entry.name}/", identity, folder.way | {identity}, linked, is_link))
     except OSError as error:
         raise failed(error.filename or path, "read", error) from error
-    return entries, below
+    return files, below
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -157,8 +157,8 @@ def _files(top: str, store: S3Store, base: str, uri: str) -> Iterator[_Local]:
 
 def _folders(top: str) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
     """Each folder of the tree, as a path that ends in a slash, and the files in it that are to be uploaded."""
-    for path, entries in tree(top):
-        yield path, [entry for entry in entries if not entry.is_dir() and (path or entry.name != UPLOADED)]
+    for path, files in tree(top):
+        yield path, [file for file in files if path or file.name != UPLOADED]
 
 
 def _objects(store: S3Store, folder: str, uri: str) -> dict[str, tuple[int, str]]:
