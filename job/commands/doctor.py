@@ -218,13 +218,13 @@ def descriptors() -> Iterator[Finding]:
     import numpy as np
 
     from job.vision.descriptors import DESCRIPTORS
+    from job.vision.picture import Picture
 
     squares = np.random.default_rng(1).integers(0, 256, (10, 10), dtype=np.uint8)
-    picture = np.kron(squares, np.ones((10, 10), np.uint8))
-    libraries = {"sift": "opencv-python-headless", "orb": "opencv-python-headless", "surf": "mahotas"}
-    for name, library in libraries.items():
-        spec = DESCRIPTORS[name]
-        found, by = spec.describe(picture), f"{library} {_version(library)}"
+    picture = Picture.of(np.kron(squares, np.ones((10, 10), np.uint8)))
+    for name in ("sift", "orb", "surf"):
+        spec = DESCRIPTORS.get(name)
+        found, by = spec.describe(picture), f"{spec.library} {_version(spec.library)}"
         if len(found):
             yield Finding(name.upper(), "ok", f"{by}: {len(found)} descriptors of a test picture")
         else:

@@ -193,19 +193,18 @@ def pictures(run: "Run") -> html.Pictures:
 def _described(run: "Run", pool: ThreadPoolExecutor) -> tuple[list[html.Figure], list[tuple[int, list[bytes]]]]:
     """Training pictures with their keypoints drawn, and by words the patches that have them."""
     from job.learn.assign import assign
-    from job.vision import descriptors, drawing, pixels
+    from job.vision import descriptors, drawing
+    from job.vision.picture import Picture
 
     spec, words = descriptors.get(run.settings.descriptor), run.stages[1].words
-    # SIFT describes a window of six diameters
-    span = 6.0 if run.settings.descriptor in ("sift", "rootsift") else 1.5
 
     def look(picture: tuple[str, Any]) -> tuple[str, Any, Any, Any] | None:
         name, content = picture
         colour = _colour(content)
         if colour is None:
             return None
-        grey = pixels.decode(content)
-        return name, colour, spec.keypoints(grey), spec.describe(grey)
+        decoded = Picture.decode(content)
+        return name, colour, spec.keypoints(decoded), spec.describe(decoded)
 
     seen = [found for found in pool.map(look, _some(run, "train")) if found]
     chosen: dict[int, list[tuple[Any, Any]]] = {}
@@ -217,6 +216,7 @@ def _described(run: "Run", pool: ThreadPoolExecutor) -> tuple[list[html.Figure],
         lambda found: html.Figure(f"{found[0]}: {len(found[2])} keypoints", drawing.draw_keypoints(found[1], found[2])),
         seen[:_PICTURES],
     )
+    span = spec.span
     cut = pool.map(lambda word: (word, [drawing.patch(*place, span=span) for place in chosen[word]]), sorted(chosen))
     return list(drawn), list(cut)
 

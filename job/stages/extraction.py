@@ -8,7 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from job import storage
-from job.vision import descriptors, pixels
+from job.vision import pixels
+from job.vision.descriptors import DESCRIPTORS
+from job.vision.picture import Picture
 
 # What is handed on at a time: enough to fill a batch, little enough to keep a worker small.
 _ROWS, _BYTES = 256, 4 << 20
@@ -36,7 +38,7 @@ def described(
             storage.read_many(root, [name for _, name in group], max_bytes=max_bytes)
             for root, group in groupby(addresses, key=lambda address: address[0])
         )
-    rows, describe = batch.select(kept), descriptors.get(descriptor).describe
+    rows, describe = batch.select(kept), DESCRIPTORS.get(descriptor).describe
     done, size = 0, 0
     packed: list[bytes] = []
     counts: list[int] = []
@@ -47,7 +49,7 @@ def described(
             reason = content.reason
         else:
             try:
-                found = describe(pixels.decode(content, max_bytes))
+                found = describe(Picture.decode(content, max_bytes))
             except pixels.Unusable as unusable:
                 reason = unusable.reason
             else:

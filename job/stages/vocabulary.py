@@ -28,6 +28,7 @@ from job.stages.base import (
     require,
 )
 from job.vision import descriptors as registry
+from job.vision.descriptors.base import Descriptor
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -137,7 +138,7 @@ class VisualVocabulary(
         return kmeans.train(
             spec.unpack(drawn),
             self.getOrDefault(self.k),
-            quantum=spec.quantum,
+            quantum=_quantum(spec),
             start=self.getOrDefault(self.initMode),
             tolerance=self.getOrDefault(self.tolerance),
             max_iterations=self.getOrDefault(self.maxIter),
@@ -187,7 +188,7 @@ class VisualVocabulary(
             part = collect_sum(dataset, [column], sums, kmeans.ClusterSums.from_bytes)
             assert part is not None
             inertia = kmeans.inertia_of(part, words)
-            moved = kmeans.grid_mean(part.counts, part.sums, words, spec.quantum)
+            moved = kmeans.grid_mean(part.counts, part.sums, words, _quantum(spec))
             iterations += 1
             if (
                 before - inertia < tolerance * before
@@ -196,6 +197,12 @@ class VisualVocabulary(
             ):
                 return kmeans.Vocabulary(words, inertia, found.iterations + iterations, int(part.counts.sum()))
             words, before = moved, inertia
+
+
+def _quantum(spec: Descriptor) -> float:
+    if spec.quantum is None:
+        raise ValueError(f"Words are learned from local descriptors of whole numbers, which {spec.name} has none of.")
+    return spec.quantum
 
 
 class VisualVocabularyModel(Model, _VocabularyParams, Stored):

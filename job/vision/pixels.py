@@ -54,6 +54,12 @@ def decode_colour(data: bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX
 
 
 def _decode(data: bytes, mode: int, max_bytes: int, max_pixels: int) -> NDArray[np.uint8]:
+    check(data, max_bytes, max_pixels)
+    return read(data, mode)
+
+
+def check(data: bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> None:
+    """Raise `Unusable`, as `decode` does, for what the size, the header and the end of the file say."""
     if not data:
         raise Unusable("empty")
     if len(data) > max_bytes:
@@ -71,6 +77,13 @@ def _decode(data: bytes, mode: int, max_bytes: int, max_pixels: int) -> NDArray[
         raise Unusable("too_large")
     if not complete:
         raise Unusable("truncated")
+
+
+def read(data: bytes, mode: int) -> NDArray[np.uint8]:
+    """Pixels of a file that `check` has passed, shrunk to a megapixel; `mode` is one of OpenCV's IMREAD flags.
+
+    Raises `Unusable` when the file is damaged inside, or larger than a limit from the environment.
+    """
     try:
         decoded: Any = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
     except cv2.error as error:
@@ -80,10 +93,10 @@ def _decode(data: bytes, mode: int, max_bytes: int, max_pixels: int) -> NDArray[
     if decoded is None:
         raise Unusable("not_an_image")
     picture: NDArray[np.uint8] = decoded
-    return _within(picture, WORKING_PIXELS)
+    return within(picture, WORKING_PIXELS)
 
 
-def _within(picture: NDArray[np.uint8], most: int) -> NDArray[np.uint8]:
+def within(picture: NDArray[np.uint8], most: int) -> NDArray[np.uint8]:
     """The picture, shrunk to `most` pixels where it has more; its proportions stay."""
     height, width = picture.shape[:2]
     if height * width <= most:

@@ -16,6 +16,7 @@ from job.experiment import pipeline
 from job.report import tables
 from job.vision import descriptors as registry
 from job.vision import pixels
+from job.vision.picture import Picture
 from job.vision.sample import sample_picture
 
 CATEGORIES = ["Corn", "Orange", "Raspberry"]
@@ -237,8 +238,8 @@ def test_bags_are_those_that_the_pictures_themselves_give(reference: Results, sa
     spec = registry.get("sift")
     words = reference.words.astype(np.float64)
     for row in reference.rows("bag_of_words_test.csv")[::7]:
-        grey = pixels.decode((sample / row["ima"]).read_bytes())
-        rows = spec.unpack(spec.describe(grey)).astype(np.float64)
+        picture = Picture.decode((sample / row["ima"]).read_bytes())
+        rows = spec.unpack(spec.describe(picture)).astype(np.float64)
         nearest = np.square(rows[:, None] - words[None]).sum(axis=2).argmin(axis=1)
         expected = np.bincount(nearest, minlength=WORDS)
         assert [int(row[str(word)]) for word in range(WORDS)] == expected.tolist()

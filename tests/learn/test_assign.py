@@ -34,7 +34,7 @@ def squared_distances(descriptors, words):
     return np.square(difference).sum(axis=2)
 
 
-@pytest.mark.parametrize("name", sorted(registry.DESCRIPTORS))
+@pytest.mark.parametrize("name", ["sift", "rootsift", "orb", "surf"])
 def test_each_descriptor_goes_to_the_word_that_float64_finds_nearest(name):
     spec = registry.get(name)
     words = on_grid(spec, 30, seed=1)
@@ -51,7 +51,7 @@ def test_each_descriptor_goes_to_the_word_that_float64_finds_nearest(name):
     np.testing.assert_array_equal(nearest[clear], distances.argmin(axis=1)[clear])
 
 
-@pytest.mark.parametrize("name", sorted(registry.DESCRIPTORS))
+@pytest.mark.parametrize("name", ["sift", "rootsift", "orb", "surf"])
 def test_the_product_of_descriptor_and_word_is_exact_in_float32(name):
     spec = registry.get(name)
     words, descriptors = on_grid(spec, 30, seed=3), random_descriptors(spec, 500, seed=4)

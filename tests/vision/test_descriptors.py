@@ -1,30 +1,51 @@
 import math
 import pickle
+import subprocess
+import sys
 
 import cv2
 import numpy as np
 import pytest
 from mahotas.features import surf as mahotas_surf
 
-from job.vision import descriptors, pixels, sample
+from job import vision
+from job.vision import sample
 from job.vision.descriptors import DESCRIPTORS, get
+from job.vision.descriptors.sift import rootsift
+from job.vision.picture import Picture
 
 NAMES = ("sift", "rootsift", "orb", "surf")
 
 
 @pytest.fixture(scope="module")
 def pictures():
-    return [pixels.decode(sample.sample_picture(category, 0)) for category in range(13)]
+    return [Picture.decode(sample.sample_picture(category, 0)) for category in range(13)]
 
 
-def test_the_registry_holds_the_four_descriptors_and_cannot_be_changed():
-    assert tuple(DESCRIPTORS) == NAMES
-    with pytest.raises(TypeError):
-        DESCRIPTORS["other"] = DESCRIPTORS["sift"]
+def test_names_are_listed_without_loading_a_library():
+    code = (
+        "import sys; from job.vision.descriptors import DESCRIPTORS; assert 'sift' in DESCRIPTORS.names\n"
+        "assert not {'cv2', 'numpy', 'mahotas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=vision.__path__[0] + "/../..")
+
+
+def test_mahotas_is_loaded_for_surf_alone():
+    code = (
+        "import sys; from job.vision.descriptors import get; get('sift'), get('orb')\n"
+        "assert 'mahotas' not in sys.modules\n"
+        "get('surf'); assert 'mahotas' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=vision.__path__[0] + "/../..")
+
+
+@pytest.mark.parametrize("name", DESCRIPTORS.names)
+def test_every_entry_goes_by_its_own_name(name):
+    assert get(name).name == name
 
 
 def test_an_unknown_name_gets_a_sentence_that_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"no descriptor 'brisk': choose one of sift, rootsift, orb, surf\.$"):
+    with pytest.raises(ValueError, match=r"no descriptor 'brisk': choose one of sift, rootsift, orb, surf\b"):
         get("brisk")
 
 
@@ -53,7 +74,7 @@ def test_products_with_words_on_the_grid_fit_in_the_24_bits_of_float32(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_products_with_words_on_the_grid_are_exact_in_float32(name, pictures):
     found = get(name)
-    values = np.vstack([found.unpack(found.describe(grey)) for grey in pictures])[:400]
+    values = np.vstack([found.unpack(found.describe(picture)) for picture in pictures])[:400]
     centres = values.reshape(20, -1, found.width).mean(axis=1)
     centres = np.rint(centres / found.quantum) * found.quantum
     single = values.astype(np.float32) @ centres.T.astype(np.float32)
@@ -63,8 +84,8 @@ def test_products_with_words_on_the_grid_are_exact_in_float32(name, pictures):
 @pytest.mark.parametrize("name", NAMES)
 def test_packed_rows_have_the_shape_and_type_that_are_promised(name, pictures):
     found = get(name)
-    for grey in pictures:
-        packed = found.describe(grey)
+    for picture in pictures:
+        packed = found.describe(picture)
         assert (packed.shape[1], packed.dtype) == (found.values, found.dtype)
         assert packed.flags.c_contiguous
         assert len(packed.tobytes()) == len(packed) * found.bytes
@@ -92,7 +113,7 @@ def test_bytes_that_are_no_whole_number_of_descriptors_are_refused(name, picture
 @pytest.mark.parametrize("shape", [(100, 100), (1, 1), (2, 2), (3, 200), (200, 3), (8, 8), (30, 30), (31, 31)])
 def test_a_flat_picture_has_no_descriptors(name, shape):
     for tone in (0, 128, 255):
-        flat = np.full(shape, tone, np.uint8)
+        flat = Picture.of(np.full(shape, tone, np.uint8))
         assert get(name).describe(flat).shape == (0, get(name).values)
         assert get(name).describe(flat).dtype == get(name).dtype
         assert get(name).keypoints(flat).shape == (0, 3)
@@ -101,7 +122,7 @@ def test_a_flat_picture_has_no_descriptors(name, shape):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 5), (1, 100), (100, 1), (8, 8), (9, 9), (9, 200), (31, 31)])
 def test_a_tiny_picture_is_no_error(name, shape):
-    noise = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+    noise = Picture.of(np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8))
     packed = get(name).describe(noise)
     assert packed.shape[1] == get(name).values
     assert len(get(name).keypoints(noise)) == len(packed)
@@ -112,9 +133,9 @@ def test_the_same_picture_gives_the_same_rows_with_any_number_of_threads(name, p
     before = cv2.getNumThreads()
     try:
         cv2.setNumThreads(1)
-        once = [get(name).describe(grey) for grey in pictures]
+        once = [get(name).describe(picture) for picture in pictures]
         cv2.setNumThreads(4)
-        again = [get(name).describe(grey.copy()) for grey in reversed(pictures)]
+        again = [get(name).describe(Picture.of(picture.grey.copy())) for picture in reversed(pictures)]
     finally:
         cv2.setNumThreads(before)
     for first, second in zip(once, reversed(again), strict=True):
@@ -123,12 +144,12 @@ def test_the_same_picture_gives_the_same_rows_with_any_number_of_threads(name, p
 
 @pytest.mark.parametrize("name", NAMES)
 def test_keypoints_lie_in_the_picture_one_for_each_row(name, pictures):
-    for grey in pictures:
-        points = get(name).keypoints(grey)
-        assert (points.dtype, points.shape) == (np.float32, (len(get(name).describe(grey)), 3))
+    for picture in pictures:
+        points = get(name).keypoints(picture)
+        assert (points.dtype, points.shape) == (np.float32, (len(get(name).describe(picture)), 3))
         assert (points[:, :2] >= -0.5).all()
-        assert (points[:, 0] <= grey.shape[1] - 0.5).all()
-        assert (points[:, 1] <= grey.shape[0] - 0.5).all()
+        assert (points[:, 0] <= picture.grey.shape[1] - 0.5).all()
+        assert (points[:, 1] <= picture.grey.shape[0] - 0.5).all()
         assert (points[:, 2] > 0).all()
 
 
@@ -136,7 +157,7 @@ def test_keypoints_lie_in_the_picture_one_for_each_row(name, pictures):
 def test_x_runs_along_the_rows_and_y_down(name):
     grey = np.full((120, 200), 255, np.uint8)
     cv2.circle(grey, (150, 40), 7, 0, -1, cv2.LINE_AA)
-    points = get(name).keypoints(grey)
+    points = get(name).keypoints(Picture.of(grey))
     assert len(points)
     assert np.hypot(*(points[:, :2] - (150, 40)).T).max() < 20
 
@@ -148,19 +169,19 @@ def test_a_descriptor_can_be_sent_to_another_process(name, pictures):
 
 
 def test_sift_as_bytes_equals_the_float_sift_of_opencv(pictures):
-    for grey in pictures:
-        keypoints, floats = cv2.SIFT_create().detectAndCompute(grey, None)
-        packed = get("sift").describe(grey)
+    for picture in pictures:
+        keypoints, floats = cv2.SIFT_create().detectAndCompute(picture.grey, None)
+        packed = get("sift").describe(picture)
         assert floats.dtype == np.float32
         np.testing.assert_array_equal(packed, floats)
-        np.testing.assert_array_equal(get("sift").keypoints(grey)[:, :2], [keypoint.pt for keypoint in keypoints])
+        np.testing.assert_array_equal(get("sift").keypoints(picture)[:, :2], [keypoint.pt for keypoint in keypoints])
 
 
 def test_rootsift_follows_the_formula(pictures):
-    for grey in pictures:
-        sift = get("sift").describe(grey).astype(np.float64)
+    for picture in pictures:
+        sift = get("sift").describe(picture).astype(np.float64)
         expected = np.minimum(np.rint(512 * np.sqrt(sift / sift.sum(axis=1, keepdims=True))), 255)
-        packed = get("rootsift").describe(grey)
+        packed = get("rootsift").describe(picture)
         assert np.abs(packed - expected).max() <= 1  # float32 may round a tie the other way
         assert (packed != expected).mean() < 1e-4
 
@@ -176,13 +197,13 @@ def test_rootsift_has_length_512_and_compares_by_hellinger_distance(pictures):
 def test_rootsift_of_nothing_but_zeros_is_zero_and_a_single_peak_is_cut_off_at_255():
     peaks = np.zeros((2, 128), np.uint8)
     peaks[1, 5] = 200
-    np.testing.assert_array_equal(descriptors.rootsift(peaks).max(axis=1), [0, 255])
+    np.testing.assert_array_equal(rootsift(peaks).max(axis=1), [0, 255])
 
 
 def test_orb_equals_a_direct_call(pictures):
-    for grey in pictures:
+    for picture in pictures:
         detector = cv2.ORB_create(500, 1.2, 8, 4, 0, 2, cv2.ORB_HARRIS_SCORE, 31, 20)
-        np.testing.assert_array_equal(get("orb").describe(grey), detector.detectAndCompute(grey, None)[1])
+        np.testing.assert_array_equal(get("orb").describe(picture), detector.detectAndCompute(picture.grey, None)[1])
 
 
 def test_squared_distance_of_unpacked_orb_is_hamming_distance(pictures):
@@ -196,21 +217,22 @@ def test_squared_distance_of_unpacked_orb_is_hamming_distance(pictures):
 
 
 def test_surf_is_4000_times_that_of_mahotas_in_twice_the_size(pictures):
-    for grey in pictures:
-        twice = cv2.resize(grey, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+    for picture in pictures:
+        twice = cv2.resize(picture.grey, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
         rows = mahotas_surf.surf(twice, nr_octaves=3, nr_scales=4, threshold=0.1, descriptor_only=True)
-        np.testing.assert_array_equal(get("surf").describe(grey), np.rint(4000 * rows))
+        np.testing.assert_array_equal(get("surf").describe(picture), np.rint(4000 * rows))
 
 
 def test_surf_leaves_a_large_picture_at_its_size():
-    grey = cv2.resize(pixels.decode(sample.sample_picture(0, 0)), (520, 520), interpolation=cv2.INTER_CUBIC)
-    rows = mahotas_surf.surf(grey, nr_octaves=3, nr_scales=4, threshold=0.1)
-    np.testing.assert_array_equal(get("surf").describe(grey), np.rint(4000 * rows[:, 6:]))
-    np.testing.assert_allclose(get("surf").keypoints(grey)[:, :2], rows[:, 1::-1], rtol=1e-6)
+    grey = Picture.decode(sample.sample_picture(0, 0)).grey
+    picture = Picture.of(cv2.resize(grey, (520, 520), interpolation=cv2.INTER_CUBIC))
+    rows = mahotas_surf.surf(picture.grey, nr_octaves=3, nr_scales=4, threshold=0.1)
+    np.testing.assert_array_equal(get("surf").describe(picture), np.rint(4000 * rows[:, 6:]))
+    np.testing.assert_allclose(get("surf").keypoints(picture)[:, :2], rows[:, 1::-1], rtol=1e-6)
 
 
 def test_surf_drops_rows_without_a_direction(monkeypatch, pictures):
-    rows = mahotas_surf.surf(pictures[0])[:3]
+    rows = mahotas_surf.surf(pictures[0].grey)[:3]
     rows[1, 20] = np.nan
     monkeypatch.setattr(mahotas_surf, "surf", lambda *_, **__: rows)
     assert get("surf").describe(pictures[0]).shape == (2, 64)

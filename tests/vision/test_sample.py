@@ -7,6 +7,7 @@ import pytest
 
 from job.vision import pixels, sample, textures
 from job.vision.descriptors import get
+from job.vision.picture import Picture
 from job.vision.sample import NAMED, category_names, sample_picture, write_sample
 
 
@@ -71,7 +72,7 @@ def test_every_category_has_enough_keypoints_for_sift():
     """Named ones and one round of the generated ones: median 30-90, none below 5."""
     describe = get("sift").describe
     for category in range(len(NAMED) + 13):
-        counts = [len(describe(pixels.decode(sample_picture(category, picture)))) for picture in range(12)]
+        counts = [len(describe(Picture.decode(sample_picture(category, picture)))) for picture in range(12)]
         assert 30 <= np.median(counts) <= 90, sample.style(category).name
         assert min(counts) >= 5, sample.style(category).name
 
@@ -79,7 +80,7 @@ def test_every_category_has_enough_keypoints_for_sift():
 @pytest.mark.parametrize("name", ["rootsift", "orb", "surf"])
 def test_no_picture_is_without_descriptors_of_another_kind(name):
     for category in range(len(NAMED)):
-        assert len(get(name).describe(pixels.decode(sample_picture(category, 0)))) >= 10
+        assert len(get(name).describe(Picture.decode(sample_picture(category, 0)))) >= 10
 
 
 def test_textures_tell_the_categories_apart_without_colour():
@@ -88,7 +89,7 @@ def test_textures_tell_the_categories_apart_without_colour():
     described = {
         split: [
             [
-                get("sift").describe(pixels.decode(sample_picture(category, picture, split=split))).astype(np.float32)
+                get("sift").describe(Picture.decode(sample_picture(category, picture, split=split))).astype(np.float32)
                 for picture in range(10)
             ]
             for category in range(categories)

@@ -1,0 +1,23 @@
+"""What describes a picture, by name. One entry is one file and one line here; libraries load when it is first used."""
+
+from typing import TYPE_CHECKING
+
+from job.registry import Registry
+
+if TYPE_CHECKING:
+    from job.vision.descriptors.base import Descriptor
+
+DESCRIPTORS: "Registry[Descriptor]" = Registry(
+    "descriptor",
+    {
+        "sift": "job.vision.descriptors.sift:SIFT",
+        "rootsift": "job.vision.descriptors.sift:ROOTSIFT",
+        "orb": "job.vision.descriptors.orb:ORB",
+        "surf": "job.vision.descriptors.surf:SURF",
+    },
+)
+
+
+def get(name: str) -> "Descriptor":
+    """The descriptor of that name; ValueError, a sentence that lists the names, when there is none."""
+    return DESCRIPTORS.get(name)
