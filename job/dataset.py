@@ -126,7 +126,11 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
             f"The picture '{found['name'].filter(stray)[0].as_py()}' in '{root}' is in no category folder: move it to "
             f"{folder + '/' if folder else ''}<Category>/."
         )
-    return Images(split, root, pa.table({"ima": found["name"], "cat": cats, "size": found["size"]}))
+    # one column after another in one piece, so that no second copy of all of them is held
+    names, sizes = found["name"], found["size"]
+    del found
+    names = names.combine_chunks()
+    return Images(split, root, pa.table({"ima": names, "cat": cats.combine_chunks(), "size": sizes.combine_chunks()}))
 
 
 def _nothing(root: str, folder: str, where: str) -> UserError:
@@ -241,6 +245,11 @@ def shards(images: Images, count: int, seed: int, cores: int | None = None) -> l
     Each part has some pictures of every category, as far as there are enough. Where `cores` is given and each core has
     five parts or more, its last four are ever smaller. There are fewer parts where there are fewer pictures.
     """
+    return _cut(images, images.table, count, seed, cores)
+
+
+def _cut(images: Images, table: pa.Table, count: int, seed: int, cores: int | None) -> list[pa.RecordBatch]:
+    """`shards` of some columns of `images.table`."""
     weights = _weights(count, cores)
     random = np.random.default_rng(seed)
     blocks = storage.blocks_of(images.root, images.table["ima"])
@@ -249,10 +258,11 @@ def shards(images: Images, count: int, seed: int, cores: int | None = None) -> l
     else:  # Packed pictures are read in whole blocks, so the blocks are shuffled and their pictures stay together.
         number = np.asarray(blocks)
         order = np.lexsort((np.arange(len(images)), random.permutation(int(number.max()) + 1)[number]))
-    mixed = images.table.take(pa.array(order)).combine_chunks()
-    cost = np.cumsum(mixed["size"].to_numpy() + _PICTURE_BYTES)
+    cost = np.cumsum(images.table["size"].to_numpy()[order] + _PICTURE_BYTES)
     ends = np.searchsorted(cost, cost[-1] * np.cumsum(weights)[:-1] / weights.sum(), side="right")
     bounds = np.concatenate([[0], np.maximum.accumulate(np.clip(ends, 1, len(images))), [len(images)]])
+    del cost
+    mixed = table.take(pa.array(order)).combine_chunks()
     parts = [mixed.slice(start, end - start) for start, end in pairwise(bounds) if end > start]
     return [batch for part in parts for batch in part.to_batches()]
 
@@ -283,5 +293,5 @@ def frame(spark: "SparkSession", images: Images, count: int, seed: int, cores: i
     """
     from pyspark.sql import functions as F
 
-    table = pa.Table.from_batches(shards(images, count, seed, cores)).select(["ima", "cat"])
-    return spark.createDataFrame(table).select(F.lit(images.root).alias("root"), "ima", "cat")
+    parts = _cut(images, images.table.select(["ima", "cat"]), count, seed, cores)
+    return spark.createDataFrame(pa.Table.from_batches(parts)).select(F.lit(images.root).alias("root"), "ima", "cat")

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from job.storage.backend import backend
 from job.storage.config import Credentials, S3Config, s3_config
+from job.storage.names import is_sorted
 from job.storage.runfolder import RunFolder, StoredFile
 from job.storage.types import IMAGE_SUFFIXES, INDEX, LISTING, Fault
 from job.storage.uris import is_remote, join, normalise
@@ -67,7 +68,8 @@ def list_images(uri: str, prefix: str = "") -> pa.Table:
     """
     root = normalise(uri)
     table = _pictures(root).list_images(root, prefix.strip("/"))
-    return table.sort_by("name")
+    # Most listings come sorted, and to sort is to copy.
+    return table if is_sorted(table["name"]) else table.sort_by("name")
 
 
 def list_folders(uri: str, prefix: str = "") -> list[str]:

@@ -45,6 +45,8 @@ def list_images(root: str, prefix: str) -> pa.Table:
             found.add(files, f"{start}{path}")
         return found.table()
 
+    # The pictures of one folder after another, each sorted, are sorted as a whole.
+    folders.sort(key=lambda folder: os.fsencode(folder.path))
     with ThreadPoolExecutor(_LISTING_THREADS) as pool:
         tables = list(pool.map(below, folders))
     return pa.concat_tables([own.table(), *tables])
@@ -285,7 +287,7 @@ class _Names:
 
     def table(self) -> pa.Table:
         self._flush()
-        return pa.concat_tables(self.full)
+        return pa.concat_tables(self.full).sort_by("name")
 
 
 def _utf8(name: str) -> str:

@@ -34,3 +34,17 @@ def pictures(files: pa.Table, prefix: str) -> pa.Table:
     start = re.escape(f"{prefix}/") if prefix else ""
     hidden = pc.match_substring_regex(files["name"], rf"(?s)^{start}(.*/)?\.")
     return files.filter(pc.and_not(pc.match_substring_regex(files["name"], _IS_IMAGE), hidden))
+
+
+def is_sorted(names: pa.ChunkedArray) -> bool:
+    """Whether the names are in the order of their UTF-8 bytes."""
+    last: pa.Scalar | None = None
+    for chunk in names.chunks:
+        if not len(chunk):
+            continue
+        if last is not None and pc.less(chunk[0], last).as_py():
+            return False
+        if pc.any(pc.less(chunk[1:], chunk[:-1])).as_py():
+            return False
+        last = chunk[-1]
+    return True

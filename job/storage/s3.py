@@ -75,7 +75,7 @@ def _list_by_folders(store: obstore.store.S3Store, base: str, prefix: str) -> pa
             if len(below) > _MOST_PREFIXES:
                 break
             tables += [_pictures(objects, base, prefix) for _, objects in opened]
-            level = below
+            level = sorted(below, key=lambda folder: f"{folder}/")  # then what is below them comes sorted
         tables += pool.map(lambda folder: again(lambda: _list_all(store, folder, base, prefix)), level)
     return pa.concat_tables([LISTING.empty_table(), *tables])
 

@@ -7,7 +7,7 @@ import pytest
 
 from job import storage
 from job.errors import UserError
-from job.storage import Fault
+from job.storage import Fault, local
 
 NAMES = ["Training/Apple Braeburn/0, 1.jpg", "Training/Poire é/a%20b+c.JPEG", "Training/🍎/x.png", "Test/Lemon/1.jpg"]
 
@@ -33,6 +33,17 @@ def test_pictures_are_listed_at_any_depth_sorted_with_their_sizes(folder: Path):
     assert listed.schema.equals(storage.LISTING)
     assert listed["name"].to_pylist() == sorted(NAMES)
     assert listed["size"].to_pylist() == [len(name.encode()) for name in sorted(NAMES)]
+
+
+def test_a_listing_comes_sorted_where_all_pictures_are_in_folders(tmp_path: Path):
+    names = [f"{folder}/{number}.jpg" for folder in ("A", "A b", "A-b", "A/b", "é", "🍎") for number in range(20)]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    listed = local.list_images(str(tmp_path), "")
+    assert listed["name"].to_pylist() == sorted(names, key=str.encode)
+    (tmp_path / "B.jpg").touch()
+    assert storage.list_images(str(tmp_path))["name"].to_pylist() == sorted([*names, "B.jpg"], key=str.encode)
 
 
 def test_a_prefix_is_a_folder_and_stays_in_the_names(folder: Path):

@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from job.storage.names import is_hidden, is_picture, pictures
+from job.storage.names import is_hidden, is_picture, is_sorted, pictures
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "A.JPEG", "b.Png", "jpg.jpg", "🍎.png"])
@@ -25,3 +25,20 @@ def test_a_table_keeps_what_is_neither_hidden_nor_in_a_hidden_folder(start: str)
     names = [f"{start}/{name}" if start else name for name in [*kept, *others]]
     found = pictures(pa.table({"name": names, "size": list(range(len(names)))}), start)
     assert found.to_pydict() == {"name": names[: len(kept)], "size": list(range(len(kept)))}
+
+
+@pytest.mark.parametrize(
+    ("chunks", "expected"),
+    [
+        ([], True),
+        ([[]], True),
+        ([["b"], [], ["c", "c/d"], ["é", "🍎"]], True),
+        ([["A b/1", "A/1"]], True),
+        ([["A/1", "A b/1"]], False),
+        ([["b", "c"], [], ["a"]], False),
+        ([["a"], ["b", "d", "c"]], False),
+    ],
+)
+def test_names_are_sorted_by_their_bytes_across_chunks(chunks: list[list[str]], expected: bool):
+    names = pa.chunked_array(chunks, pa.string())
+    assert is_sorted(names) == expected == (names.to_pylist() == sorted(names.to_pylist(), key=str.encode))
