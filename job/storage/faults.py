@@ -121,37 +121,54 @@ def explained(uri: str, verb: str) -> Iterator[None]:
 
 
 def explain(error: BaseException, uri: str, config: S3Config, verb: str) -> UserError:
-    """The error of `verb` (read, list, write) at `uri` as a sentence for the user. Shows no credentials."""
-    bucket, _ = split_s3(uri)
+    """The error of `verb` (read, write, list, delete) at `uri` as a sentence for the user. Shows no credentials."""
     code = s3_code(error)
+    sentence = (
+        _of_the_account(code, uri, config, verb)
+        or _of_the_store(error, code, uri, config, verb)
+        or (_of_the_connection(error, uri, config) if not code or _credentials_missing(error) else None)
+        or f"'{uri}' can't be {_done(verb)}: {config.place.lower()} says {code or _first_line(error)}."
+    )
+    return UserError(sentence)
+
+
+def _of_the_account(code: str, uri: str, config: S3Config, verb: str) -> str | None:
+    """The sentence of a code that is about credentials, rights or the bucket."""
+    bucket, _ = split_s3(uri)
     if code in _WRONG_CREDENTIALS:
-        return UserError(f"{config.place} {_WRONG_CREDENTIALS[code]}: check {_source(config)}.")
+        return f"{config.place} {_WRONG_CREDENTIALS[code]}: check {_source(config)}."
     if code == "InvalidBucketName":
-        return UserError(f"'{bucket}' can't be a bucket: its name has 3 to 63 lower-case letters, digits, '.' and '-'.")
+        return f"'{bucket}' can't be a bucket: its name has 3 to 63 lower-case letters, digits, '.' and '-'."
     if code == "NoSuchBucket":
-        return UserError(f"There is no bucket '{bucket}' at {_where(config)}: create it, or correct the address.")
+        return f"There is no bucket '{bucket}' at {_where(config)}: create it, or correct the address."
     if code in {"PermanentRedirect", "TemporaryRedirect", "301", "307", "IllegalLocationConstraintException"}:
-        return UserError(f"The bucket '{bucket}' is not in region '{config.region}': set AWS_REGION to the bucket's.")
+        return f"The bucket '{bucket}' is not in region '{config.region}': set AWS_REGION to the bucket's."
     if code in {"AccessDenied", "AllAccessDisabled", "403", "401", "AccessDeniedException"}:
-        return UserError(f"'{uri}' can't be {_done(verb)}: the credentials ({_source(config)}) have no right to.")
+        return f"'{uri}' can't be {_done(verb)}: the credentials ({_source(config)}) have no right to."
+    return None
+
+
+def _of_the_store(error: BaseException, code: str, uri: str, config: S3Config, verb: str) -> str | None:
+    """The sentence of an answer that is about the object, or about the server as a whole."""
     if verb == "read" and isinstance(error, FileNotFoundError) and code in {"NoSuchKey", "404", ""}:
-        return UserError(f"'{uri}' is not there: check the address.")
+        return f"'{uri}' is not there: check the address."
     if code in {"404", "405", "400", "501", "NotImplemented"} or "invalid list response" in str(error):
-        return UserError(f"What answers at {_where(config)} is no S3 store: check AWS_ENDPOINT_URL.")
+        return f"What answers at {_where(config)} is no S3 store: check AWS_ENDPOINT_URL."
     if code in _OVERLOADED or (code.startswith("5") and len(code) == 3):
-        return UserError(f"{config.place} is overloaded or not ready ({code}): try again later.")
+        return f"{config.place} is overloaded or not ready ({code}): try again later."
+    return None
+
+
+def _of_the_connection(error: BaseException, uri: str, config: S3Config) -> str | None:
+    """The sentence of an error before there was any answer."""
     if _credentials_missing(error):
-        return UserError(
-            f"No credentials for '{uri}': set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a role."
-        )
-    if not code and "certificate" in str(error):
-        return UserError(
-            f"{config.place} has a certificate that is not trusted here: name its authority's file in AWS_CA_BUNDLE."
-        )
-    if not code and _is_connection(error):
+        return f"No credentials for '{uri}': set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a role."
+    if "certificate" in str(error):
+        return f"{config.place} has a certificate that is not trusted here: name its authority's file in AWS_CA_BUNDLE."
+    if _is_connection(error):
         hint = "check AWS_ENDPOINT_URL and that it is running" if config.endpoint else "check the network"
-        return UserError(f"{config.place} does not answer: {hint}.")
-    return UserError(f"'{uri}' can't be {_done(verb)}: {config.place.lower()} says {code or _first_line(error)}.")
+        return f"{config.place} does not answer: {hint}."
+    return None
 
 
 def _source(config: S3Config) -> str:
