@@ -8,8 +8,27 @@ from numpy.typing import NDArray
 
 
 def flatten(column: pa.Array, dtype: type | np.dtype[Any], width: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """A column of packed binary as one array (n, width), and the row that each of the n comes from, int64 (n,)."""
-    rows = [np.frombuffer(value.as_buffer(), dtype).reshape(-1, width) for value in column]
+    """A column of packed binary as one array, and where its rows come from.
+
+    Returns
+    -------
+    An array of `dtype` and shape (n, width), and for each of its n rows the row of the column, int64 of shape (n,).
+
+    Raises
+    ------
+    ValueError
+        The column has a null, or a value that is not a whole number of rows.
+
+    """
+    if column.null_count:
+        raise ValueError("A row has no descriptors (null): keep only the rows whose reason is null.")
+    try:
+        rows = [np.frombuffer(value.as_buffer(), dtype).reshape(-1, width) for value in column]
+    except ValueError:
+        raise ValueError(
+            f"A value in the column of descriptors is not a whole number of rows of {width} values of {np.dtype(dtype)}: "
+            "it was written by another descriptor."
+        ) from None
     counts = np.fromiter((len(row) for row in rows), np.int64, len(rows))
     stacked = np.concatenate(rows) if rows else np.empty((0, width), dtype)
     return stacked, np.repeat(np.arange(len(rows)), counts)
@@ -22,14 +41,69 @@ def lists(matrix: NDArray[Any]) -> pa.ListArray:
 
 
 def ragged(values: NDArray[Any], counts: NDArray[np.int64]) -> pa.ListArray:
-    """Values (n,) as a column of lists of the given lengths."""
+    """Values of shape (n,) as a column of lists of the given lengths."""
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
 
 
-def rows_of(column: pa.Array | pa.ChunkedArray, width: int) -> NDArray[Any]:
-    """A column of lists, all of the same length, as a matrix (n, width)."""
+def vectors(matrix: NDArray[np.float64], missing: NDArray[np.bool_] | None = None) -> pa.StructArray:
+    """A matrix as a column of Spark ML's dense vectors, in the form in which Spark hands them to Arrow.
+
+    Rows that are `missing` (bool of shape (n,)) become null.
+    """
+    count = len(matrix)
+    fields = [
+        pa.field("type", pa.int8(), nullable=False),
+        pa.field("size", pa.int32()),
+        pa.field("indices", pa.list_(pa.field("element", pa.int32(), nullable=False))),
+        pa.field("values", pa.list_(pa.field("element", pa.float64(), nullable=False))),
+    ]
+    values = lists(np.asarray(matrix, np.float64))
+    arrays = [
+        pa.array(np.ones(count, np.int8)),
+        pa.nulls(count, pa.int32()),
+        pa.nulls(count, fields[2].type),
+        values.cast(fields[3].type),
+    ]
+    mask = None if missing is None else pa.array(missing)
+    return pa.StructArray.from_arrays(arrays, fields=fields, mask=mask)
+
+
+def rows_of(column: pa.Array | pa.ChunkedArray, width: int | None = None) -> NDArray[Any]:
+    """A column of lists, or of Spark ML's vectors, all of the same length, as a matrix of shape (n, width).
+
+    Raises
+    ------
+    ValueError
+        The column has a null, or rows of another length.
+
+    """
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
+    if column.null_count:
+        raise ValueError("A row has no vector (null): leave out the rows that could not be described.")
+    if pa.types.is_struct(column.type):
+        return _vector_rows(column, width)
+    if width is None:
+        width = len(column[0]) if len(column) else 0
     flat = column.flatten() if len(column) else pa.array([], column.type.value_type)
-    return np.asarray(flat.to_numpy(zero_copy_only=False)).reshape(-1, width)
+    values = np.asarray(flat.to_numpy(zero_copy_only=False))
+    if len(values) != len(column) * width:
+        raise ValueError(f"Rows of {width} values were expected, and a row has another number of them.")
+    return values.reshape(-1, width)
+
+
+def _vector_rows(column: pa.StructArray, width: int | None) -> NDArray[np.float64]:
+    kinds = np.asarray(column.field("type"))
+    if len(column) and kinds.all():
+        return np.asarray(rows_of(column.field("values"), width), np.float64)
+    found = column.to_pylist()
+    if width is None:
+        width = (found[0]["size"] or len(found[0]["values"])) if found else 0
+    matrix = np.zeros((len(found), width))
+    for row, vector in zip(matrix, found, strict=True):
+        if vector["type"]:
+            row[:] = vector["values"]
+        else:
+            row[vector["indices"]] = vector["values"]
+    return matrix

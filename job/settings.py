@@ -13,16 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from job.errors import UsageError
+from job.presets import PRESETS
 
-PRESETS: Mapping[str, Mapping[str, Any]] = {
-    # the prototype's algorithm with its parameters, so that the two can be compared
-    "reference": {"descriptor": "sift", "words": 50, "vocabulary_sample": "all", "classifier": "mlp"},
-    "accurate": {"descriptor": "rootsift", "words": 500, "vocabulary_sample": "default", "classifier": "logistic"},
-    "fast": {"descriptor": "orb", "words": 100, "vocabulary_sample": "default", "classifier": "logistic"},
-}
-DESCRIPTOR_NAMES = ("sift", "rootsift", "orb", "surf")
-CLASSIFIER_NAMES = ("mlp", "logistic")
-PROTOCOL_NAMES = ("standard",)
 ENVIRONMENT_PREFIX = "FRUITS_"
 _SECRET = re.compile(r"secret|password|token|credential|access\.?key", re.IGNORECASE)
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -34,13 +26,16 @@ def setting(
     parse: Callable[[Any], Any] = str,
     *,
     metavar: str | None = None,
-    choices: tuple[str, ...] | None = None,
+    chosen: bool = False,
     repeat: bool = False,
 ) -> Any:
-    """One setting: its default, its line in the help, and how its text becomes a value."""
+    """One setting: its default, its line in the help, and how its text becomes a value.
+
+    A `chosen` one is a name of a registry: which names there are is said by who resolves the settings.
+    """
     return field(
         default=default,
-        metadata={"help": help_, "parse": parse, "metavar": metavar, "choices": choices, "repeat": repeat},
+        metadata={"help": help_, "parse": parse, "metavar": metavar, "chosen": chosen, "repeat": repeat},
     )
 
 
@@ -117,6 +112,14 @@ def _run_name(text: str) -> str:
     return text
 
 
+def _features(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9_-]+(:[a-z0-9_-]+(:[1-9]\d*)?)?(\+[a-z0-9_-]+(:[a-z0-9_-]+(:[1-9]\d*)?)?)*", text):
+        raise ValueError(
+            "blocks such as rootsift:counts:500+orb: descriptors joined by +, each with an encoding and words"
+        )
+    return text
+
+
 def _conf(given: str | Sequence[str]) -> tuple[str, ...]:
     pairs = tuple(given.split("\n") if isinstance(given, str) else given)
     if not all(re.fullmatch(r"[\w.-]+=.*", pair, re.DOTALL) for pair in pairs):
@@ -146,19 +149,30 @@ class Settings:
     preset: str = setting(
         "accurate",
         "reference: the prototype's algorithm; accurate: the best known; fast: the cheapest",
-        choices=tuple(PRESETS),
+        chosen=True,
     )
-    descriptor: str = setting(None, "what describes a picture", choices=DESCRIPTOR_NAMES)
+    descriptor: str = setting(None, "what describes a picture", chosen=True)
     words: int = setting(None, "size K of the visual vocabulary", _at_least(2), metavar="K")
-    components: int = setting(None, "principal components kept (default: int(K - 0.3 K))", _at_least(1), metavar="N")
+    features: str | None = setting(
+        None,
+        "blocks of features side by side, such as rootsift:counts:500+orb; DESCRIPTOR, :ENCODING and :WORDS each",
+        _features,
+        metavar="A+B",
+    )
+    components: int = setting(
+        None,
+        "principal components kept (default: int(K - 0.3 K), or 0, none, with --features)",
+        _at_least(0),
+        metavar="N",
+    )
     vocabulary_sample: int | str = setting(
         None,
         "descriptors that the vocabulary is trained on: a number, 'all', or 'default' (1000 a word, at least 100,000)",
         _sample,
         metavar="N|all",
     )
-    classifier: str = setting(None, "what learns the categories", choices=CLASSIFIER_NAMES)
-    protocol: str = setting("standard", "how training and test pictures are chosen", choices=PROTOCOL_NAMES)
+    classifier: str = setting(None, "what learns the categories", chosen=True)
+    protocol: str = setting("standard", "how training and test pictures are chosen", chosen=True)
     no_classify: bool = setting(False, "stop after the features", _flag)
     export_intermediate: bool = setting(False, "also write images, descriptors and words per image as tables", _flag)
     min_partitions: int = setting(
@@ -212,8 +226,11 @@ def flag_name(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def resolve(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:
-    """Settings from given flags (text or None each), the environment and the file that `config` names.
+def resolve(
+    flags: Mapping[str, Any], environment: Mapping[str, str] | None = None, *, choices: Mapping[str, Sequence[str]]
+) -> Settings:
+    """Settings from given flags (text or None each), the environment and the file that `config` names. `choices` are
+    the allowed names of each setting that is chosen from a registry.
 
     Raises
     ------
@@ -233,7 +250,11 @@ def resolve(flags: Mapping[str, Any], environment: Mapping[str, str] | None = No
         _from_file(config, known) if config else {},
     ]
     given = {name: layer[name] for layer in reversed(layers) for name in layer}
-    values = {name: _parse(known[name], source, raw) for name, (source, raw) in given.items()}
+    allowed = {"preset": PRESETS.names, **choices}
+    values = {
+        name: _parse(known[name], source, raw, allowed[name] if known[name].metadata["chosen"] else None)
+        for name, (source, raw) in given.items()
+    }
     return _complete(values)
 
 
@@ -253,9 +274,9 @@ def _from_file(path: str, known: Mapping[str, Field[Any]]) -> dict[str, tuple[st
     return {name: (f"'{name}' in {path}", value) for name, value in named.items()}
 
 
-def _parse(spec: Field[Any], source: str, raw: Any) -> Any:
+def _parse(spec: Field[Any], source: str, raw: Any, choices: Sequence[str] | None) -> Any:
     """The value of one setting. `raw` is text, or from a file whatever TOML has: numbers, true and false, lists."""
-    choices, parse = spec.metadata["choices"], spec.metadata["parse"]
+    parse = spec.metadata["parse"]
     text = " ".join(map(str, raw)) if isinstance(raw, list) else str(raw)
     if choices and text not in choices:
         raise UsageError(f"{source} is '{text}': choose one of {', '.join(choices)}.")
@@ -279,11 +300,13 @@ def _check_kind(raw: Any, parse: Callable[[Any], Any]) -> None:
 def _complete(values: dict[str, Any]) -> Settings:
     """Fill in what the preset decides, then check what concerns more than one setting."""
     defaults = {f.name: f.default for f in fields(Settings) if f.default is not MISSING}
-    preset = PRESETS[values.get("preset", defaults["preset"])]
+    preset = PRESETS.get(values.get("preset", defaults["preset"])).values
+    if "descriptor" in values and "features" not in values:  # one block was asked for, in place of the preset's
+        values = {**values, "features": None}
     settings = {**defaults, **preset, **values}
     if settings["components"] is None:
-        settings["components"] = max(1, int(settings["words"] - 0.3 * settings["words"]))
-    if settings["components"] > settings["words"]:
+        settings["components"] = 0 if settings["features"] else max(1, int(settings["words"] - 0.3 * settings["words"]))
+    if settings["components"] > settings["words"] and not settings["features"]:
         raise UsageError(
             f"--components {settings['components']} is more than --words {settings['words']}: "
             "there are at most as many components as words."

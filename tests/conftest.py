@@ -10,6 +10,7 @@ from running import QUICK, Shared
 from xdist.scheduler import LoadScopeScheduling
 
 from job.engine import spark as spark_session
+from job.experiment.choices import choices
 from job.settings import resolve
 from job.vision.sample import write_sample
 
@@ -44,7 +45,9 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def spark() -> "Iterator[SparkSession]":
     """The one session of this process, as the command starts it, on two cores; compiled quickly rather than well."""
-    plan = spark_session.plan(resolve({"master": "local[2]", "conf": [f"spark.driver.extraJavaOptions={QUICK}"]}, {}))
+    plan = spark_session.plan(
+        resolve({"master": "local[2]", "conf": [f"spark.driver.extraJavaOptions={QUICK}"]}, {}, choices=choices())
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FRUITS_CLASS_ARCHIVE", "off")
         jvm = spark_session.Jvm(plan)

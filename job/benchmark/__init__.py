@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from job.benchmark import prices
 from job.cluster import duration, positive, terminated_as_interrupted
 from job.errors import UsageError, UserError
+from job.experiment.choices import choices
 from job.settings import Settings, flag_name, resolve
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         )
     if arguments.sizes and (arguments.train_images or arguments.test_images):
         raise UsageError("--sizes is given together with --train-images or --test-images: give one or the other.")
-    return resolve(vars(arguments))
+    return resolve(vars(arguments), choices=choices())
 
 
 def _given(arguments: argparse.Namespace) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from job.errors import UsageError
+from job.experiment.choices import choices
 from job.settings import Settings, flag_name, resolve
 
 Flags = dict[str, Any]
@@ -41,7 +42,7 @@ def parse(arguments: Sequence[str]) -> Flags:
 
 def settings(flags: Mapping[str, Any]) -> Settings:
     """The settings that the job will have, whatever this machine's environment says. Raises UsageError."""
-    return resolve(flags, environment={})
+    return resolve(flags, environment={}, choices=choices())
 
 
 def render(flags: Mapping[str, Any]) -> list[str]:

@@ -17,11 +17,11 @@ from typing import NoReturn
 
 from job import __version__
 from job.errors import UsageError, UserError
+from job.experiment.choices import choices
+from job.presets import PRESETS
 from job.settings import Settings, flag_name, resolve
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-# What `upload` writes last, so that others can tell a whole upload from one under way.
-UPLOADED = "_SUCCESS"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -149,12 +149,12 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
         elif about["repeat"]:
             command.add_argument(name, action="append", metavar=about["metavar"], help=about["help"])
         else:
-            metavar = about["metavar"] or "{" + ",".join(about["choices"]) + "}"
+            metavar = about["metavar"] or "{" + ",".join({"preset": PRESETS.names, **choices()}[spec.name]) + "}"
             command.add_argument(name, metavar=metavar, help=about["help"])
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    settings = resolve(vars(arguments))
+    settings = resolve(vars(arguments), choices=choices())
     from job.engine import spark
 
     if settings.dry_run:
@@ -163,12 +163,12 @@ def _run(arguments: argparse.Namespace) -> int:
     if settings.wait_for_data:
         _wait_for_data(settings)
     plan = spark.plan(settings)
-    jvm = None if spark.started_by_spark_submit() else spark.Jvm(plan, debug=settings.debug, mllib=False)
+    jvm = None if spark.started_by_spark_submit() else spark.Jvm(plan, debug=settings.debug)
     try:
-        from job.experiment import pipeline
+        from job.experiment import run
         from job.report.console import Console
 
-        pipeline.Run(settings, Console(), _BEGUN).execute(_data(settings), plan, jvm)
+        run.execute(settings, run.data_of(settings), spark.session(plan, jvm), Console(), _BEGUN)
     finally:
         if jvm is not None:
             jvm.stop()
@@ -177,43 +177,16 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _dry_run(settings: Settings) -> int:
     from job.engine import spark
-    from job.experiment import pipeline
+    from job.experiment import run
+    from job.experiment.recipe import Recipe
     from job.report.console import Console
 
     console = Console()
     console.start(settings.run_name or "(the UTC time)", settings.public())
-    for row in pipeline.plan(settings, _data(settings), spark.planned_cores(settings)):
+    for row in run.plan(settings, run.data_of(settings), spark.planned_cores(settings)):
         console.step("plan", row.pop("split"), row)
-    stages = [
-        "DescriptorExtractor",
-        "VisualVocabulary",
-        "PrincipalComponents",
-        "CategoryIndexer",
-        *([] if settings.no_classify else ["CategoryClassifier"]),
-    ]
-    console.step("plan", "all", {"stages": " > ".join(stages), "out": settings.out})
+    console.step("plan", "all", {"stages": " > ".join(Recipe.of(settings).stages()), "out": settings.out})
     return DONE
-
-
-def _data(settings: Settings) -> str | None:
-    """The address given, or the generated sample, written where this machine keeps temporary files."""
-    if settings.data or settings.train:
-        return settings.data
-    import tempfile
-    from pathlib import Path
-
-    from job.engine import spark
-    from job.vision import sample
-
-    if spark.started_by_spark_submit() or not (settings.master or "local").startswith("local"):
-        raise UsageError(
-            "--data is missing: the generated sample is for this machine only, and a cluster's executors "
-            "could not read it; give --data s3://bucket/prefix (`fruits sample` and `fruits upload` put "
-            "one there)."
-        )
-    folder = Path(tempfile.gettempdir()) / f"fruits-sample-{__version__}-{os.getuid()}"
-    sample.write_sample(folder)
-    return str(folder)
 
 
 def _sample(arguments: argparse.Namespace) -> int:
@@ -244,7 +217,6 @@ def _sample(arguments: argparse.Namespace) -> int:
 
 
 def _upload(arguments: argparse.Namespace) -> int:
-    from job import storage
     from job.report.console import Console
     from job.storage.upload import create_bucket, upload
 
@@ -260,7 +232,6 @@ def _upload(arguments: argparse.Namespace) -> int:
             public_read=arguments.public_read,
             progress=lambda now: bar.update(now.uploaded + now.skipped, now.files),
         )
-    storage.write_bytes(storage.join(arguments.uri, UPLOADED), b"", public_read=arguments.public_read)
     print(
         f"{counts.files} files in {arguments.uri}: {counts.uploaded} uploaded ({counts.bytes:,} bytes), "  # noqa: T201
         f"{counts.skipped} there already."
@@ -283,25 +254,12 @@ def _pack(arguments: argparse.Namespace) -> int:
 
 
 def _wait_for_data(settings: Settings) -> None:
-    """Until the object that `fruits upload` writes last is there. A store that does not answer yet is waited for."""
-    from job import storage
+    """Until the object that `fruits upload` writes last is there."""
+    from job.storage.upload import wait_until_uploaded
 
     if not settings.data:
         raise UsageError("--wait-for-data is given without --data: there is nothing to wait for.")
-    limit = time.monotonic() + settings.wait_for_data
-    reason = "it is not there"
-    while True:
-        try:
-            if storage.exists(storage.join(settings.data, UPLOADED)):
-                return
-        except UserError as error:
-            reason = error.message
-        if time.monotonic() > limit:
-            raise UserError(
-                f"'{settings.data}' was not whole after {settings.wait_for_data} s ({reason}): see whether "
-                "`fruits upload` has ended well, or raise --wait-for-data."
-            )
-        time.sleep(2)
+    wait_until_uploaded(settings.data, settings.wait_for_data)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -51,13 +51,14 @@ if __name__ == "__main__":
 
     from pyspark import daemon
 
-    import job.columns
-    import job.learn.kmeans
-
     # loaded here, used after the fork; none of them imports pyspark.ml, which would bring pandas and scipy: 0.5 s
-    import job.learn.network
+    import job.columns
+    import job.learn.classifiers.networks
+    import job.learn.encodings.counts
+    import job.learn.kmeans
     import job.learn.pca
-    import job.learn.sampling  # noqa: F401
+    import job.stages.extraction
+    import job.vision.descriptors.sift  # noqa: F401
     from job import vision
 
     vision.single_thread()

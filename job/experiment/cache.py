@@ -2,48 +2,80 @@
 
 import hashlib
 import json
+import secrets
 from typing import TYPE_CHECKING
 
 from job import dataset, storage
-from job.engine import spark as spark_session
-from job.settings import Settings
+from job.experiment.recipe import Recipe
+from job.storage.uris import hadoop_uri
 
 if TYPE_CHECKING:
-    from pyspark import Accumulator
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
-# Counts up when descriptors of the same name come to have other values.
-_FORMAT = 1
-
-
-def descriptors(
-    spark: "SparkSession",
-    images: dataset.Images,
-    cores: int,
-    settings: Settings,
-    waited: "Accumulator[float] | None" = None,
-) -> "DataFrame":
-    """Frame `ima, cat, descriptors, keypoints, reason`, kept in memory and on disk by the executors.
-
-    With `--cache`, written there as Parquet under a name made of the pictures' names and sizes and of the descriptor;
-    what is there under that name is read, and nothing is extracted. `waited` adds up the seconds for which workers
-    waited for pictures.
-    """
     from job.stages import DescriptorExtractor
 
-    place = _place(images, settings) if settings.cache else None
-    if place is None or not storage.exists(storage.join(place, "_SUCCESS")):
-        extractor = DescriptorExtractor(descriptor=settings.descriptor)
-        extractor.waited = waited
-        count = dataset.planned_partitions(images, cores, exactly=settings.partitions, least=settings.min_partitions)
-        found = extractor.transform(dataset.frame(spark, images, count, settings.seed, cores))
-        if place is None:
-            return found.persist()
-        found.write.mode("overwrite").parquet(spark_session.uri(place))
-    return spark.read.parquet(spark_session.uri(place)).persist()
+# Counts up when descriptors of the same name come to have other values.
+_FORMAT = 2
+# What Spark writes last into a folder of Parquet files.
+_WHOLE = "_SUCCESS"
+# Reasons that may pass: the store was not allowed or not able to hand a picture over. They are never kept.
+PASSING = ("unreadable",)
 
 
-def _place(images: dataset.Images, settings: Settings) -> str:
-    assert settings.cache is not None
-    key = json.dumps([_FORMAT, settings.descriptor, images.digest()])
-    return storage.join(settings.cache, f"{settings.descriptor}-{hashlib.sha256(key.encode()).hexdigest()[:24]}")
+def described(
+    stage: "DescriptorExtractor", images: dataset.Images, frame: "DataFrame", recipe: Recipe, cached: str | None
+) -> "DataFrame":
+    """The frame with its pictures described by `stage`, kept in memory and on disk by the executors.
+
+    With `cached`, an address, descriptors are written there as Parquet, under a name made of the pictures and of how
+    they are described; what an earlier run wrote under that name is read, and nothing is extracted. Each run writes to
+    a folder of its own beside the others, so that two runs on one cache never disturb each other. A run in which a
+    picture could not be read for a reason that may pass keeps nothing.
+    """
+    from pyspark.sql import functions as F
+
+    found = stage.transform(frame)
+    if cached is None:
+        return found.persist()
+    spark, place = frame.sparkSession, folder_of(images, recipe, cached)
+    whole = whole_attempt(place)
+    if whole is None:
+        found = found.persist()
+        if found.where(F.col(stage.getOrDefault(stage.reasonCol)).isin(*PASSING)).limit(1).count():
+            return found
+        whole = storage.join(place, f"{secrets.token_hex(8)}.parquet")
+        found.write.parquet(hadoop_uri(whole))
+        found.unpersist()
+    return spark.read.parquet(hadoop_uri(whole)).persist()
+
+
+def whole_attempt(place: str) -> str | None:
+    """The address of descriptors that an earlier run has written whole below `place`, or None."""
+    if not storage.exists(place):
+        return None
+    for name in storage.list_folders(place):
+        if storage.exists(storage.join(place, name, _WHOLE)):
+            return storage.join(place, name)
+    return None
+
+
+def folder_of(images: dataset.Images, recipe: Recipe, cached: str) -> str:
+    """Where the cache keeps the descriptors of these pictures.
+
+    The name is made of the address of the pictures, their names and sizes, the descriptors, the versions of what
+    computes them, and the settings that decide which pictures are used.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    from job.vision.descriptors import DESCRIPTORS
+
+    libraries = {}
+    for name in recipe.descriptors:
+        library = DESCRIPTORS.get(name).library
+        try:
+            libraries[library] = version(library)
+        except PackageNotFoundError:
+            libraries[library] = ""
+    key = [_FORMAT, images.root, images.digest(), recipe.descriptors, libraries, recipe.max_bytes, recipe.mask]
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
+    return storage.join(cached, f"{'+'.join(recipe.descriptors)}-{digest}")

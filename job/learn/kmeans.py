@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.learn.assign import assign, squared_lengths
+from job.learn.encodings.base import Codebook
 from job.learn.nearest import Nearest
-from job.learn.start import far_words, random_words
+from job.learn.start import DEFAULT_SEED, far_words, random_words
 from job.threads import Threads
 
 
@@ -23,6 +24,11 @@ class Vocabulary:
     iterations: int
     descriptors: int
 
+    def codebook(self) -> Codebook:
+        """As what the encoding "counts" has learned."""
+        facts = {"inertia": self.inertia, "iterations": self.iterations, "descriptors": self.descriptors}
+        return Codebook({"words": self.words}, facts)
+
 
 @dataclass(frozen=True)
 class ClusterSums:
@@ -34,17 +40,58 @@ class ClusterSums:
     squares: int
 
     def __add__(self, other: "ClusterSums") -> "ClusterSums":
+        """Both parts together."""
         return ClusterSums(self.counts + other.counts, self.sums + other.sums, self.squares + other.squares)
 
     def to_bytes(self) -> bytes:
+        """As bytes, for `from_bytes`."""
         buffer = io.BytesIO()
         np.savez(buffer, counts=self.counts, sums=self.sums, squares=np.int64(self.squares))
         return buffer.getvalue()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "ClusterSums":
+        """What `to_bytes` has written."""
         with np.load(io.BytesIO(data), allow_pickle=False) as found:
             return cls(found["counts"], found["sums"], int(found["squares"]))
+
+
+@dataclass(frozen=True)
+class Farthest:
+    """The descriptors of a part that lie farthest from their words: `distances` float64 (m,), squared, falling, and
+    `rows` (m, d). Of equal distances the descriptors with the larger bytes come first, so that parts add up to the same
+    in any order."""
+
+    most: int
+    distances: NDArray[np.float64]
+    rows: NDArray[np.generic]
+
+    def __add__(self, other: "Farthest") -> "Farthest":
+        """The farthest of both parts."""
+        distances, rows = np.concatenate([self.distances, other.distances]), np.concatenate([self.rows, other.rows])
+        order = sorted(range(len(rows)), key=lambda row: (distances[row], rows[row].tobytes()), reverse=True)
+        return Farthest(self.most, distances[order[: self.most]], rows[order[: self.most]])
+
+    def to_bytes(self) -> bytes:
+        """As bytes, for `from_bytes`."""
+        buffer = io.BytesIO()
+        np.savez(buffer, most=np.int64(self.most), distances=self.distances, rows=self.rows)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Farthest":
+        """What `to_bytes` has written."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as found:
+            return cls(int(found["most"]), found["distances"], found["rows"])
+
+
+def farthest(descriptors: NDArray[np.generic], words: NDArray[np.float32], most: int) -> Farthest:
+    """The `most` different descriptors of a part, whole numbers (n, d), that lie farthest from their words (K, d)."""
+    distances = _squared_distances(descriptors, words, assign(descriptors, words))
+    rows, first = np.unique(descriptors, axis=0, return_index=True)
+    distances = distances[first]
+    order = sorted(range(len(rows)), key=lambda row: (distances[row], rows[row].tobytes()), reverse=True)[:most]
+    return Farthest(most, distances[order], rows[order])
 
 
 def grid_mean(
@@ -103,6 +150,7 @@ def train(
     k: int,
     *,
     quantum: float,
+    seed: int = DEFAULT_SEED,
     start: str = "k-means||",
     tolerance: float = 1e-4,
     max_iterations: int = 2000,
@@ -117,6 +165,7 @@ def train(
     ----------
     descriptors : whole numbers of shape (n, d), in random order (see `job.learn.sampling`)
     quantum : grid of the words, so that products are exact in float32
+    seed : seed of the draws of `far_words`
     start : "k-means||" for `far_words`, "random" for `random_words`
     tolerance : stop when an iteration lowers the inertia by less than this fraction; 0: when no word moves
     threads : blocks of descriptors worked on at a time
@@ -124,13 +173,15 @@ def train(
     Raises
     ------
     ValueError
-        There are fewer than K distinct descriptors, or the start is another.
+        There are fewer than K distinct descriptors, the start is another, or the descriptors are no whole numbers.
     """
+    if not np.issubdtype(descriptors.dtype, np.integer):
+        raise ValueError(f"words are learned from whole numbers, not from {descriptors.dtype}: scale and round them")
     if start not in ("k-means||", "random"):
         raise ValueError(f"a vocabulary starts from 'k-means||' or 'random' words, not '{start}'")
     iterations, sizes = 0, [len(descriptors) // 16, len(descriptors) // 4] if tolerance else []
     with Threads(threads) as pool:
-        words = random_words(descriptors, k) if start == "random" else far_words(descriptors, k, pool)
+        words = random_words(descriptors, k) if start == "random" else far_words(descriptors, k, pool, seed)
         for size in sizes:
             if size >= 32 * k:
                 part = lloyd(
@@ -194,10 +245,18 @@ def _fill_empty(
     empty = np.flatnonzero(counts == 0)
     if not len(empty):
         return
+    distances = _squared_distances(descriptors, words, nearest)
+    far = np.argsort(-distances, kind="stable")[: len(empty)]
+    words[empty[: len(far)]] = descriptors[far].astype(np.float32)
+
+
+def _squared_distances(
+    descriptors: NDArray[np.generic], words: NDArray[np.float32], nearest: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """The squared distance of each descriptor to its word, float64 (n,)."""
     distances = np.empty(len(descriptors), np.float64)
     for start in range(0, len(descriptors), 1 << 14):
         rows = slice(start, start + (1 << 14))
         difference = descriptors[rows].astype(np.float64) - words[nearest[rows]]
         distances[rows] = np.einsum("nd,nd->n", difference, difference)
-    farthest = np.argsort(-distances, kind="stable")[: len(empty)]
-    words[empty[: len(farthest)]] = descriptors[farthest].astype(np.float32)
+    return distances

@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from job.threads import Threads
@@ -58,20 +57,6 @@ def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 def probabilities(features: NDArray[np.float64], network: Network) -> NDArray[np.float64]:
     """Probabilities float64 (n, C) of each category; rows add up to 1."""
     return _softmax(_forward((features - network.centre) / network.scale, network.weights)[-1])
-
-
-def predictions(
-    features: NDArray[np.float64], network: Network, categories: Sequence[str], unknown: NDArray[np.bool_] | None = None
-) -> list[pa.Array]:
-    """Columns for features (n, d): the most probable label (float64), its name, and its probability; null in rows that
-    are `unknown`."""
-    chances = probabilities(features, network)
-    best = chances.argmax(axis=1)
-    return [
-        pa.array(best.astype(np.float64), mask=unknown),
-        pa.array(np.array(categories, object)[best], pa.string(), mask=unknown),
-        pa.array(chances[np.arange(len(best)), best], mask=unknown),
-    ]
 
 
 def _unpack(flat: NDArray[np.float64], layers: Sequence[int]) -> Weights:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from job.columns import flatten
-
 _PER_WORD = 1000
+_FEWEST_PER_WORD = 64
+_MOST_BYTES = 512 << 20
 # 25 iterations on so many of 843,792 end at an inertia 0.3 % above that of all (K = 50), on 50,000 0.4 %.
 _LEAST = 100_000
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -41,9 +40,13 @@ def descriptor_keys(names: Sequence[str], pictures: NDArray[np.int64], seed: int
     return keys
 
 
-def default_size(words: int) -> int:
-    """Descriptors that a vocabulary of so many words is trained on by default: 1000 a word, but at least 100,000."""
-    return max(_LEAST, _PER_WORD * words)
+def default_size(words: int, bytes_each: int) -> int:
+    """Number of descriptors that a vocabulary of `words` words is trained on by default.
+
+    1,000 a word, but at least 100,000; and not more than 512 MB of them at `bytes_each` bytes, because they are
+    gathered in one place, unless that were fewer than 64 a word.
+    """
+    return min(max(_LEAST, _PER_WORD * words), max(_MOST_BYTES // bytes_each, _FEWEST_PER_WORD * words))
 
 
 def threshold(wanted: int, total: int) -> np.uint64:
@@ -65,10 +68,13 @@ class Draw:
     values: int
 
     @classmethod
-    def of(cls, wanted: int, tasks: int, seed: int, dtype: np.dtype[Any], values: int) -> "Draw":
-        """From so many tasks twice the share of each, as they differ, and 6 sigma."""
-        share = wanted / tasks
-        return cls(wanted, math.ceil(2.0 * share + 6.0 * share**0.5 + 36.0), seed, dtype, values)
+    def of(cls, wanted: int, tasks: int, seed: int, dtype: np.dtype[Any], values: int, largest: float = 2.0) -> "Draw":
+        """A draw from `tasks` tasks, the largest of which works on `largest` times the mean.
+
+        Each may give as many descriptors as the largest one is expected to have, and six standard deviations more.
+        """
+        share = largest * wanted / tasks
+        return cls(wanted, math.ceil(share + 6.0 * share**0.5 + 36.0), seed, dtype, values)
 
     def lowest(self, parts: "Sequence[Part]") -> NDArray[Any] | None:
         """The descriptors with the lowest keys, in their order, or all if they are fewer: (n, values). None where a
@@ -104,9 +110,9 @@ class Lowest:
         self._part = Part(np.empty(0, np.uint64), np.empty((0, draw.values), draw.dtype), 0)
         self._waiting: list[Part] = []
 
-    def add(self, names: Sequence[str], packed: pa.Array) -> None:
-        """Names of pictures, and the packed descriptors of each."""
-        rows, pictures = flatten(packed, self._draw.dtype, self._draw.values)
+    def add(self, names: Sequence[str], rows: NDArray[Any], pictures: NDArray[np.int64]) -> None:
+        """Adds packed descriptors (n, values) of some pictures; `pictures` (n,), ascending, has the place in `names` of
+        each descriptor's picture."""
         self._waiting.append(Part(descriptor_keys(names, pictures, self._draw.seed), rows, len(rows)))
         if sum(part.seen for part in self._waiting) > self._draw.most:
             self.part()

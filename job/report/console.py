@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from job.report import text
 from job.report.reference import SERIES
+from job.report.text import PREVIEW_ROWS
 
 if TYPE_CHECKING:
     import rich.console
 
-PREVIEW_ROWS = 5
 # Columns of a preview line in a log: a bag of words has 5,000, and a log line is read as a whole.
 PREVIEW_COLUMNS = 12
 

@@ -257,10 +257,8 @@ def _beside(taken: Mapping[str, Mapping[str, float]]) -> list[tuple[str, list[fl
 
 
 def _same_work(manifest: Mapping[str, Any]) -> bool:
-    """Whether this run did the reference's amount of work, so that their seconds can be compared as they are."""
     images = {name: split.get("images") for name, split in manifest.get("dataset", {}).items()}
-    same_images = images == {"train": reference.TRAIN_IMAGES, "test": reference.TEST_IMAGES}
-    return same_images and manifest.get("vocabulary", {}).get("words") == reference.WORDS
+    return reference.same_work(images, manifest.get("vocabulary", {}).get("words"))
 
 
 def _rejected(found: Mapping[str, pa.Table]) -> dict[str, Any]:

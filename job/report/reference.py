@@ -4,7 +4,8 @@ EMR 5.31, Spark 2.4.6, m5.xlarge: one master and 2 or 4 core nodes. 876 training
 categories, SIFT, K = 50.
 """
 
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
@@ -48,3 +49,9 @@ EMR: Final = (
 def emr_table() -> pa.Table:
     """The figures as a table: `operation, split` and one column of seconds for each of `SERIES`."""
     return pa.Table.from_pylist([row._asdict() for row in EMR])
+
+
+def same_work(images: Mapping[str, Any], words: int | None) -> bool:
+    """Whether a run of so many pictures by split, and so many words, did the prototype's amount of work, so that their
+    seconds can be compared as they are."""
+    return dict(images) == {"train": TRAIN_IMAGES, "test": TEST_IMAGES} and words == WORDS

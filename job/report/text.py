@@ -4,6 +4,9 @@ import math
 import re
 from collections.abc import Mapping
 
+# Rows of a table that a preview shows.
+PREVIEW_ROWS = 5
+
 # Settings whose value must reach neither a log nor a report.
 _SECRET_NAME = re.compile(r"secret|passw|token|credential|access[._-]?key", re.IGNORECASE)
 _URI_LOGIN = re.compile(r"(?<=://)[^/@\s]+@")

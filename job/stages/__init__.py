@@ -1,14 +1,30 @@
-"""The pipeline's stages as Spark ML Estimators and Transformers: thin, over `job.vision`, `job.learn`, `job.learn`.
+"""The pipeline's stages as Spark ML Estimators and Transformers: thin, over `job.vision` and `job.learn`.
 
-One row a picture, its descriptors in one packed column. What is fitted depends on the pictures, not on partitions.
+One row is one picture, its descriptors in one packed column. What is fitted depends on the pictures, not on
+partitions. Names are loaded when they are first used, so that workers, which need `job.stages.extraction` alone, do
+not import Spark ML.
 """
 
-from job.stages.classifier import CategoryClassifier, CategoryClassifierModel, CategoryIndexer
-from job.stages.extractor import DescriptorExtractor
-from job.stages.reducer import PrincipalComponents, PrincipalComponentsModel
-from job.stages.vocabulary import VisualVocabulary, VisualVocabularyModel
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
+if TYPE_CHECKING:
+    from job.stages.classifier import CategoryClassifier, CategoryClassifierModel, CategoryIndexer
+    from job.stages.extractor import DescriptorExtractor
+    from job.stages.reducer import PrincipalComponents, PrincipalComponentsModel
+    from job.stages.vocabulary import VisualVocabulary, VisualVocabularyModel
+
+_MODULES = {
+    "CategoryClassifier": "classifier",
+    "CategoryClassifierModel": "classifier",
+    "CategoryIndexer": "classifier",
+    "DescriptorExtractor": "extractor",
+    "PrincipalComponents": "reducer",
+    "PrincipalComponentsModel": "reducer",
+    "VisualVocabulary": "vocabulary",
+    "VisualVocabularyModel": "vocabulary",
+}
+__all__ = [  # noqa: PLE0604  (all of them are loaded by `__getattr__`)
     "CategoryClassifier",
     "CategoryClassifierModel",
     "CategoryIndexer",
@@ -18,3 +34,13 @@ __all__ = [
     "VisualVocabulary",
     "VisualVocabularyModel",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'job.stages' has no attribute '{name}'")
+    return getattr(import_module(f"job.stages.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,59 +1,157 @@
 """Pictures to descriptors, on the executors."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.sql.types import BinaryType, IntegerType, StringType, StructType
 
-from job.stages import extraction
-from job.stages.base import Batches, HasDescriptor, HasOutputCol, Stored, keyword_only, require
+from job.stages.base import Batches, HasDescriptor, HasImageCol, HasOutputCol, Stored, at_least, keyword_only, require
+from job.stages.extraction import Extraction
 from job.vision import pixels
+from job.vision.descriptors import DESCRIPTORS
 
 if TYPE_CHECKING:
     from pyspark import Accumulator
     from pyspark.sql import DataFrame
 
 
-class DescriptorExtractor(Transformer, HasDescriptor, HasOutputCol, Stored):
+def _names(value: Any) -> list[str]:
+    names = TypeConverters.toListString(value)
+    for name in names:
+        DESCRIPTORS.get(name)
+    return names
+
+
+class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol, Stored):
     """Reads and describes the pictures `root/ima`, or those in the column `content` where there is one.
 
     Adds `descriptors` (binary: n x values, row-major, see `job.vision.descriptors`), `keypoints` (int, n) and
     `reason` (string, null when the picture could be described: `empty`, `too_large`, `not_an_image`, `truncated`,
-    `no_descriptors`, `unreadable`); drops `root` and `content`.
+    `no_descriptors`, `unreadable`); drops the root and, unless `keepContent`, the content.
+
+    With `descriptors` and `outputCols`, two lists of the same length, each picture is described in several ways at
+    once; `keypoints` then counts the rows of all of them.
     """
 
     _input_kwargs: dict[str, Any]
 
+    descriptors: Param[list[str]] = Param(
+        Params._dummy(), "descriptors", "names of several descriptors, in place of one", typeConverter=_names
+    )
+    outputCols: Param[list[str]] = Param(
+        Params._dummy(), "outputCols", "columns of several descriptors", typeConverter=TypeConverters.toListString
+    )
     maxBytes: Param[int] = Param(
-        Params._dummy(), "maxBytes", "pictures of more bytes are not read", typeConverter=TypeConverters.toInt
+        Params._dummy(), "maxBytes", "pictures of more bytes are not read", typeConverter=at_least(1)
+    )
+    mask: Param[bool] = Param(
+        Params._dummy(),
+        "mask",
+        "leave the background out, where a descriptor can",
+        typeConverter=TypeConverters.toBoolean,
+    )
+    rootCol: Param[str] = Param(
+        Params._dummy(), "rootCol", "column with the address of names", typeConverter=TypeConverters.toString
+    )
+    contentCol: Param[str] = Param(
+        Params._dummy(), "contentCol", "column with the bytes of pictures", typeConverter=TypeConverters.toString
+    )
+    keepContent: Param[bool] = Param(
+        Params._dummy(), "keepContent", "keep the bytes of pictures", typeConverter=TypeConverters.toBoolean
+    )
+    keypointsCol: Param[str] = Param(
+        Params._dummy(), "keypointsCol", "column of the number of rows", typeConverter=TypeConverters.toString
+    )
+    reasonCol: Param[str] = Param(
+        Params._dummy(), "reasonCol", "column of why there are none", typeConverter=TypeConverters.toString
     )
 
     @keyword_only
     def __init__(
-        self, *, descriptor: str = "sift", outputCol: str = "descriptors", maxBytes: int = pixels.MAX_BYTES
+        self,
+        *,
+        descriptor: str = "sift",
+        descriptors: Sequence[str] = (),
+        outputCol: str = "descriptors",
+        outputCols: Sequence[str] = (),
+        maxBytes: int = pixels.MAX_BYTES,
+        mask: bool = True,
+        imageCol: str = "ima",
+        rootCol: str = "root",
+        contentCol: str = "content",
+        keepContent: bool = False,
+        keypointsCol: str = "keypoints",
+        reasonCol: str = "reason",
     ) -> None:
         super().__init__()
-        self._setDefault(descriptor="sift", outputCol="descriptors", maxBytes=pixels.MAX_BYTES)
+        self._setDefault(
+            descriptor="sift",
+            descriptors=[],
+            outputCol="descriptors",
+            outputCols=[],
+            maxBytes=pixels.MAX_BYTES,
+            mask=True,
+            imageCol="ima",
+            rootCol="root",
+            contentCol="content",
+            keepContent=False,
+            keypointsCol="keypoints",
+            reasonCol="reason",
+        )
         self._set(**self._input_kwargs)
         self.waited: Accumulator[float] | None = None
-        """Where it is set: adds up the seconds that workers waited for pictures, all of them together."""
+        """Where it is set: adds up the seconds for which workers waited for pictures."""
+
+    def columns(self) -> dict[str, str]:
+        """Names of the descriptors by their output columns. ValueError when the two lists differ in length."""
+        several, columns = self.getOrDefault(self.descriptors), self.getOrDefault(self.outputCols)
+        if not several and not columns:
+            return {self.getOutputCol(): self.getDescriptor()}
+        if len(several) != len(columns) or len(set(columns)) != len(columns):
+            raise ValueError(
+                f"descriptors has {len(several)} names and outputCols {len(columns)}: each descriptor needs a column "
+                "of its own."
+            )
+        return dict(zip(columns, several, strict=True))
+
+    def transformSchema(self, schema: StructType) -> StructType:
+        """The schema of the output for an input of `schema`. ValueError when a column is missing or of a wrong type."""
+        own = {name: self.getOrDefault(name) for name in ("imageCol", "rootCol", "contentCol", "keepContent")}
+        dropped = {own["rootCol"]}
+        if own["contentCol"] in schema.names:
+            require(schema, binary=own["contentCol"])
+            dropped |= set() if own["keepContent"] else {own["contentCol"]}
+        else:
+            require(schema, text1=own["imageCol"], text2=own["rootCol"])
+        columns = self.columns()
+        last = {self.getOrDefault("keypointsCol"): IntegerType(), self.getOrDefault("reasonCol"): StringType()}
+        found = StructType([field for field in schema if field.name not in {*dropped, *columns, *last}])
+        for name, descriptor in columns.items():
+            found = found.add(name, BinaryType(), metadata={"descriptor": descriptor})
+        for name, kind in last.items():
+            found = found.add(name, kind)
+        return found
 
     def _transform(self, dataset: "DataFrame") -> "DataFrame":
-        require(dataset, "ima")
-        packed = "content" in dataset.columns
-        if not packed:
-            require(dataset, "root")
-        name, limit = self.getDescriptor(), int(self.getOrDefault(self.maxBytes))
-        kept = [column for column in dataset.columns if column not in ("root", "content")]
-        output = self.getOutputCol()
-        schema = StructType([field for field in dataset.schema if field.name in kept])
-        schema = schema.add(output, BinaryType()).add("keypoints", IntegerType()).add("reason", StringType())
-
-        names, waited = schema.names, self.waited
+        schema = self.transformSchema(dataset.schema)
+        columns = self.columns()
+        kept = tuple(schema.names[: len(schema) - len(columns) - 2])
+        extraction = Extraction(
+            descriptors=tuple(DESCRIPTORS.get(name) for name in columns.values()),
+            kept=kept,
+            names=tuple(schema.names),
+            max_bytes=self.getOrDefault(self.maxBytes),
+            mask=self.getOrDefault(self.mask),
+            image=self.getOrDefault(self.imageCol),
+            root=self.getOrDefault(self.rootCol),
+            content=self.getOrDefault(self.contentCol),
+        )
+        waited = self.waited
 
         def work(batches: Batches) -> Batches:
             for batch in batches:
-                yield from extraction.described(batch, kept, names, name, limit, waited.add if waited else None)
+                yield from extraction.describe(batch, waited.add if waited else None)
 
         return dataset.mapInArrow(work, schema)

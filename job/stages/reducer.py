@@ -1,4 +1,4 @@
-"""Bags of words to features: principal components."""
+"""One vector a picture to features: blocks side by side, and principal components."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
@@ -7,34 +7,48 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.ml import Estimator, Model
-from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.ml.linalg import VectorUDT
+from pyspark.ml.param import Param, Params
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
-from pyspark.sql.types import ArrayType, DoubleType
+from pyspark.sql.types import StructType
 
-from job.columns import lists, rows_of
+from job.columns import rows_of, vectors
 from job.learn import pca
 from job.stages.base import (
+    Accessors,
     HasInputCol,
     HasOutputCol,
     Stored,
     append_columns,
+    at_least,
     collect_sum,
     keyword_only,
     require,
+    with_columns,
 )
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
+class _ReducerParams(Accessors, HasInputCol, HasOutputCol):
+    k: Param[int] = Param(Params._dummy(), "k", "components kept", typeConverter=at_least(1))
+
+    def transformSchema(self, schema: StructType) -> StructType:
+        """The schema of the output for an input of `schema`. ValueError when the input is missing or no vector."""
+        require(schema, vector=self.getInputCol())
+        return with_columns(schema, {self.getOutputCol(): VectorUDT()})
+
+
 class PrincipalComponents(
-    Estimator["PrincipalComponentsModel"], HasInputCol, HasOutputCol, DefaultParamsReadable[Any], DefaultParamsWritable
+    Estimator["PrincipalComponentsModel"], _ReducerParams, DefaultParamsReadable[Any], DefaultParamsWritable
 ):
-    """Fits the `k` principal axes of the bags of words, from exact sums: one pass, no shuffle."""
+    """Fits the `k` principal axes of vectors (Spark ML's, or arrays of numbers): one pass, no shuffle.
+
+    Axes beyond the rank of the data are zero, so that the components there are 0 for every picture.
+    """
 
     _input_kwargs: dict[str, Any]
-
-    k: Param[int] = Param(Params._dummy(), "k", "components kept", typeConverter=TypeConverters.toInt)
 
     @keyword_only
     def __init__(self, *, k: int = 35, inputCol: str = "bag", outputCol: str = "features") -> None:
@@ -44,52 +58,66 @@ class PrincipalComponents(
 
     def _fit(self, dataset: "DataFrame") -> "PrincipalComponentsModel":
         column = self.getInputCol()
-        require(dataset, column)
+        self.transformSchema(dataset.schema)
 
         def sums(batch: pa.RecordBatch) -> pca.Moments:
-            return pca.moments(rows_of(batch[column], len(batch[column][0])))
+            return pca.moments(rows_of(batch[column]))
 
         part = collect_sum(dataset, [column], sums, pca.Moments.from_bytes)
         if part is None:
-            raise ValueError("there are no bags of words to fit principal components to")
-        return self._model(part)
+            raise ValueError(f"There are no rows in '{column}' to fit principal components to.")
+        self._check(len(part.total))
+        return self._model(pca.fit(part, self.getOrDefault(self.k)))
 
-    def fit_arrays(self, bags: NDArray[np.integer]) -> "PrincipalComponentsModel":
-        """The same from bags (n, K) that the driver holds already."""
-        return self._model(pca.moments(bags))
+    def fit_arrays(self, rows: Any) -> "PrincipalComponentsModel":
+        """The same from vectors of shape (n, K) that the driver holds already: an array, or a sparse matrix of scipy."""
+        self._check(rows.shape[1])
+        return self._model(pca.fit_rows(rows, self.getOrDefault(self.k)))
 
-    def _model(self, part: pca.Moments) -> "PrincipalComponentsModel":
-        model = PrincipalComponentsModel(pca.fit(part, self.getOrDefault(self.k)))
-        return self._copyValues(model)
+    def _check(self, width: int) -> None:
+        if self.getOrDefault(self.k) > width:
+            raise ValueError(
+                f"k is {self.getOrDefault(self.k)}: there are at most {width} components of {width} values."
+            )
+
+    def _model(self, projection: pca.Projection) -> "PrincipalComponentsModel":
+        return self._copyValues(PrincipalComponentsModel(projection))
 
 
-class PrincipalComponentsModel(Model, HasInputCol, HasOutputCol, Stored):
-    """Adds `features` (array of doubles): the bag, centred, on the principal axes."""
+class PrincipalComponentsModel(Model, _ReducerParams, Stored):
+    """Adds `features` (vector): the input, centred, on the principal axes."""
 
     def __init__(self, projection: pca.Projection | None = None) -> None:
         super().__init__()
-        self.projection = projection
+        self._projection = projection
+
+    @property
+    def projection(self) -> pca.Projection:
+        """Mean, axes and variances."""
+        if self._projection is None:
+            raise ValueError("The model has learned nothing yet: fit PrincipalComponents, or load a stored model.")
+        return self._projection
 
     def _transform(self, dataset: "DataFrame") -> "DataFrame":
+        self.transformSchema(dataset.schema)
         column, projection = self.getInputCol(), self.projection
-        assert projection is not None
         width = len(projection.mean)
 
         def features(batch: pa.RecordBatch) -> list[pa.Array]:
-            return [lists(pca.project(rows_of(batch[column], width), projection))]
+            return [vectors(pca.project(rows_of(batch[column], width), projection))]
 
-        return append_columns(dataset, [column], {self.getOutputCol(): ArrayType(DoubleType(), False)}, features)
+        return append_columns(dataset, [column], {self.getOutputCol(): VectorUDT()}, features)
 
-    def transform_arrays(self, bags: NDArray[np.integer]) -> NDArray[np.float64]:
-        """Features (n, k) of bags (n, K) that the driver holds already."""
-        assert self.projection is not None
-        return pca.project(bags, self.projection)
+    def transform_arrays(self, rows: Any) -> NDArray[np.float64]:
+        """Features of shape (n, k) of vectors of shape (n, K) that the driver holds already, sparse or not."""
+        return pca.project(rows, self.projection)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        assert self.projection is not None
+        """Mean (K,), axes (K, k) and variances (k,), all float64."""
         own = self.projection
         return {"mean": own.mean, "axes": own.axes, "variances": own.variances}
 
     def with_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        self.projection = pca.Projection(arrays["mean"], arrays["axes"], arrays["variances"])
+        """The stage, with what was learned put in."""
+        self._projection = pca.Projection(arrays["mean"], arrays["axes"], arrays["variances"])
         return self

@@ -1,6 +1,6 @@
-"""Descriptors to visual words, and pictures to bags of words."""
+"""Descriptors to one vector a picture: visual words and their counts, or any other encoding."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -10,48 +10,55 @@ from pyspark.ml import Estimator, Model
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, BinaryType, IntegerType, StructType
+from pyspark.sql.types import ArrayType, BinaryType, DataType, FloatType, IntegerType, StructType
 
 from job.columns import flatten, lists, ragged
+from job.cores import available_cores
 from job.learn import kmeans, sampling
-from job.learn.assign import assign, histograms
+from job.learn.assign import assign
+from job.learn.encodings import ENCODINGS
+from job.learn.encodings.base import Codebook, Encoding
+from job.learn.start import random_words
 from job.stages.base import (
     Batches,
     HasDescriptor,
+    HasImageCol,
     HasInputCol,
     HasOutputCol,
     Stored,
     append_columns,
+    at_least,
     collect_sum,
-    driver_cores,
     keyword_only,
+    one_of,
     require,
+    with_columns,
 )
-from job.vision import descriptors as registry
-from job.vision.descriptors.base import Descriptor
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-# Descriptors trained on in one place, the driver: 1 million of SIFT are 128 MB. Beyond it, on the executors.
+# Descriptors that are trained on in one place, the driver: a million rows of SIFT are 128 MB. More are trained on where
+# they are, on the executors.
 ONE_PLACE = 1_000_000
-# On the executors an iteration is a job: stop where one more is not worth it.
-_EXECUTORS_TOLERANCE = 1e-5
 
 
-class _VocabularyParams(HasDescriptor, HasInputCol, HasOutputCol):
-    k: Param[int] = Param(Params._dummy(), "k", "number of visual words", typeConverter=TypeConverters.toInt)
+class _VocabularyParams(HasDescriptor, HasImageCol, HasInputCol, HasOutputCol):
+    encoding: Param[str] = Param(
+        Params._dummy(), "encoding", "what makes a vector of descriptors", typeConverter=one_of("encoding", ENCODINGS)
+    )
+    k: Param[int] = Param(Params._dummy(), "k", "number of visual words", typeConverter=at_least(1))
     sampleSize: Param[int] = Param(
         Params._dummy(),
         "sampleSize",
-        "descriptors to train on; 0: 1000 a word, at least 100,000; -1: all",
-        typeConverter=TypeConverters.toInt,
+        "descriptors to train on; 0: as many as the encoding wants; -1: all",
+        typeConverter=at_least(-1),
     )
     initMode: Param[str] = Param(
         Params._dummy(),
         "initMode",
         "first words: 'k-means||' (far ones) or 'random'",
-        typeConverter=TypeConverters.toString,
+        typeConverter=one_of("initMode", ("k-means||", "random")),
     )
     tolerance: Param[float] = Param(
         Params._dummy(),
@@ -59,24 +66,47 @@ class _VocabularyParams(HasDescriptor, HasInputCol, HasOutputCol):
         "least relative gain of an iteration; 0: until no word moves",
         typeConverter=TypeConverters.toFloat,
     )
-    maxIter: Param[int] = Param(Params._dummy(), "maxIter", "most iterations", typeConverter=TypeConverters.toInt)
-    seed: Param[int] = Param(Params._dummy(), "seed", "seed of the draw", typeConverter=TypeConverters.toInt)
-    total: Param[int] = Param(
-        Params._dummy(),
-        "total",
-        "descriptors there are, where that is known; 0: count them",
-        typeConverter=TypeConverters.toInt,
-    )
+    maxIter: Param[int] = Param(Params._dummy(), "maxIter", "most iterations", typeConverter=at_least(1))
+    seed: Param[int] = Param(Params._dummy(), "seed", "seed of every draw", typeConverter=at_least(0))
+
+    def _encoding(self) -> Encoding:
+        return ENCODINGS.get(self.getOrDefault(self.encoding))
+
+    def transformSchema(self, schema: StructType) -> StructType:
+        """The schema of the output for an input of `schema`.
+
+        Raises
+        ------
+        ValueError
+            The column of descriptors is missing, of a wrong type, or was written by another descriptor.
+
+        """
+        column = self.getInputCol()
+        require(schema, binary=column)
+        written_by = schema[column].metadata.get("descriptor", self.getDescriptor())
+        if written_by != self.getDescriptor():
+            raise ValueError(
+                f"The column '{column}' holds descriptors of '{written_by}', not of '{self.getDescriptor()}': set the "
+                "parameter descriptor."
+            )
+        return with_columns(schema, {self.getOutputCol(): self._output_type()})
+
+    def _output_type(self) -> DataType:
+        whole = np.issubdtype(self._encoding().dtype, np.integer)
+        return ArrayType(IntegerType() if whole else FloatType(), False)
 
 
 class VisualVocabulary(
     Estimator["VisualVocabularyModel"], _VocabularyParams, DefaultParamsReadable[Any], DefaultParamsWritable
 ):
-    """Learns `k` visual words from packed descriptors.
+    """Learns `k` visual words, or what else the encoding needs, from packed descriptors.
 
     Descriptors are drawn by a hash of the picture's name and their number, sorted by it and trained on in one place, so
-    the words do not depend on partitions or executors. When all are wanted and there are more than `ONE_PLACE`, the
-    words learned from a draw are refined on the executors, an exact sum over all descriptors per iteration.
+    the words do not depend on partitions or executors. When all are wanted and there are more than `ONE_PLACE`, words
+    are trained on the executors, an exact sum over all descriptors per iteration.
+
+    The names in `imageCol` must differ from picture to picture. Where two pictures share one, the draw is still the
+    same for any partitions, because equal keys are ordered by the descriptors themselves.
     """
 
     _input_kwargs: dict[str, Any]
@@ -87,12 +117,13 @@ class VisualVocabulary(
         *,
         k: int = 50,
         descriptor: str = "sift",
+        encoding: str = "counts",
         sampleSize: int = 0,
         initMode: str = "k-means||",
         tolerance: float = 1e-4,
         maxIter: int = 2000,
         seed: int = 123,
-        total: int = 0,
+        imageCol: str = "ima",
         inputCol: str = "descriptors",
         outputCol: str = "bag",
     ) -> None:
@@ -100,158 +131,230 @@ class VisualVocabulary(
         self._setDefault(
             k=50,
             descriptor="sift",
+            encoding="counts",
             sampleSize=0,
             initMode="k-means||",
             tolerance=1e-4,
             maxIter=2000,
             seed=123,
-            total=0,
+            imageCol="ima",
             inputCol="descriptors",
             outputCol="bag",
         )
         self._set(**self._input_kwargs)
 
     def _fit(self, dataset: "DataFrame") -> "VisualVocabularyModel":
-        require(dataset, "ima", self.getInputCol())
-        total = self.getOrDefault(self.total) or self._count(dataset)
+        return self.fit_counted(dataset, 0)
+
+    def fit_counted(self, dataset: "DataFrame", total: int) -> "VisualVocabularyModel":
+        """The same as `fit`, from a frame that is known to hold `total` descriptors; 0: they are counted first."""
+        self.transformSchema(dataset.schema)
+        if not self._encoding().learns:
+            return self.fit_drawn(np.empty((0, self._spec().values), self._spec().dtype))
+        require(dataset.schema, text=self.getOrDefault(self.imageCol))
+        total = total or self._count(dataset)
         if not total:
-            raise ValueError("there are no descriptors to learn words from")
-        wanted, much = self.sample_size(), total > ONE_PLACE
-        size = wanted or (sampling.default_size(self.getOrDefault(self.k)) if much else total)
-        found = self._train(self._draw(dataset, min(size, total), total))
-        if wanted is None and much:
-            found = self._refine(dataset, found)
-        return self._copyValues(VisualVocabularyModel(vocabulary=found))
+            raise ValueError("There are no descriptors to learn words from.")
+        wanted = self.sample_size()
+        size = min(wanted or total, total, max(wanted or ONE_PLACE, 1))
+        drawn = self._draw(dataset, size, total)
+        if wanted is None and total > ONE_PLACE:
+            return self._copyValues(VisualVocabularyModel(self._refined(dataset, drawn)))
+        return self.fit_drawn(drawn)
 
     def fit_drawn(self, drawn: NDArray[Any]) -> "VisualVocabularyModel":
         """The same from descriptors drawn already, `sample_size` of them, in the order of their keys: packed, of shape
         (n, values)."""
-        return self._copyValues(VisualVocabularyModel(vocabulary=self._train(drawn)))
+        return self._copyValues(VisualVocabularyModel(self._train(drawn)))
 
     def sample_size(self) -> int | None:
         """How many of very many descriptors are drawn; None where all are wanted."""
         size = self.getOrDefault(self.sampleSize)
-        return None if size < 0 else size or sampling.default_size(self.getOrDefault(self.k))
+        spec = self._spec()
+        wanted = size or self._encoding().sample_size(self.getOrDefault(self.k), spec.bytes)
+        return None if size < 0 else wanted
 
-    def _train(self, drawn: NDArray[Any]) -> kmeans.Vocabulary:
-        spec = registry.get(self.getDescriptor())
-        return kmeans.train(
+    def _train(self, drawn: NDArray[Any]) -> Codebook:
+        spec, encoding = self._spec(), self._encoding()
+        if not encoding.learns:
+            return Codebook({}, {})
+        return encoding.fit(
             spec.unpack(drawn),
             self.getOrDefault(self.k),
-            quantum=_quantum(spec),
+            quantum=spec.quantum,
+            seed=self.getOrDefault(self.seed),
             start=self.getOrDefault(self.initMode),
             tolerance=self.getOrDefault(self.tolerance),
             max_iterations=self.getOrDefault(self.maxIter),
-            threads=driver_cores(),
+            threads=available_cores(),
         )
 
     def _count(self, dataset: "DataFrame") -> int:
         length = dataset.select(F.sum(F.length(self.getInputCol()))).first()
-        return int((length and length[0]) or 0) // registry.get(self.getDescriptor()).bytes
+        return int((length and length[0]) or 0) // self._spec().bytes
 
     def _draw(self, dataset: "DataFrame", wanted: int, total: int) -> NDArray[Any]:
         """`wanted` descriptors with the lowest keys, in the order of their keys: packed, (wanted, values)."""
-        column, seed = self.getInputCol(), self.getOrDefault(self.seed)
-        spec, limit = registry.get(self.getDescriptor()), sampling.threshold(wanted, total)
-        values = spec.values
+        column, name, seed = self.getInputCol(), self.getOrDefault(self.imageCol), self.getOrDefault(self.seed)
+        spec, limit = self._spec(), sampling.threshold(wanted, total)
 
         def work(batches: Batches) -> Batches:
             for batch in batches:
                 if batch.num_rows:
-                    rows, pictures = flatten(batch[column], spec.dtype, values)
-                    keys = sampling.descriptor_keys(batch["ima"].to_pylist(), pictures, seed)
+                    rows, pictures = flatten(batch[column], spec.dtype, spec.values)
+                    keys = sampling.descriptor_keys(batch[name].to_pylist(), pictures, seed)
                     keep = keys <= limit
-                    columns = [keys[keep].tobytes(), rows[keep].tobytes()]
+                    parts = [keys[keep].tobytes(), rows[keep].tobytes()]
                     yield pa.RecordBatch.from_arrays(
-                        [pa.array([value], pa.binary()) for value in columns], ["keys", "rows"]
+                        [pa.array([part], pa.binary()) for part in parts], ["keys", "rows"]
                     )
 
         schema = StructType().add("keys", BinaryType()).add("rows", BinaryType())
-        found = dataset.select("ima", column).mapInArrow(work, schema).toArrow()
+        found = dataset.select(name, column).mapInArrow(work, schema).toArrow()
         keys = np.concatenate([np.frombuffer(part.as_buffer(), np.uint64) for part in found["keys"]])
         rows = np.concatenate(
-            [np.frombuffer(part.as_buffer(), spec.dtype).reshape(-1, values) for part in found["rows"]]
+            [np.frombuffer(part.as_buffer(), spec.dtype).reshape(-1, spec.values) for part in found["rows"]]
         )
-        return np.ascontiguousarray(rows[np.argsort(keys, kind="stable")[:wanted]])
+        return np.ascontiguousarray(rows[_order(keys, rows)[:wanted]])
 
-    def _refine(self, dataset: "DataFrame", found: kmeans.Vocabulary) -> kmeans.Vocabulary:
-        """Lloyd's iterations over all descriptors: a Spark job each, without a shuffle."""
-        column, spec = self.getInputCol(), registry.get(self.getDescriptor())
-        values = spec.values
-        tolerance = max(self.getOrDefault(self.tolerance), _EXECUTORS_TOLERANCE)
-        words, iterations, before = found.words, 0, float("inf")
+    def _refined(self, dataset: "DataFrame", drawn: NDArray[Any]) -> Codebook:
+        """Words from all descriptors, by Lloyd's iterations on the executors: a Spark job each, without a shuffle.
+
+        They start where the parameters say: with a tolerance from the words of a draw, without one from random words
+        of it, and then go on until no word moves.
+        """
+        if self.getOrDefault(self.encoding) != "counts":
+            return self._train(drawn)
+        column, spec = self.getInputCol(), self._spec()
+        quantum, tolerance = spec.quantum, self.getOrDefault(self.tolerance)
+        most = self.getOrDefault(self.maxIter)
+        if quantum is None:
+            raise ValueError(f"Words need descriptors of whole numbers, and those of {spec.name} are not.")
+        if tolerance or self.getOrDefault(self.initMode) != "random":
+            trained = self._train(drawn)
+            words, iterations = trained.arrays["words"], int(trained.facts["iterations"])
+        else:
+            words, iterations = random_words(spec.unpack(drawn), self.getOrDefault(self.k)), 0
+        before = float("inf")
         while True:
 
             def sums(batch: pa.RecordBatch, words: NDArray[np.float32] = words) -> kmeans.ClusterSums:
-                return kmeans.cluster_sums(spec.unpack(flatten(batch[column], spec.dtype, values)[0]), words)
+                return kmeans.cluster_sums(spec.unpack(flatten(batch[column], spec.dtype, spec.values)[0]), words)
 
             part = collect_sum(dataset, [column], sums, kmeans.ClusterSums.from_bytes)
             assert part is not None
             inertia = kmeans.inertia_of(part, words)
-            moved = kmeans.grid_mean(part.counts, part.sums, words, _quantum(spec))
+            moved = kmeans.grid_mean(part.counts, part.sums, words, quantum)
+            self._fill_empty(dataset, part.counts, words, moved)
             iterations += 1
-            if (
-                before - inertia < tolerance * before
-                or np.array_equal(moved, words)
-                or found.iterations + iterations >= self.getOrDefault(self.maxIter)
-            ):
-                return kmeans.Vocabulary(words, inertia, found.iterations + iterations, int(part.counts.sum()))
+            calm = bool(tolerance) and before - inertia < tolerance * before
+            if calm or np.array_equal(moved, words) or iterations >= most:
+                return kmeans.Vocabulary(words, inertia, iterations, int(part.counts.sum())).codebook()
             words, before = moved, inertia
 
+    def _fill_empty(
+        self, dataset: "DataFrame", counts: NDArray[np.int64], words: NDArray[np.float32], moved: NDArray[np.float32]
+    ) -> None:
+        """Puts words without descriptors where descriptors lie farthest from their own words; a job, where there are
+        such words."""
+        empty = np.flatnonzero(counts == 0)
+        if not len(empty):
+            return
+        column, spec = self.getInputCol(), self._spec()
 
-def _quantum(spec: Descriptor) -> float:
-    if spec.quantum is None:
-        raise ValueError(f"Words are learned from local descriptors of whole numbers, which {spec.name} has none of.")
-    return spec.quantum
+        def far(batch: pa.RecordBatch) -> kmeans.Farthest:
+            rows = spec.unpack(flatten(batch[column], spec.dtype, spec.values)[0])
+            return kmeans.farthest(rows, words, len(empty))
+
+        found = collect_sum(dataset, [column], far, kmeans.Farthest.from_bytes)
+        assert found is not None
+        moved[empty[: len(found.rows)]] = found.rows.astype(np.float32)
+
+
+def _order(keys: NDArray[np.uint64], rows: NDArray[Any]) -> NDArray[np.intp]:
+    """The order of descriptors by their keys; where keys are equal, by the bytes of the descriptors themselves."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    if not (ordered[1:] == ordered[:-1]).any():
+        return order
+    texts = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).ravel()
+    places = np.unique(texts, return_inverse=True)[1].ravel()
+    return np.lexsort((places, keys))
 
 
 class VisualVocabularyModel(Model, _VocabularyParams, Stored):
-    """Adds `bag` (array of K ints): how often each word occurs in the picture. `words` float32 (K, d)."""
+    """Adds `bag`: one vector a picture, an array of ints (how often each of the K words occurs in it) or, for other
+    encodings, of floats."""
 
-    def __init__(self, vocabulary: kmeans.Vocabulary | None = None) -> None:
+    def __init__(self, codebook: Codebook | None = None) -> None:
         super().__init__()
-        self.vocabulary = vocabulary
+        self._codebook = codebook
+
+    @property
+    def codebook(self) -> Codebook:
+        """What was learned."""
+        if self._codebook is None:
+            raise ValueError("The model has learned nothing yet: fit a VisualVocabulary, or load a stored model.")
+        return self._codebook
 
     @property
     def words(self) -> NDArray[np.float32]:
-        assert self.vocabulary is not None
-        return self.vocabulary.words
+        """Visual words, float32 of shape (K, d)."""
+        return self.codebook.arrays["words"]
+
+    @property
+    def width(self) -> int:
+        """Length of the vector of a picture."""
+        return self._encoding().width(self.getOrDefault(self.k), self._spec().width)
+
+    def encode(self, column: pa.Array) -> NDArray[Any]:
+        """The vectors of a column of packed descriptors: int32 or float32 of shape (rows of the column, width)."""
+        spec = self._spec()
+        stacked, pictures = flatten(column, spec.dtype, spec.values)
+        return self._encoding().encode(spec.unpack(stacked), pictures, len(column), self.codebook)
 
     def _transform(self, dataset: "DataFrame") -> "DataFrame":
-        column, spec, words = self.getInputCol(), registry.get(self.getDescriptor()), self.words
-        values = spec.values
-
-        def bags(batch: pa.RecordBatch) -> list[pa.Array]:
-            stacked, pictures = flatten(batch[column], spec.dtype, values)
-            nearest = assign(spec.unpack(stacked), words)
-            return [lists(histograms(nearest, pictures, batch.num_rows, len(words)))]
-
-        return append_columns(dataset, [column], {self.getOutputCol(): ArrayType(IntegerType(), False)}, bags)
+        return encoded(dataset, [self])
 
     def nearest_words(self, dataset: "DataFrame", output: str = "words") -> "DataFrame":
         """Adds the word of each descriptor, in their order: array of ints."""
-        column, spec, words = self.getInputCol(), registry.get(self.getDescriptor()), self.words
-        values = spec.values
+        column, spec, words = self.getInputCol(), self._spec(), self.words
 
         def nearest(batch: pa.RecordBatch) -> list[pa.Array]:
-            stacked, pictures = flatten(batch[column], spec.dtype, values)
+            stacked, pictures = flatten(batch[column], spec.dtype, spec.values)
             counts = np.bincount(pictures, minlength=batch.num_rows).astype(np.int64)
             return [ragged(assign(spec.unpack(stacked), words), counts)]
 
         return append_columns(dataset, [column], {output: ArrayType(IntegerType(), False)}, nearest)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        assert self.vocabulary is not None
-        own = self.vocabulary
-        return {
-            "words": own.words,
-            "inertia": np.array(own.inertia),
-            "iterations": np.array(own.iterations),
-            "descriptors": np.array(own.descriptors),
-        }
+        """What was learned, and how: the facts are arrays of no dimension, named `fact_...`."""
+        own = self.codebook
+        return {**own.arrays, **{f"fact_{name}": np.array(value) for name, value in own.facts.items()}}
 
     def with_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        self.vocabulary = kmeans.Vocabulary(
-            arrays["words"], float(arrays["inertia"]), int(arrays["iterations"]), int(arrays["descriptors"])
-        )
+        """The stage, with what was learned put in."""
+        facts = {name.removeprefix("fact_"): array.item() for name, array in arrays.items() if name[:5] == "fact_"}
+        self._codebook = Codebook({name: array for name, array in arrays.items() if name[:5] != "fact_"}, facts)
         return self
+
+
+def encoded(
+    dataset: "DataFrame", models: Sequence[VisualVocabularyModel], keep: Sequence[str] | None = None
+) -> "DataFrame":
+    """The frame with the vectors of several models, in one pass. `keep` names the columns that are wanted beside them;
+    None keeps all."""
+    schema = dataset.schema
+    for model in models:
+        model.transformSchema(schema)
+    specs = [(model.getInputCol(), model._spec(), model._encoding(), model.codebook) for model in models]
+
+    def bags(batch: pa.RecordBatch) -> list[pa.Array]:
+        found = []
+        for column, spec, encoding, codebook in specs:
+            stacked, pictures = flatten(batch[column], spec.dtype, spec.values)
+            found.append(lists(encoding.encode(spec.unpack(stacked), pictures, batch.num_rows, codebook)))
+        return found
+
+    outputs = {model.getOutputCol(): model._output_type() for model in models}
+    return append_columns(dataset, [model.getInputCol() for model in models], outputs, bags, keep)

@@ -73,3 +73,14 @@ def _file_path(uri: str, rest: str) -> str:
 
 def _absolute(path: str) -> str:
     return os.path.normpath(Path(path).expanduser().absolute())
+
+
+def hadoop_uri(address: str) -> str:
+    """An address as Hadoop's file systems know it: `s3://` by S3A, paths of this machine as `file:` whatever the
+    cluster's default is.
+
+    Hadoop takes what follows the scheme literally, so nothing is percent-encoded.
+    """
+    if address.startswith("s3://"):
+        return "s3a://" + address[len("s3://") :]
+    return address if "://" in address else f"file:{_absolute(address)}"

@@ -8,6 +8,7 @@ from job.benchmark.schedule import Point
 from job.cluster import arguments as run_arguments
 from job.commands import main as cli
 from job.errors import UserError
+from job.experiment.choices import choices
 from job.settings import resolve
 
 POINT = Point(4, 2, 1168, 1)
@@ -15,7 +16,7 @@ POINT = Point(4, 2, 1168, 1)
 
 def test_a_local_run_has_executors_of_its_own_and_waits_for_all_of_them(tmp_path):
     line, environment = Local(tmp_path, ["--words", "50"], 1536).command(POINT, "e4")
-    settings = resolve(vars(cli.parser().parse_args(line)), {})
+    settings = resolve(vars(cli.parser().parse_args(line)), {}, choices=choices())
     assert settings.master == "local-cluster[4,2,1536]"
     assert (settings.words, settings.train_images, settings.test_images) == (50, 876, 292)
     assert (settings.out, settings.run_name) == (str(tmp_path / "runs"), "e4")

@@ -7,13 +7,14 @@ import pytest
 from job.commands import main as cli
 from job.engine import spark as spark_session
 from job.errors import UserError
+from job.experiment.choices import choices
 from job.settings import Settings, resolve
 
 # ---- configuration
 
 
 def settings(**flags: object) -> Settings:
-    return resolve(flags, {})
+    return resolve(flags, {}, choices=choices())
 
 
 @pytest.fixture(autouse=True)

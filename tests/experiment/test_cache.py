@@ -5,6 +5,7 @@ import pytest
 
 from job.dataset import Images
 from job.experiment import cache
+from job.experiment.choices import choices
 from job.settings import Settings, resolve
 
 
@@ -14,7 +15,7 @@ def images(*names: str, size: int = 10, root: str = "/data") -> Images:
 
 
 def settings(**flags: str) -> Settings:
-    return resolve({"cache": "/cache", **flags}, {})
+    return resolve({"cache": "/cache", **flags}, {}, choices=choices())
 
 
 def test_the_same_pictures_and_descriptor_have_the_same_place_whatever_else_is_set():

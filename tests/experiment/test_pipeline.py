@@ -544,10 +544,11 @@ def test_an_interrupted_run_leaves_nothing(shared: Shared, sample: Path, tmp_pat
 
 
 def test_the_settings_of_a_manifest_make_the_same_run_again(reference: Results, tmp_path: Path):
+    from job.experiment.choices import choices
     from job.settings import Settings, resolve
 
     kept = {name: value for name, value in reference.manifest["settings"].items() if value not in (None, [], False)}
     path = tmp_path / "again.toml"
     path.write_text("\n".join(f"{name} = {json.dumps(value)}" for name, value in kept.items()), encoding="utf-8")
-    again: Settings = resolve({"config": str(path)}, {})
+    again: Settings = resolve({"config": str(path)}, {}, choices=choices())
     assert again.public() == reference.manifest["settings"]

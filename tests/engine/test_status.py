@@ -2,7 +2,9 @@ import time
 
 import pytest
 
-from job.engine.tasks import TaskFigures, figures, limited_by
+from job.engine.status import figures
+from job.report.limits import limited_by
+from job.taskfigures import TaskFigures
 
 # ---- what limited an operation
 

@@ -1,0 +1,344 @@
+"""Learning: described training pictures and a recipe become fitted stages and encoded pictures.
+
+Nothing here knows a console, a folder or a clock of its own: steps are told to the clock that the caller brings, and
+what was learned is returned. `fit` may be called again and again on descriptors that were extracted once.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from job.columns import rows_of
+from job.errors import UserError
+from job.experiment.clock import Clock
+from job.experiment.extract import Extracted, extractor
+from job.experiment.recipe import Recipe
+from job.report.text import PREVIEW_ROWS
+
+if TYPE_CHECKING:
+    from pyspark.ml import PipelineModel
+    from pyspark.sql import DataFrame
+
+    from job.stages import (
+        CategoryClassifierModel,
+        CategoryIndexer,
+        DescriptorExtractor,
+        PrincipalComponentsModel,
+        VisualVocabularyModel,
+    )
+    from job.stages.scaler import BlockScalerModel
+
+# Tables of up to this many cells are gathered in the driver once they are made: what follows is then numpy on one
+# table, without a job. Larger ones stay on the executors, and are written by Spark as Parquet.
+MOST_CELLS = 20_000_000
+# A pass over the descriptors of a large set has a task for every so many pictures.
+_PICTURES_A_TASK = 20_000
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Rows of pictures in the driver, sorted by `ima`: their columns `ima, cat, ...` and a vector of each, (n, d)."""
+
+    rows: pa.Table
+    values: NDArray[Any]
+
+    def wide(self) -> pa.Table:
+        """Both in one table; the columns of the vectors are named 0, 1, ..."""
+        columns = np.ascontiguousarray(self.values.T)
+        return pa.Table.from_arrays(
+            [*self.rows.columns, *(pa.array(column) for column in columns)],
+            [*self.rows.column_names, *map(str, range(len(columns)))],
+        )
+
+    def first(self, count: int = PREVIEW_ROWS, columns: int | None = None) -> "Matrix":
+        """The first rows, and the first columns of their vectors."""
+        return Matrix(self.rows.slice(0, count), self.values[:count, :columns])
+
+    @classmethod
+    def gathered(cls, frame: "DataFrame", columns: list[str]) -> "Matrix":
+        """The vectors in `columns` side by side, of a frame that has `ima` too."""
+        table = frame.toArrow().sort_by("ima")
+        parts = [rows_of(table[name]) for name in columns]
+        return cls(table.drop_columns(columns), parts[0] if len(parts) == 1 else np.hstack(parts))
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A split as vectors.
+
+    Attributes
+    ----------
+    described
+        Number of pictures.
+    bags
+        Frame `ima, cat` and the column of each block (`Fitted.bag_columns`), kept by the executors.
+    bag_matrix
+        The same in the driver; None where that would be too large.
+    features
+        `ima, cat, label` and the feature vector in the driver; None where that would be too large.
+
+    """
+
+    described: int
+    bags: "DataFrame"
+    bag_matrix: Matrix | None
+    features: Matrix | None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What was learned from the training pictures.
+
+    Attributes
+    ----------
+    recipe
+        The plan.
+    categories
+        Names of the labels 0, 1, ..., alphabetical.
+    extractor, encoders, scaler, reducer, indexer, classifier
+        The fitted stages in their order: `encoders` has one for each block; `scaler`, `reducer` and `classifier` are
+        None where the recipe has none.
+    train
+        The training pictures as vectors.
+
+    """
+
+    recipe: Recipe
+    categories: tuple[str, ...]
+    extractor: "DescriptorExtractor"
+    encoders: tuple["VisualVocabularyModel", ...]
+    scaler: "BlockScalerModel | None"
+    reducer: "PrincipalComponentsModel | None"
+    indexer: "CategoryIndexer"
+    classifier: "CategoryClassifierModel | None"
+    train: Encoded
+
+    @property
+    def bag_columns(self) -> list[str]:
+        """Names of the blocks' columns."""
+        return [encoder.getOutputCol() for encoder in self.encoders]
+
+    @property
+    def bag_width(self) -> int:
+        """Length of all blocks' vectors together."""
+        return sum(encoder.width for encoder in self.encoders)
+
+    @property
+    def width(self) -> int:
+        """Length of the feature vector."""
+        return self.recipe.components or self.bag_width
+
+    def stages(self) -> list[Any]:
+        """All fitted stages, in their order."""
+        found = [self.extractor, *self.encoders, self.scaler, self.reducer, self.indexer, self.classifier]
+        return [stage for stage in found if stage is not None]
+
+    def pipeline(self) -> "PipelineModel":
+        """The fitted stages as one model of Spark ML."""
+        from pyspark.ml import PipelineModel
+
+        return PipelineModel(stages=self.stages())
+
+    def featured(self, bags: "DataFrame") -> "DataFrame":
+        """A frame of bags with `features` and `label`, made by the executors."""
+        frame = bags
+        for stage in (self.scaler, self.reducer, self.indexer):
+            frame = frame if stage is None else stage.transform(frame)
+        return frame
+
+
+def fit(train: Extracted, recipe: Recipe, *, cores: int, clock: Clock) -> Fitted:
+    """Learns all that the recipe asks for from the described training pictures.
+
+    Parameters
+    ----------
+    train
+        The described pictures.
+    recipe
+        The plan.
+    cores
+        Cores that run tasks.
+    clock
+        Is told each step: `fit_vocabulary`, `assign_words`, `bag_of_words`, `reduce_dimensions`, `fit_classifier`.
+
+    Raises
+    ------
+    UserError
+        There are too few descriptors for the words that were asked for.
+
+    """
+    from job.stages import CategoryIndexer
+
+    categories = tuple(train.images.categories())
+    encoders = _learn_encoders(train, recipe, cores, clock)
+    begun = Fitted(
+        recipe=recipe,
+        categories=categories,
+        extractor=extractor(recipe),
+        encoders=encoders,
+        scaler=None,
+        reducer=None,
+        indexer=CategoryIndexer(categories=list(categories)),
+        classifier=None,
+        train=Encoded(train.described, train.frame, None, None),
+    )
+    counted = count_words(begun, train, cores=cores, clock=clock)
+    reduced = _reduce(replace(begun, train=counted), train, clock)
+    return reduced if recipe.classifier is None else replace(reduced, classifier=_classify(reduced, train, clock))
+
+
+def encode(fitted: Fitted, extracted: Extracted, *, cores: int, clock: Clock) -> Encoded:
+    """The pictures of another split as vectors, by what was learned from the training pictures."""
+    counted = count_words(fitted, extracted, cores=cores, clock=clock)
+    with clock.operation("reduce_dimensions", extracted.images.split, extracted.frame.sparkSession) as finding:
+        done = replace(counted, features=_features(fitted, counted))
+        _say_reduced(fitted, done, finding)
+    return done
+
+
+def _few_tasks(extracted: Extracted, cores: int) -> "DataFrame":
+    """The described pictures, for a pass over their descriptors, which is short: in one task a core, or one for every
+    20,000 pictures of a large set."""
+    return extracted.usable().coalesce(max(cores, extracted.described // _PICTURES_A_TASK))
+
+
+def _learn_encoders(train: Extracted, recipe: Recipe, cores: int, clock: Clock) -> tuple["VisualVocabularyModel", ...]:
+    found = []
+    with clock.operation("fit_vocabulary", train.images.split, train.frame.sparkSession) as finding:
+        for place in range(len(recipe.blocks)):
+            found.append(_learn_encoder(train, recipe, place, cores))
+        facts: dict[str, Any] = {"words": "+".join(str(block.words) for block in recipe.blocks)}
+        words = found[0].codebook.arrays.get("words")
+        if len(found) == 1 and words is not None:
+            own = found[0].codebook.facts
+            facts = {
+                "words": recipe.blocks[0].words,
+                "trained_on": own["descriptors"],
+                "iterations": own["iterations"],
+                "inertia": round(own["inertia"], 1),
+            }
+            finding.preview = pa.table({str(d): words[:PREVIEW_ROWS, d] for d in range(words.shape[1])})
+        finding.facts = facts
+    return tuple(found)
+
+
+def _learn_encoder(train: Extracted, recipe: Recipe, place: int, cores: int) -> "VisualVocabularyModel":
+    """What the block at that place learns."""
+    from job.stages import VisualVocabulary
+
+    block = recipe.blocks[place]
+    total = train.rows[block.descriptor]
+    estimator = VisualVocabulary(
+        k=block.words,
+        descriptor=block.descriptor,
+        encoding=block.encoding,
+        sampleSize=recipe.sample,
+        initMode=recipe.start,
+        tolerance=recipe.tolerance,
+        maxIter=recipe.max_iterations,
+        seed=recipe.seed,
+        inputCol=train.columns[block.descriptor],
+        outputCol="bag" if len(recipe.blocks) == 1 else f"bag_{place}",
+    )
+    wanted = min(estimator.sample_size() or total, total)
+    drawn = train.drawn.get(block.descriptor)
+    try:
+        if drawn is not None and len(drawn) >= wanted:
+            return estimator.fit_drawn(drawn[:wanted])
+        return estimator.fit_counted(_few_tasks(train, cores), total)
+    except ValueError as error:
+        raise UserError(f"--words {block.words} is too many: {error}; lower --words or add pictures.") from error
+
+
+def count_words(fitted: Fitted, extracted: Extracted, *, cores: int, clock: Clock) -> Encoded:
+    """The bags of a split, in the driver where they are small enough; told as `assign_words` and `bag_of_words`."""
+    from job.stages.vocabulary import encoded
+
+    split, width = extracted.images.split, fitted.bag_width
+    small = extracted.described * width <= MOST_CELLS
+    with clock.operation("assign_words", split, extracted.frame.sparkSession) as finding:
+        bags = encoded(_few_tasks(extracted, cores), fitted.encoders, keep=("ima", "cat")).persist()
+        if small:
+            table = bags.toArrow()
+        else:  # counts rows, so that the bags are made now and kept
+            bags.foreachPartition(_nothing)
+        finding.facts = lambda tasks: {"partitions": tasks.partitions, "descriptors": extracted.descriptors}
+    matrix = None
+    with clock.operation("bag_of_words", split) as finding:
+        if small:
+            table = table.sort_by("ima")
+            parts = [rows_of(table[name], None if len(table) else 0) for name in fitted.bag_columns]
+            matrix = Matrix(table.drop_columns(fitted.bag_columns), parts[0] if len(parts) == 1 else np.hstack(parts))
+            finding.preview = matrix.first().wide()
+        finding.facts = {"rows": extracted.described, "columns": 2 + width}
+    return Encoded(extracted.described, bags, matrix, None)
+
+
+def _nothing(rows: Any) -> None:
+    for _ in rows:
+        pass
+
+
+def _reduce(fitted: Fitted, train: Extracted, clock: Clock) -> Fitted:
+    """The same with scaler, reducer and features."""
+    from job.stages import PrincipalComponents
+
+    recipe, counted = fitted.recipe, fitted.train
+    with clock.operation("reduce_dimensions", train.images.split, train.frame.sparkSession) as finding:
+        scaler = reducer = None
+        frame, values = counted.bags, None if counted.bag_matrix is None else counted.bag_matrix.values
+        column = fitted.bag_columns[0]
+        if recipe.scaled or len(recipe.blocks) > 1 or not recipe.components:
+            from job.stages.scaler import BlockScaler
+
+            column = "blocks" if recipe.components else "features"
+            estimator = BlockScaler(inputCols=fitted.bag_columns, outputCol=column, scaled=recipe.scaled)
+            if values is None:
+                scaler = estimator.fit(frame)
+                frame = scaler.transform(frame)
+            else:
+                scaler = estimator.fit_arrays(values, [encoder.width for encoder in fitted.encoders])
+                values = scaler.transform_arrays(values)
+        if recipe.components:
+            pca = PrincipalComponents(k=recipe.components, inputCol=column)
+            reducer = pca.fit(frame) if values is None else pca.fit_arrays(values)
+        found = replace(fitted, scaler=scaler, reducer=reducer)
+        done = replace(counted, features=_features(found, counted))
+        _say_reduced(found, done, finding)
+    return replace(found, train=done)
+
+
+def _features(fitted: Fitted, counted: Encoded) -> Matrix | None:
+    """`ima, cat, label` and the feature vectors, in the driver; None where the bags are not there either."""
+    if counted.bag_matrix is None:
+        return None
+    rows, values = counted.bag_matrix.rows, counted.bag_matrix.values
+    for stage in (fitted.scaler, fitted.reducer):
+        values = values if stage is None else stage.transform_arrays(values)
+    labels = np.searchsorted(np.array(fitted.categories), np.array(rows["cat"].to_pylist())).astype(np.float64)
+    return Matrix(rows.append_column("label", pa.array(labels)), values)
+
+
+def _say_reduced(fitted: Fitted, done: Encoded, finding: Any) -> None:
+    finding.facts = {"rows": done.described, "components": fitted.width}
+    if done.features is not None:
+        finding.preview = done.features.first().wide()
+
+
+def _classify(fitted: Fitted, train: Extracted, clock: Clock) -> "CategoryClassifierModel":
+    from job.stages import CategoryClassifier
+
+    recipe = fitted.recipe
+    assert recipe.classifier is not None
+    with clock.operation("fit_classifier", train.images.split, train.frame.sparkSession) as finding:
+        estimator = CategoryClassifier(kind=recipe.classifier, seed=recipe.seed, categories=list(fitted.categories))
+        known = fitted.train.features
+        if known is None:
+            model = estimator.fit(fitted.featured(fitted.train.bags).select("ima", "features", "label"))
+        else:
+            model = estimator.fit_arrays(known.values, known.rows["label"].to_numpy().astype(np.int64))
+        finding.facts = {"classifier": recipe.classifier, **model.trained.facts}
+    return model

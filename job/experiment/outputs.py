@@ -1,0 +1,125 @@
+"""What a run leaves in its folder: tables, the model, the report, and last the manifest. Made from `RunResult` alone."""
+
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+
+from job import storage
+from job.experiment.clock import Clock
+from job.experiment.manifest import manifest
+from job.experiment.pictures import pictures
+from job.experiment.results import RunResult
+from job.model import format as model_format
+from job.report import html, tables
+from job.storage.uris import hadoop_uri
+
+
+def write(result: RunResult, folder: storage.RunFolder, clock: Clock, *, intermediate: bool) -> RunResult:
+    """Writes everything; after this the run is whole. The record with the steps `export` and `total`, and pictures.
+
+    `intermediate` also writes images, descriptors and words of each picture as Parquet tables.
+    """
+    spark = next(iter(result.splits.values())).extracted.frame.sparkSession
+    with clock.operation("export", "all", spark):
+        _write_tables(result, folder)
+        for path, data in model_files(result).items():
+            folder.write(f"model/{path}", data)
+        if intermediate:
+            _write_intermediate(result, folder)
+        shown = pictures(result)
+    clock.total()
+    done = replace(result, steps=tuple(clock.steps), pictures=shown)
+    _finish(done, folder)
+    return done
+
+
+def _write_tables(result: RunResult, folder: storage.RunFolder) -> None:
+    for name, split in result.splits.items():
+        bags, features = split.encoded.bag_matrix, split.encoded.features
+        if bags is None or features is None:
+            frame = split.encoded.bags
+            frame.write.parquet(hadoop_uri(folder.uri(f"bag_of_words_{name}")))
+            _plain(result.fitted.featured(frame)).write.parquet(hadoop_uri(folder.uri(f"df_lab_features_{name}")))
+        else:
+            folder.write(f"bag_of_words_{name}.csv", tables.to_csv(bags.wide()))
+            folder.write(f"df_lab_features_{name}.csv", tables.to_csv(features.wide()))
+    found = {"rejected": result.rejected(), **(result.scores.tables() if result.scores else {})}
+    for name, table in found.items():
+        folder.write(f"{name}.csv", tables.to_csv(table))
+
+
+def _plain(frame: Any) -> Any:
+    """`ima, cat, label, features` with the vector as an array, which every reader of Parquet knows."""
+    from pyspark.ml.functions import vector_to_array
+
+    return frame.select("ima", "cat", "label", vector_to_array("features").alias("features"))
+
+
+def _write_intermediate(result: RunResult, folder: storage.RunFolder) -> None:
+    """What the prototype's LOC_EXP wrote: images, descriptors, words of each picture (and the bags of words, which
+    every run writes), as Parquet tables with one row for each picture."""
+    for name, split in result.splits.items():
+        frame, columns = split.extracted.frame, list(split.extracted.columns.values())
+        frames = {
+            "images": frame.select("ima", "cat", "keypoints", "reason"),
+            "descriptors": frame.select("ima", "cat", "keypoints", *columns),
+        }
+        if len(result.fitted.encoders) == 1 and "words" in result.fitted.encoders[0].codebook.arrays:
+            frames["words"] = result.fitted.encoders[0].nearest_words(frame).select("ima", "cat", "words")
+        for kind, table in frames.items():
+            table.write.parquet(hadoop_uri(folder.uri(f"intermediate/{kind}_{name}")))
+
+
+def model_files(result: RunResult) -> dict[str, bytes]:
+    """The files of the saved model: Spark ML's, and `model.json`, by which it is read without Spark."""
+    from job.stages.base import ARRAYS, pipeline_files, stage_folders
+
+    fitted, pipeline = result.fitted, result.fitted.pipeline()
+    files = pipeline_files(pipeline)
+    places = {stage.uid: f"{folder}/{ARRAYS}" for folder, stage in stage_folders(pipeline).items()}
+
+    def arrays(stage: Any) -> str | None:
+        place = places[stage.uid]
+        return place if place in files else None
+
+    def part(stage: Any) -> dict[str, Any] | None:
+        return None if stage is None else {"arrays": arrays(stage)}
+
+    classifier = part(fitted.classifier)
+    if classifier is not None:
+        classifier = {"name": result.recipe.classifier, **classifier}
+    description = {
+        "categories": list(fitted.categories),
+        "blocks": [
+            {"descriptor": block.descriptor, "encoding": block.encoding, "arrays": arrays(encoder)}
+            for block, encoder in zip(result.recipe.blocks, fitted.encoders, strict=True)
+        ],
+        "scaling": part(fitted.scaler),
+        "components": part(fitted.reducer),
+        "classifier": classifier,
+        "picture": {"max_bytes": result.recipe.max_bytes, "mask": result.recipe.mask},
+        "versions": dict(result.versions),
+        "recipe": result.recipe.public(),
+        "facts": {"run_name": result.name, "accuracy": result.accuracy},
+    }
+    return model_format.assemble(files, description)
+
+
+def _finish(result: RunResult, folder: storage.RunFolder) -> None:
+    """Timings, report and manifest."""
+    found: dict[str, pa.Table] = {
+        "timings": result.timings(),
+        "task_analysis": result.analysis(),
+        "rejected": result.rejected(),
+        **(result.scores.tables() if result.scores else {}),
+    }
+    for name in ("timings", "task_analysis"):
+        folder.write(f"{name}.csv", tables.to_csv(found[name]))
+    for name, split in result.splits.items():
+        features = split.encoded.features
+        if features is not None:  # the first two components, which the report's map shows
+            found[f"df_lab_features_{name}"] = features.first(features.rows.num_rows, 2).wide()
+    content = manifest(result)
+    folder.write("report.html", html.render(content, found, result.pictures).encode())
+    folder.finish(content)

@@ -1,0 +1,119 @@
+"""The plan of an experiment: what describes a picture, what is learned from it, and what is scored."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from job.errors import UsageError
+from job.settings import Settings
+from job.vision.descriptors import DESCRIPTORS
+
+ALL_DESCRIPTORS, DEFAULT_SAMPLE = -1, 0
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of the feature vector: a descriptor, the encoding of its rows, and the size `words` of what that learns."""
+
+    descriptor: str
+    encoding: str
+    words: int
+
+    def __str__(self) -> str:
+        return f"{self.descriptor}:{self.encoding}:{self.words}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that decides what is learned from given pictures. Two runs of one recipe on the same pictures are the same.
+
+    Attributes
+    ----------
+    blocks
+        The parts of the feature vector, side by side in this order.
+    sample
+        Rows of descriptors that a block is learned from: a number, `DEFAULT_SAMPLE` or `ALL_DESCRIPTORS`.
+    start, tolerance, max_iterations
+        First words of k-means ("k-means||" or "random"), least relative gain of an iteration (0: until no word moves),
+        and most iterations.
+    components
+        Principal components that are kept of the feature vector; 0 keeps the vector as it is.
+    scaled
+        Whether each block is brought to length 1, centred and divided by its total deviation.
+    classifier
+        Name of the classifier; None stops after the features.
+    protocol
+        Name of the protocol that says which pictures are trained on and which are scored.
+    seed
+        Seed of every draw.
+    mask
+        Whether descriptors that know a background leave it out.
+    max_bytes
+        Pictures of more bytes are not read.
+
+    """
+
+    blocks: tuple[Block, ...]
+    sample: int = DEFAULT_SAMPLE
+    start: str = "k-means||"
+    tolerance: float = 1e-4
+    max_iterations: int = 2000
+    components: int = 0
+    scaled: bool = False
+    classifier: str | None = None
+    protocol: str = "standard"
+    seed: int = 123
+    mask: bool = True
+    max_bytes: int = 64 * 2**20
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Recipe":
+        """The recipe that these settings ask for. Raises UsageError when a block can't be meant."""
+        blocks = _blocks(settings)
+        prototype = settings.preset == "reference"
+        sample = {"all": ALL_DESCRIPTORS, "default": DEFAULT_SAMPLE}.get(
+            str(settings.vocabulary_sample), settings.vocabulary_sample
+        )
+        return cls(
+            blocks=blocks,
+            sample=int(sample),
+            start="random" if prototype else "k-means||",
+            tolerance=0.0 if prototype else 1e-4,
+            components=settings.components,
+            scaled=settings.features is not None,
+            classifier=None if settings.no_classify else settings.classifier,
+            protocol=settings.protocol,
+            seed=settings.seed,
+        )
+
+    @property
+    def descriptors(self) -> tuple[str, ...]:
+        """Names of the descriptors, each once, in the order of the blocks."""
+        return tuple(dict.fromkeys(block.descriptor for block in self.blocks))
+
+    def stages(self) -> list[str]:
+        """Names of the stages that will be fitted, in their order, for a plan."""
+        found = ["DescriptorExtractor", *["VisualVocabulary" for _ in self.blocks]]
+        if self.scaled or len(self.blocks) > 1 or not self.components:
+            found.append("BlockScaler")
+        if self.components:
+            found.append("PrincipalComponents")
+        return [*found, "CategoryIndexer", *(["CategoryClassifier"] if self.classifier else [])]
+
+    def public(self) -> dict[str, Any]:
+        """The recipe as JSON values."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "blocks"}
+        return {"blocks": [str(block) for block in self.blocks], **values}
+
+
+def _blocks(settings: Settings) -> tuple[Block, ...]:
+    """The blocks of `--features`, or the one of `--descriptor`: counts of `--words` visual words."""
+    if settings.features is None:
+        return (Block(settings.descriptor, "counts", settings.words),)
+    found = []
+    for text in settings.features.split("+"):
+        name, _, rest = text.partition(":")
+        encoding, _, words = rest.partition(":")
+        if name not in DESCRIPTORS:
+            raise UsageError(f"--features names '{name}': choose of {', '.join(DESCRIPTORS)}.")
+        found.append(Block(name, encoding or DESCRIPTORS.get(name).encoding, int(words or settings.words)))
+    return tuple(found)

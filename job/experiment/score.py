@@ -1,0 +1,82 @@
+"""Scoring: what a fitted model says of the pictures of a split, and how often it is right."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from job.columns import rows_of
+from job.experiment.clock import Clock
+from job.experiment.fit import Encoded, Fitted
+from job.report import tables
+from job.report.text import PREVIEW_ROWS
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+PREDICTED = ("prediction", "predicted_cat", "probability")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How a fitted model did on a split.
+
+    Attributes
+    ----------
+    split
+        Name of the split.
+    predictions
+        Table `ima, cat, label, prediction, predicted_cat, probability`, the last one of the predicted category.
+    confusion_matrix, categories
+        Pictures by true and predicted category; precision, recall, F1 and support of each category.
+    accuracy
+        Share of the pictures that were given their own category.
+
+    """
+
+    split: str
+    predictions: pa.Table
+    confusion_matrix: pa.Table
+    categories: pa.Table
+    accuracy: float
+
+    def tables(self) -> dict[str, pa.Table]:
+        """All tables by the names of their files."""
+        return {
+            "predictions": self.predictions,
+            "confusion_matrix": self.confusion_matrix,
+            "categories": self.categories,
+        }
+
+
+def score(fitted: Fitted, encoded: Encoded, split: str, *, spark: "SparkSession", clock: Clock) -> Scores:
+    """Predicts and scores the pictures of a split; told as `evaluate`."""
+    assert fitted.classifier is not None
+    with clock.operation("evaluate", split, spark) as finding:
+        if encoded.features is None:
+            frame = fitted.classifier.transform(fitted.featured(encoded.bags))
+            table = frame.select("ima", "cat", "label", "probability").toArrow().sort_by("ima")
+            rows, chances = table.drop_columns(["probability"]), rows_of(table["probability"])
+        else:
+            rows, chances = encoded.features.rows, fitted.classifier.transform_arrays(encoded.features.values)
+        found = _scores(split, rows, chances, fitted.categories)
+        finding.facts = {"pictures": rows.num_rows, "accuracy": round(found.accuracy, 4)}
+        finding.preview = found.categories.slice(0, PREVIEW_ROWS)
+    return found
+
+
+def _scores(split: str, rows: pa.Table, chances: NDArray[np.float64], categories: tuple[str, ...]) -> Scores:
+    from job.stages.classifier import predicted
+
+    best = chances.argmax(axis=1)
+    labels, names = rows["label"].to_numpy().astype(np.int64), list(categories)
+    columns = [*predicted(chances, names), pa.array(chances[np.arange(len(best)), best])]
+    return Scores(
+        split,
+        pa.Table.from_arrays([*rows.columns, *columns], [*rows.column_names, *PREDICTED]),
+        tables.confusion_matrix(labels, best, names),
+        tables.categories_table(labels, best, names),
+        float((labels == best).mean()),
+    )

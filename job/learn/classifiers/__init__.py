@@ -1,0 +1,16 @@
+"""What learns categories from features, by name. One entry is one file and one line here."""
+
+from typing import TYPE_CHECKING
+
+from job.registry import Registry
+
+if TYPE_CHECKING:
+    from job.learn.classifiers.base import Classifier
+
+CLASSIFIERS: "Registry[Classifier]" = Registry(
+    "classifier",
+    {
+        "mlp": "job.learn.classifiers.networks:MLP",
+        "logistic": "job.learn.classifiers.networks:LOGISTIC",
+    },
+)

@@ -1,0 +1,78 @@
+"""What every classifier says of itself and does."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a classifier has learned.
+
+    Attributes
+    ----------
+    arrays
+        Arrays by name, as they are stored with a model.
+    facts
+        What is told of it, such as the sizes of layers.
+
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Learn(Protocol):
+    """Learns from features (n, d) and labels (n,): see `Classifier.fit`."""
+
+    def __call__(
+        self,
+        features: NDArray[np.float64],
+        labels: NDArray[np.int64],
+        categories: int,
+        *,
+        seed: int,
+        max_iterations: int,
+        threads: int,
+    ) -> Trained:
+        """Learn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classifier:
+    """How categories are learned from features.
+
+    Attributes
+    ----------
+    name
+        What the settings call it.
+    learn
+        Learns; called by `fit`.
+    chances
+        Computes probabilities; called by `probabilities`.
+
+    """
+
+    name: str
+    learn: Learn
+    chances: Callable[[NDArray[np.float64], Trained], NDArray[np.float64]]
+
+    def fit(
+        self,
+        features: NDArray[np.float64],
+        labels: NDArray[np.int64],
+        categories: int,
+        *,
+        seed: int = 123,
+        max_iterations: int = 200,
+        threads: int = 1,
+    ) -> Trained:
+        """Learn from features (n, d) and labels (n,), whole numbers from 0 to `categories` - 1."""
+        return self.learn(features, labels, categories, seed=seed, max_iterations=max_iterations, threads=threads)
+
+    def probabilities(self, features: NDArray[np.float64], trained: Trained) -> NDArray[np.float64]:
+        """Probability of each category: float64 of shape (n, C); rows add up to 1."""
+        return self.chances(features, trained)

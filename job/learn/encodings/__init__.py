@@ -1,0 +1,16 @@
+"""What makes one vector of a picture's descriptors, by name. One entry is one file and one line here."""
+
+from typing import TYPE_CHECKING
+
+from job.registry import Registry
+
+if TYPE_CHECKING:
+    from job.learn.encodings.base import Encoding
+
+ENCODINGS: "Registry[Encoding]" = Registry(
+    "encoding",
+    {
+        "counts": "job.learn.encodings.counts:COUNTS",
+        "none": "job.learn.encodings.identity:NONE",
+    },
+)

@@ -1,0 +1,10 @@
+"""How training and scored pictures are chosen, by name. One entry is one file and one line here."""
+
+from typing import TYPE_CHECKING
+
+from job.registry import Registry
+
+if TYPE_CHECKING:
+    from job.learn.protocols.base import Protocol
+
+PROTOCOLS: "Registry[Protocol]" = Registry("protocol", {"standard": "job.learn.protocols.standard:STANDARD"})

@@ -1,0 +1,107 @@
+"""Blocks of features side by side, each scaled as a whole: length 1, centred, divided by its total deviation."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over rows of blocks, which parts add up: `count` rows, `widths` int64 (b,) of the blocks, `total` float64
+    (d,) of the rows at length 1, `squares` float64 (b,) of their squared lengths."""
+
+    count: int
+    widths: NDArray[np.int64]
+    total: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(self.count + other.count, self.widths, self.total + other.total, self.squares + other.squares)
+
+    def to_bytes(self) -> bytes:
+        """As bytes, for `from_bytes`."""
+        buffer = io.BytesIO()
+        np.savez(buffer, count=np.int64(self.count), widths=self.widths, total=self.total, squares=self.squares)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Sums":
+        """What `to_bytes` has written."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as found:
+            return cls(int(found["count"]), found["widths"], found["total"], found["squares"])
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How blocks are scaled.
+
+    Attributes
+    ----------
+    widths
+        int64 (b,): length of each block.
+    mean
+        float64 (d,): mean of the rows at length 1.
+    deviation
+        float64 (b,): root of the mean squared distance of a block from its mean; 0: blocks stay as they are.
+
+    """
+
+    widths: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """As arrays by name, for `of`."""
+        return {"widths": self.widths, "mean": self.mean, "deviation": self.deviation}
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """What `arrays` gave."""
+        return cls(arrays["widths"], arrays["mean"], arrays["deviation"])
+
+
+def split(rows: NDArray[Any], widths: Sequence[int]) -> list[NDArray[Any]]:
+    """The blocks of rows (n, d), where d is the sum of `widths`."""
+    return np.split(rows, np.cumsum(widths)[:-1], axis=1)
+
+
+def _at_length_1(block: NDArray[Any]) -> NDArray[np.float64]:
+    wide = block.astype(np.float64)
+    lengths = np.sqrt(np.einsum("nd,nd->n", wide, wide))[:, None]
+    return np.divide(wide, lengths, out=np.zeros_like(wide), where=lengths > 0)
+
+
+def sums(blocks: Sequence[NDArray[Any]]) -> Sums:
+    """Sums over the rows of blocks, each of shape (n, its width)."""
+    scaled = [_at_length_1(block) for block in blocks]
+    return Sums(
+        len(blocks[0]),
+        np.array([block.shape[1] for block in blocks], np.int64),
+        np.concatenate([block.sum(axis=0) for block in scaled]),
+        np.array([np.square(block).sum() for block in scaled]),
+    )
+
+
+def fit(part: Sums, *, scaled: bool = True) -> Scaling:
+    """The scaling of all rows; without `scaled` one that leaves blocks as they are."""
+    if not scaled:
+        return Scaling(part.widths, np.zeros_like(part.total), np.zeros_like(part.squares))
+    mean = part.total / part.count
+    squares = [float(np.square(block).sum()) for block in np.split(mean, np.cumsum(part.widths)[:-1])]
+    deviation = np.sqrt(np.maximum(part.squares / part.count - squares, 0.0))
+    return Scaling(part.widths, mean, np.where(deviation > 0, deviation, 1.0))
+
+
+def scale(rows: NDArray[Any], scaling: Scaling) -> NDArray[np.float64]:
+    """Scaled rows, float64 of the shape of `rows`: blocks side by side, (n, d)."""
+    if not scaling.deviation.any():
+        return np.asarray(rows, np.float64)
+    found = []
+    means = np.split(scaling.mean, np.cumsum(scaling.widths)[:-1])
+    for block, mean, deviation in zip(split(rows, scaling.widths.tolist()), means, scaling.deviation, strict=True):
+        found.append((_at_length_1(block) - mean) / deviation)
+    return np.hstack(found)

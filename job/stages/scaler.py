@@ -1,0 +1,117 @@
+"""The vectors of several blocks side by side, each block scaled as a whole."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.ml import Estimator, Model
+from pyspark.ml.linalg import VectorUDT
+from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.ml.param.shared import HasInputCols
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.sql.types import StructType
+
+from job.columns import rows_of, vectors
+from job.learn import scaling
+from job.stages.base import (
+    Accessors,
+    HasOutputCol,
+    Stored,
+    append_columns,
+    collect_sum,
+    keyword_only,
+    require,
+    with_columns,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+class _ScalerParams(Accessors, HasInputCols, HasOutputCol):
+    scaled: Param[bool] = Param(
+        Params._dummy(),
+        "scaled",
+        "bring each block to length 1, centre it and divide it by its total deviation",
+        typeConverter=TypeConverters.toBoolean,
+    )
+
+    def transformSchema(self, schema: StructType) -> StructType:
+        """The schema of the output for an input of `schema`. ValueError when an input is missing or no vector."""
+        for name in self.getInputCols():
+            require(schema, vector=name)
+        return with_columns(schema, {self.getOutputCol(): VectorUDT()})
+
+
+class BlockScaler(Estimator["BlockScalerModel"], _ScalerParams, DefaultParamsReadable[Any], DefaultParamsWritable):
+    """Puts vectors side by side. With `scaled`, each block is first brought to length 1, centred and divided by its
+    total deviation, as `job.learn.scaling` says."""
+
+    _input_kwargs: dict[str, Any]
+
+    @keyword_only
+    def __init__(
+        self, *, inputCols: Sequence[str] = ("bag",), outputCol: str = "features", scaled: bool = True
+    ) -> None:
+        super().__init__()
+        self._setDefault(inputCols=["bag"], outputCol="features", scaled=True)
+        self._set(**self._input_kwargs)
+
+    def _fit(self, dataset: "DataFrame") -> "BlockScalerModel":
+        self.transformSchema(dataset.schema)
+        columns = self.getInputCols()
+
+        def sums(batch: pa.RecordBatch) -> scaling.Sums:
+            return scaling.sums([rows_of(batch[name]) for name in columns])
+
+        part = collect_sum(dataset, columns, sums, scaling.Sums.from_bytes)
+        if part is None:
+            raise ValueError(f"There are no rows in '{columns[0]}' to scale by.")
+        return self._model(part)
+
+    def fit_arrays(self, rows: NDArray[Any], widths: Sequence[int]) -> "BlockScalerModel":
+        """The same from the blocks side by side, (n, sum of `widths`), that the driver holds already."""
+        return self._model(scaling.sums(scaling.split(rows, widths)))
+
+    def _model(self, part: scaling.Sums) -> "BlockScalerModel":
+        return self._copyValues(BlockScalerModel(scaling.fit(part, scaled=self.getOrDefault(self.scaled))))
+
+
+class BlockScalerModel(Model, _ScalerParams, Stored):
+    """Adds `features` (vector): the blocks side by side, each of them scaled."""
+
+    def __init__(self, found: scaling.Scaling | None = None) -> None:
+        super().__init__()
+        self._scaling = found
+
+    @property
+    def scaling(self) -> scaling.Scaling:
+        """Widths, means and deviations of the blocks."""
+        if self._scaling is None:
+            raise ValueError("The model has learned nothing yet: fit a BlockScaler, or load a stored model.")
+        return self._scaling
+
+    def _transform(self, dataset: "DataFrame") -> "DataFrame":
+        self.transformSchema(dataset.schema)
+        columns, found = self.getInputCols(), self.scaling
+
+        def features(batch: pa.RecordBatch) -> list[pa.Array]:
+            blocks = [rows_of(batch[name], int(width)) for name, width in zip(columns, found.widths, strict=True)]
+            return [vectors(scaling.scale(np.hstack(blocks), found))]
+
+        return append_columns(dataset, columns, {self.getOutputCol(): VectorUDT()}, features)
+
+    def transform_arrays(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        """Scaled blocks, float64 of the shape of `rows`, that the driver holds already side by side."""
+        return scaling.scale(rows, self.scaling)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Widths, means and deviations of the blocks."""
+        return self.scaling.arrays()
+
+    def with_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The stage, with what was learned put in."""
+        self._scaling = scaling.Scaling.of(arrays)
+        return self
