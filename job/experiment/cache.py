@@ -43,7 +43,7 @@ def described(
         found = found.persist()
         if found.where(F.col(stage.getOrDefault(stage.reasonCol)).isin(*PASSING)).limit(1).count():
             return found
-        whole = storage.join(place, f"{secrets.token_hex(8)}.parquet")
+        whole = storage.join(place, secrets.token_hex(8))
         found.write.parquet(hadoop_uri(whole))
         found.unpersist()
     return spark.read.parquet(hadoop_uri(whole)).persist()

@@ -298,6 +298,14 @@ class VisualVocabularyModel(Model, _VocabularyParams, Stored):
         return self._codebook
 
     @property
+    def vocabulary(self) -> kmeans.Vocabulary:
+        """Visual words, and how they were learned; of the encoding "counts"."""
+        facts = self.codebook.facts
+        return kmeans.Vocabulary(
+            self.words, float(facts["inertia"]), int(facts["iterations"]), int(facts["descriptors"])
+        )
+
+    @property
     def words(self) -> NDArray[np.float32]:
         """Visual words, float32 of shape (K, d)."""
         return self.codebook.arrays["words"]

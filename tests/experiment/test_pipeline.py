@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from running import Answer, Results, Shared, results
 
-from job.experiment import pipeline
+from job.experiment import extract, fit
+from job.experiment import run as whole
 from job.report import tables
 from job.vision import descriptors as registry
 from job.vision import pixels
@@ -307,7 +308,7 @@ def same_predictions(one: Results, other: Results) -> None:
 
 
 def test_a_draw_of_its_own_gives_the_same_words(reference: Results, run: Runner, monkeypatch):
-    monkeypatch.setattr(pipeline, "_MANY", 1)
+    monkeypatch.setattr(extract, "MANY", 1)
     apart = run("--preset", "reference")
     tasks = [
         int(next(row["tasks"] for row in found.rows("task_analysis.csv") if row["operation"] == "fit_vocabulary"))
@@ -325,7 +326,7 @@ def test_partitions_do_not_change_predictions(reference: Results, seventeen: Res
 
 
 def test_tables_too_large_for_the_driver_are_parquet_of_the_same_content(reference: Results, run: Runner, monkeypatch):
-    monkeypatch.setattr(pipeline, "MOST_CELLS", 0)
+    monkeypatch.setattr(fit, "MOST_CELLS", 0)
     large = run("--preset", "reference", "--min-partitions", 3, cores=1)
     assert large.words.tobytes() == reference.words.tobytes()
     for split in SPLITS:
@@ -530,11 +531,11 @@ def test_secrets_are_neither_said_nor_stored(said: Answer, reference: Results):
 
 
 def test_an_interrupted_run_leaves_nothing(shared: Shared, sample: Path, tmp_path: Path, monkeypatch):
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         assert list((tmp_path / "out").iterdir())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline.Run, "learn_vocabulary", interrupt)
+    monkeypatch.setattr(whole, "fit", interrupt)
     answer = shared(
         "run", "--data", sample, "--out", tmp_path / "out", "--words", 10, "--train-images", 6, "--test-images", 3
     )

@@ -3,15 +3,17 @@
 import pyarrow as pa
 
 from job.stages import extraction
+from job.vision.descriptors import DESCRIPTORS
 from job.vision.sample import sample_picture
 
 
 def test_each_picture_is_told_how_long_it_was_waited_for():
     batch = pa.RecordBatch.from_pydict({"ima": ["a.jpg", "b.jpg"], "content": [sample_picture(0, 0), b"nothing"]})
-    names, waits = ["ima", "descriptors", "keypoints", "reason"], []
-    (found,) = extraction.described(batch, ["ima"], names, "sift", 10**6, waits.append)
+    names, waits = ("ima", "descriptors", "keypoints", "reason"), []
+    own = extraction.Extraction((DESCRIPTORS.get("sift"),), ("ima",), names, 10**6)
+    (found,) = own.describe(batch, waits.append)
     assert len(waits) == 2
     assert all(0.0 <= seconds < 1.0 for seconds in waits)
     assert found["reason"].to_pylist() == [None, "not_an_image"]
-    (untold,) = extraction.described(batch, ["ima"], names, "sift", 10**6)
+    (untold,) = own.describe(batch)
     assert untold == found

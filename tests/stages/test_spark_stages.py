@@ -10,7 +10,7 @@ from pyspark.ml import Pipeline, PipelineModel
 from pyspark.testing import assertDataFrameEqual
 
 from job.errors import UserError
-from job.experiment import pipeline
+from job.experiment import extract
 from job.learn import kmeans, sampling
 from job.stages import (
     CategoryClassifier,
@@ -155,10 +155,10 @@ def test_as_many_descriptors_are_drawn_as_are_wanted(described):
 def test_words_from_what_was_drawn_with_the_counts_are_those_of_a_draw_of_its_own(size, described):
     total = len(all_descriptors(described))
     draw = sampling.Draw.of(size if size > 0 else 2 * total, 3, 123, np.dtype(np.uint8), 128)
-    found = pipeline.summary(described, draw)
-    assert (found.described, found.descriptors, found.rejected.num_rows) == (PICTURES, total, 0)
+    found = extract.summary(described, {"sift": "descriptors"}, {"sift": draw})
+    assert (found.described, found.rows, found.rejected.num_rows) == (PICTURES, {"sift": total}, 0)
     estimator = VisualVocabulary(k=12, sampleSize=size)
-    drawn, own = estimator.fit_drawn(found.drawn).vocabulary, estimator.fit(described).vocabulary
+    drawn, own = estimator.fit_drawn(found.drawn["sift"]).vocabulary, estimator.fit(described).vocabulary
     assert drawn.words.tobytes() == own.words.tobytes()
     assert (drawn.inertia, drawn.iterations, drawn.descriptors) == (own.inertia, own.iterations, own.descriptors)
 
@@ -226,7 +226,7 @@ def test_components_are_fitted_to_the_frame_as_to_its_rows(bags):
     matrix = np.array([row["bag"] for row in rows(bags)], np.int32)
     peer = PrincipalComponents(k=6).fit_arrays(matrix)
     assert model.projection.axes.tobytes() == peer.projection.axes.tobytes()
-    features = np.array([row["features"] for row in rows(model.transform(bags))])
+    features = np.array([row["features"]["values"] for row in rows(model.transform(bags))])
     np.testing.assert_allclose(features, peer.transform_arrays(matrix), atol=1e-9)
 
 
@@ -252,13 +252,15 @@ def test_a_classifier_is_trained_on_the_frame_as_on_its_rows(kind, bags):
     model, moved = estimator.fit(frame), estimator.fit(frame.repartition(5))
     ordered = rows(frame)
     peer = estimator.fit_arrays(
-        np.array([row["features"] for row in ordered]), np.array([int(row["label"]) for row in ordered])
+        np.array([row["features"]["values"] for row in ordered]), np.array([int(row["label"]) for row in ordered])
     )
-    for weights, other, third in zip(model.network.weights, moved.network.weights, peer.network.weights, strict=True):
-        assert weights.tobytes() == other.tobytes() == third.tobytes()
+    for name, weights in model.trained.arrays.items():
+        assert weights.tobytes() == moved.trained.arrays[name].tobytes() == peer.trained.arrays[name].tobytes()
     for row in rows(model.transform(frame)):
         assert row["predicted_cat"] == NAMES[int(row["prediction"])]
-        assert 1 / 3 <= row["probability"] <= 1
+        chances = row["probability"]["values"]
+        assert sum(chances) == pytest.approx(1.0)
+        assert chances.index(max(chances)) == int(row["prediction"])
 
 
 # ---- stored

@@ -12,5 +12,7 @@ ENCODINGS: "Registry[Encoding]" = Registry(
     {
         "counts": "job.learn.encodings.counts:COUNTS",
         "none": "job.learn.encodings.identity:NONE",
+        "root": "job.learn.encodings.root:ROOT",
+        "patches": "job.learn.encodings.patches:PATCHES",
     },
 )
