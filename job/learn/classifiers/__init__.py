@@ -12,5 +12,8 @@ CLASSIFIERS: "Registry[Classifier]" = Registry(
     {
         "mlp": "job.learn.classifiers.networks:MLP",
         "logistic": "job.learn.classifiers.networks:LOGISTIC",
+        "lda": "job.learn.classifiers.lda:LDA",
+        "ridge": "job.learn.classifiers.ridge:RIDGE",
+        "linear-svm": "job.learn.classifiers.linear_svm:LINEAR_SVM",
     },
 )

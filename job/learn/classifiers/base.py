@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from job.learn.moments import Moments, moments
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -53,12 +55,15 @@ class Classifier:
         Learns; called by `fit`.
     chances
         Computes probabilities; called by `probabilities`.
+    from_moments
+        Learns from sums over features that parts of them add up to, or None where the features themselves are needed.
 
     """
 
     name: str
     learn: Learn
     chances: Callable[[NDArray[np.float64], Trained], NDArray[np.float64]]
+    from_moments: Callable[[Moments], Trained] | None = None
 
     def fit(
         self,
@@ -69,8 +74,16 @@ class Classifier:
         seed: int = 123,
         max_iterations: int = 200,
         threads: int = 1,
+        weights: NDArray[np.float64] | None = None,
     ) -> Trained:
-        """Learn from features (n, d) and labels (n,), whole numbers from 0 to `categories` - 1."""
+        """Learn from features (n, d) and labels (n,), whole numbers from 0 to `categories` - 1.
+
+        `weights` (n,) say what each row counts for. ValueError where they are given to a classifier that knows none.
+        """
+        if weights is not None:
+            if self.from_moments is None:
+                raise ValueError(f"The classifier '{self.name}' takes no weights: choose one that learns from sums.")
+            return self.from_moments(moments(features, labels, categories, weights))
         return self.learn(features, labels, categories, seed=seed, max_iterations=max_iterations, threads=threads)
 
     def probabilities(self, features: NDArray[np.float64], trained: Trained) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ def _apply(rows: NDArray[Any], pictures: NDArray[np.int64], count: int, codebook
     counts = only_rows(rows, pictures, count)
     # Counts are whole numbers below 2^24, so that their sum in float64 is exact in any order.
     totals = counts.sum(axis=1, dtype=np.float64, keepdims=True)
-    return np.sqrt(counts / np.maximum(totals, 1.0)).astype(np.float32)
+    return np.asarray(np.sqrt(counts / np.maximum(totals, 1.0)), np.float32)
 
 
 ROOT = Encoding(name="root", dtype=np.dtype(np.float32), apply=_apply, size=lambda _, d: d)

@@ -1,0 +1,47 @@
+"""Linear discriminant analysis with a shrunk covariance (Friedman, 1989), learned from sums alone.
+
+All categories share one covariance, that of the rows about their category's mean, mixed with a multiple of the identity
+that has the same trace. The result is that of scikit-learn's LinearDiscriminantAnalysis with solver "lsqr".
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from job.learn.classifiers.base import Classifier, Trained
+from job.learn.classifiers.linear import probabilities, solved
+from job.learn.moments import Moments, moments
+
+# Share of the identity in the covariance. Chosen in docs/choosing-the-model.md.
+SHRINKAGE = 0.02
+
+
+def from_moments(found: Moments, shrinkage: float = SHRINKAGE) -> Trained:
+    """Learn from sums. A category without rows is never predicted. ValueError when there are no rows at all."""
+    if not found.total:
+        raise ValueError("There are no pictures to learn categories from")
+    width = found.sums.shape[1]
+    covariance = found.within() / found.total
+    covariance *= 1 - shrinkage
+    covariance[np.diag_indices(width)] += shrinkage / (1 - shrinkage) * np.trace(covariance) / width
+    means = found.means
+    coefficients = solved(covariance, means.T).T
+    with np.errstate(divide="ignore"):
+        priors = np.log(found.counts / found.total)
+    intercepts = priors - 0.5 * np.einsum("cd,cd->c", means, coefficients)
+    return Trained({"coefficients": coefficients, "intercepts": intercepts}, {"shrinkage": shrinkage})
+
+
+def _learn(
+    features: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    categories: int,
+    *,
+    seed: int,
+    max_iterations: int,
+    threads: int,
+) -> Trained:
+    del seed, max_iterations, threads
+    return from_moments(moments(features, labels, categories))
+
+
+LDA = Classifier(name="lda", learn=_learn, chances=probabilities, from_moments=from_moments)

@@ -1,0 +1,41 @@
+"""A linear support vector machine, one category against the rest: scikit-learn's LinearSVC, kept as arrays."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from job.errors import UserError
+from job.learn.classifiers.base import Classifier, Trained
+from job.learn.classifiers.linear import probabilities
+
+# scikit-learn's own default of what a margin that is missed costs.
+COST = 1.0
+
+
+def _learn(
+    features: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    categories: int,
+    *,
+    seed: int,
+    max_iterations: int,
+    threads: int,
+) -> Trained:
+    del threads
+    try:
+        from sklearn.svm import LinearSVC
+    except ImportError:
+        raise UserError(
+            "The classifier 'linear-svm' needs scikit-learn, which is not installed: pip install scikit-learn."
+        ) from None
+    found = LinearSVC(C=COST, random_state=seed, max_iter=max(1000, max_iterations)).fit(features, labels)
+    coefficients, intercepts = np.zeros((categories, features.shape[1])), np.full(categories, -np.inf)
+    if len(found.classes_) == 2:
+        # scikit-learn has one plane for two categories.
+        coefficients[found.classes_] = np.vstack((-found.coef_, found.coef_))
+        intercepts[found.classes_] = np.concatenate((-found.intercept_, found.intercept_))
+    else:
+        coefficients[found.classes_], intercepts[found.classes_] = found.coef_, found.intercept_
+    return Trained({"coefficients": coefficients, "intercepts": intercepts}, {"cost": COST})
+
+
+LINEAR_SVM = Classifier(name="linear-svm", learn=_learn, chances=probabilities)

@@ -1,0 +1,56 @@
+"""Ridge regression on the categories: least squares to +1 for a row's own category and -1 for others, from sums alone.
+
+The result is that of scikit-learn's RidgeClassifier. Its scores are no probabilities; those come from a softmax whose
+temperature is to be calibrated on pictures held out.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from job.learn.classifiers.base import Classifier, Trained
+from job.learn.classifiers.linear import probabilities, solved
+from job.learn.moments import Moments, moments
+
+# What is added to the diagonal of the rows' products, as a share of its mean.
+PENALTY = 0.01
+# A score lies between -1 and 1; without a calibration, the difference of two categories is spread by this.
+_TEMPERATURE = 0.1
+
+
+def from_moments(found: Moments, penalty: float = PENALTY, *, relative: bool = True) -> Trained:
+    """Learn from sums; `penalty` is a share of the mean of the diagonal, or, not `relative`, the value itself.
+
+    A category without rows is never predicted. ValueError when there are no rows at all.
+    """
+    if not found.total:
+        raise ValueError("There are no pictures to learn categories from")
+    width, mean = found.sums.shape[1], found.mean
+    matrix = found.scatter()
+    matrix[np.diag_indices(width)] += penalty * (np.trace(matrix) / width if relative else 1.0)
+    # Targets are 2 [own] - 1; of the second term nothing is left once rows are centred.
+    products = 2 * (found.sums - found.counts[:, None] * mean)
+    coefficients = solved(matrix, products.T).T
+    targets = 2 * found.counts / found.total - 1
+    intercepts = np.where(found.counts > 0, targets - coefficients @ mean, -np.inf)
+    arrays = {
+        "coefficients": coefficients,
+        "intercepts": intercepts,
+        "temperature": np.array(_TEMPERATURE),
+    }
+    return Trained(arrays, {"penalty": penalty})
+
+
+def _learn(
+    features: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    categories: int,
+    *,
+    seed: int,
+    max_iterations: int,
+    threads: int,
+) -> Trained:
+    del seed, max_iterations, threads
+    return from_moments(moments(features, labels, categories))
+
+
+RIDGE = Classifier(name="ridge", learn=_learn, chances=probabilities, from_moments=from_moments)

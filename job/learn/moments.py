@@ -1,0 +1,111 @@
+"""Sums over features and their categories, from which linear classifiers are learned without the features themselves.
+
+Parts add up, in any order, to the sums of all rows: float64, so that other parts change the last digits alone.
+"""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Rows that are multiplied at a time, so that weighted copies stay small.
+_BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What is known of rows of features after they are gone.
+
+    Attributes
+    ----------
+    counts
+        float64 (C,): total weight of the rows of each category.
+    sums
+        float64 (C, d): weighted sum of the rows of each category.
+    products
+        float64 (d, d): weighted sum of the outer products of all rows with themselves.
+
+    """
+
+    counts: NDArray[np.float64]
+    sums: NDArray[np.float64]
+    products: NDArray[np.float64]
+
+    def __add__(self, other: "Moments") -> "Moments":
+        return Moments(self.counts + other.counts, self.sums + other.sums, self.products + other.products)
+
+    @property
+    def total(self) -> float:
+        """Weight of all rows."""
+        return float(self.counts.sum())
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """Mean of each category, (C, d); zeros where it has no rows."""
+        return np.asarray(self.sums / np.where(self.counts > 0, self.counts, 1.0)[:, None], np.float64)
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean of all rows, (d,)."""
+        return np.asarray(self.sums.sum(axis=0) / self.total, np.float64)
+
+    def within(self) -> NDArray[np.float64]:
+        """Weighted sum of outer products of rows less their category's mean, (d, d)."""
+        return self.products - self.sums.T @ self.means
+
+    def scatter(self) -> NDArray[np.float64]:
+        """Weighted sum of outer products of rows less the mean of all, (d, d)."""
+        mean = self.mean
+        return self.products - self.total * np.outer(mean, mean)
+
+    def to_bytes(self) -> bytes:
+        """As bytes, for `from_bytes`; of the symmetric matrix one half."""
+        upper = self.products[np.triu_indices(len(self.products))]
+        buffer = io.BytesIO()
+        np.savez(buffer, counts=self.counts, sums=self.sums, upper=upper)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Moments":
+        """What `to_bytes` has written."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as found:
+            counts, sums, upper = found["counts"], found["sums"], found["upper"]
+        products = np.zeros((sums.shape[1], sums.shape[1]))
+        products[np.triu_indices(len(products))] = upper
+        return cls(counts, sums, products + np.triu(products, 1).T)
+
+
+def moments(
+    features: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    categories: int,
+    weights: NDArray[np.floating] | None = None,
+) -> Moments:
+    """The sums over rows of features.
+
+    Parameters
+    ----------
+    features : floating of shape (n, d)
+        n may be 0.
+    labels : whole numbers of shape (n,), from 0 to `categories` - 1
+        The category of each row.
+    weights : floating of shape (n,), none below 0
+        What each row counts for; None: 1.
+
+    """
+    width = features.shape[1]
+    counts = np.bincount(labels, weights, categories).astype(np.float64)
+    sums, products = np.zeros((categories, width)), np.zeros((width, width))
+    for start in range(0, len(features), _BLOCK):
+        rows = features[start : start + _BLOCK].astype(np.float64)
+        if weights is not None:
+            rows *= np.sqrt(weights[start : start + _BLOCK].astype(np.float64))[:, None]
+        # numpy sees that both are one array and computes half of the symmetric product.
+        products += rows.T @ rows
+        if weights is not None:
+            rows *= np.sqrt(weights[start : start + _BLOCK].astype(np.float64))[:, None]
+        member = np.zeros((categories, len(rows)))
+        member[labels[start : start + _BLOCK], np.arange(len(rows))] = 1
+        sums += member @ rows
+    return Moments(counts, sums, products)
