@@ -1,0 +1,223 @@
+"""Predictions of a saved model for new pictures, in this process: what the pipeline of Spark answers for them."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, TypeAlias, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from job import storage
+from job.errors import UserError
+from job.model.chain import Described
+from job.model.format import Stored
+from job.vision import pixels
+from job.vision.picture import Picture
+
+PictureLike: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | NDArray[np.uint8]
+"""A picture: the bytes of a JPEG or PNG, the address of such a file, or an array: uint8 of shape (height, width, 3),
+red first, or (height, width) for a grey one."""
+
+OK = "ok"
+"""The status of a picture that has a prediction."""
+_NO_DESCRIPTORS = "no_descriptors"
+# Pictures whose descriptors are held at the same time.
+_TOGETHER = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model says of one picture.
+
+    Attributes
+    ----------
+    category
+        The most probable category; None for a picture that could not be described.
+    probability
+        Its probability; None as above.
+    top
+        The most probable categories with their probabilities, falling; empty as above.
+    status
+        "ok", or why there is no prediction, as in `rejected.csv`: `empty`, `too_large`, `not_an_image`, `truncated`,
+        `no_descriptors`, `unreadable`.
+    label
+        The number of the category, from 0, in the order of `Model.categories`; None as above.
+
+    """
+
+    category: str | None
+    probability: float | None
+    top: tuple[tuple[str, float], ...]
+    status: str
+    label: int | None
+
+
+class Model:
+    """A saved model, made by `job.load_model`. It may be used by several threads at once.
+
+    Parameters
+    ----------
+    stored
+        What `job.model.format.read` has read.
+
+    """
+
+    def __init__(self, stored: Stored) -> None:
+        self._stored = stored
+        self._chain = stored.chain
+
+    def __repr__(self) -> str:
+        """The address and the number of categories."""
+        return f"Model({self.uri!r}, categories={len(self.categories)})"
+
+    @property
+    def uri(self) -> str:
+        """The address that the model was loaded from."""
+        return self._stored.uri
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Names of the categories, in the order of labels and of the columns of `probabilities`."""
+        return self._stored.description.categories
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The recipe that the model was made by."""
+        return dict(self._stored.description.recipe)
+
+    @property
+    def versions(self) -> dict[str, Any]:
+        """Versions of the programs and libraries that the model was made with."""
+        return dict(self._stored.description.versions)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the run said of the model: its `run_name` and, where it was scored, its `accuracy`."""
+        return dict(self._stored.description.facts)
+
+    @overload
+    def predict(self, picture: list[PictureLike] | tuple[PictureLike, ...], top_k: int = ...) -> list[Prediction]: ...
+    @overload
+    def predict(self, picture: PictureLike, top_k: int = ...) -> Prediction: ...
+    def predict(
+        self, picture: PictureLike | list[PictureLike] | tuple[PictureLike, ...], top_k: int = 3
+    ) -> Prediction | list[Prediction]:
+        """What the model says of a picture, or of each in a list of pictures.
+
+        Parameters
+        ----------
+        picture
+            Bytes of a JPEG or PNG, the address of such a file, or an array: uint8 of shape (height, width, 3), red
+            first, or (height, width) for a grey one. Or a list of these.
+        top_k
+            How many of the most probable categories are named; fewer where there are fewer.
+
+        Raises
+        ------
+        ValueError
+            An array is of another type or shape, a picture is none of these things, or `top_k` is below 1.
+        UserError
+            The model has no classifier, or the store of an address does not work.
+
+        """
+        if top_k < 1:
+            raise ValueError(f"top_k is {top_k}: ask for 1 category or more.")
+        pictures = picture if isinstance(picture, list | tuple) else [picture]
+        statuses, chances = self._probabilities(pictures)
+        found = [self._prediction(*each, top_k) for each in zip(statuses, chances, strict=True)]
+        return found if isinstance(picture, list | tuple) else found[0]
+
+    def probabilities(self, pictures: Sequence[PictureLike]) -> NDArray[np.float64]:
+        """Probability of each category: float64 of shape (pictures, categories).
+
+        The row of a picture that could not be described is NaN. Raises as `predict` does.
+        """
+        return self._probabilities(pictures)[1]
+
+    def features(self, pictures: Sequence[PictureLike]) -> NDArray[np.float64]:
+        """The feature vectors that the classifier sees: float64 of shape (pictures, width).
+
+        The row of a picture that could not be described is NaN. Raises as `predict` does, but needs no classifier.
+        """
+        return self._features(pictures)[1]
+
+    def _prediction(self, status: str, chances: NDArray[np.float64], top_k: int) -> Prediction:
+        if status != OK:
+            return Prediction(None, None, (), status, None)
+        order = np.argsort(-chances, kind="stable")[:top_k].tolist()  # of equal ones the first, as the stage does
+        top = tuple((self.categories[label], float(chances[label])) for label in order)
+        return Prediction(*top[0], top, status, order[0])
+
+    def _probabilities(self, pictures: Sequence[PictureLike]) -> tuple[list[str], NDArray[np.float64]]:
+        if self._chain.classifier is None:
+            raise UserError(
+                f"The model '{self.uri}' has no classifier, since its run was made with --no-classify: make a run "
+                "without it, or ask for features alone."
+            )
+        statuses, features = self._features(pictures)
+        chances = np.full((len(features), len(self.categories)), np.nan)
+        good = [place for place, status in enumerate(statuses) if status == OK]
+        if good:
+            chances[good] = self._chain.probabilities(features[good])
+        return statuses, chances
+
+    def _features(self, pictures: Sequence[PictureLike]) -> tuple[list[str], NDArray[np.float64]]:
+        """The status of each picture and its feature vector, which is NaN where the status is not "ok"."""
+        if isinstance(pictures, str | bytes | bytearray | memoryview | os.PathLike | np.ndarray):
+            raise ValueError("A list of pictures was expected, and one picture was given: put it in a list.")  # noqa: TRY004
+        statuses: list[str] = []
+        features = np.full((len(pictures), self._chain.width), np.nan)
+        contents = _contents(pictures, self._stored.description.max_bytes)
+        for start in range(0, len(pictures), _TOGETHER):
+            described: dict[int, Described] = {}
+            for place in range(start, min(start + _TOGETHER, len(pictures))):
+                found = self._described(next(contents))
+                if isinstance(found, str):
+                    statuses.append(found)
+                else:
+                    statuses.append(OK)
+                    described[place] = found
+            if described:
+                features[list(described)] = self._chain.features(list(described.values()))
+        return statuses, features
+
+    def _described(self, content: Any) -> Described | str:
+        """The descriptors of a picture, or why it has none."""
+        own = self._stored.description
+        if isinstance(content, storage.Fault):
+            return content.reason
+        try:
+            if isinstance(content, np.ndarray):
+                picture = Picture.of(content, mask=own.mask)
+            else:
+                picture = Picture.decode(content, own.max_bytes, mask=own.mask)
+            found = {spec.name: spec.describe(picture) for spec in self._chain.descriptors}
+        except pixels.Unusable as unusable:
+            return unusable.reason
+        return found if any(map(len, found.values())) else _NO_DESCRIPTORS
+
+
+def _contents(pictures: Sequence[PictureLike], max_bytes: int) -> Iterator[bytes | NDArray[Any] | storage.Fault]:
+    """Bytes, an array or a fault for each picture. Files of a folder that follow one another are asked for at once."""
+    for folder, group in groupby(map(_address, pictures), key=lambda found: found[0]):
+        if folder is None:
+            yield from (content for _, content in group)
+        else:
+            yield from storage.read_many(folder, [name for _, name in group], max_bytes=max_bytes)
+
+
+def _address(picture: Any) -> tuple[str | None, Any]:
+    """The folder and the name of a file; None and the content of what is no address."""
+    if isinstance(picture, bytes | np.ndarray):
+        return None, picture
+    if isinstance(picture, bytearray | memoryview):
+        return None, bytes(picture)
+    if not isinstance(picture, str | os.PathLike):
+        raise ValueError(  # noqa: TRY004  # misuse of the interface is a ValueError everywhere
+            f"A picture is bytes, the address of a file or an array, not {type(picture).__name__}."
+        )
+    address = storage.normalise(os.fspath(picture))
+    folder, _, name = address.rpartition("/")
+    return folder or "/", name
