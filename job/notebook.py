@@ -25,14 +25,13 @@ def start(settings: Settings) -> "SparkSession":
     On this machine it is the one of `fruits run`; with another master (`k8s://...`) this process is the driver, and
     `SPARK_CONF_DIR` says the rest.
     """
-    from job.engine import spark
+    from job.engine.configuration import Configuration
+    from job.engine.session import session
 
     stop()
-    plan = spark.plan(settings)
-    local = plan.conf.get("spark.master", "local").startswith("local")
-    session = _open.enter_context(spark.session(plan, spark.Jvm(plan) if local else None))
-    _open.enter_context(progress(session))
-    return session
+    spark = _open.enter_context(session(Configuration.of(settings)))
+    _open.enter_context(progress(spark))
+    return spark
 
 
 def stop() -> None:

@@ -9,7 +9,9 @@ import pytest
 from running import QUICK, Shared
 from xdist.scheduler import LoadScopeScheduling
 
-from job.engine import spark as spark_session
+from job.engine.configuration import Configuration
+from job.engine.jvm import Jvm
+from job.engine.session import session
 from job.experiment.choices import choices
 from job.settings import resolve
 from job.vision.sample import write_sample
@@ -45,14 +47,13 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def spark() -> "Iterator[SparkSession]":
     """The one session of this process, as the command starts it, on two cores; compiled quickly rather than well."""
-    plan = spark_session.plan(
-        resolve({"master": "local[2]", "conf": [f"spark.driver.extraJavaOptions={QUICK}"]}, {}, choices=choices())
-    )
+    given = {"master": "local[2]", "conf": [f"spark.driver.extraJavaOptions={QUICK}"]}
+    configuration = Configuration.of(resolve(given, {}, choices=choices()), for_command=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FRUITS_CLASS_ARCHIVE", "off")
-        jvm = spark_session.Jvm(plan)
-    with spark_session.session(plan, jvm) as session:
-        yield session
+        jvm = Jvm(configuration)
+    with session(configuration, jvm) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

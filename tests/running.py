@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from job.engine import spark as spark_session
+from job.engine import jvm, session, sizes
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -78,7 +78,7 @@ class Shared:
         self.spark = spark
 
     @contextmanager
-    def session(self, *_: object) -> "Iterator[SparkSession]":
+    def session(self, *_: object, **__: object) -> "Iterator[SparkSession]":
         yield self.spark
         self.spark.catalog.clearCache()
 
@@ -91,10 +91,10 @@ class Shared:
             redirect_stdout(StringIO()) as out,
             redirect_stderr(StringIO()) as err,
         ):
-            patch.setattr(spark_session, "Jvm", lambda *_, **__: None)
-            patch.setattr(spark_session, "session", self.session)
+            patch.setattr(jvm, "Jvm", lambda *_, **__: None)
+            patch.setattr(session, "session", self.session)
             if cores:
-                patch.setattr(spark_session, "total_cores", lambda _: cores)
+                patch.setattr(sizes, "total_cores", lambda _: cores)
             for name in [name for name in os.environ if name.startswith("FRUITS_")]:
                 patch.delenv(name)
             code = cli.main([str(argument) for argument in arguments])

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from job import storage
 from job.benchmark.schedule import Point
-from job.engine import spark as spark_session
+from job.cores import available_cores
+from job.engine.java import spark_home
 from job.errors import UserError
 
 # One plain file, which is whole when the run has ended.
@@ -62,7 +63,7 @@ class Local:
             "--conf",
             f"spark.executor.memory={self.memory}m",
         ]
-        return line, {"SPARK_HOME": str(spark_session.spark_home()), "SPARK_WORKER_DIR": str(scratch)}
+        return line, {"SPARK_HOME": str(spark_home()), "SPARK_WORKER_DIR": str(scratch)}
 
     def event_log(self, name: str, said: str) -> bytes:
         del said
@@ -119,4 +120,4 @@ def machine() -> dict[str, Any]:
         found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(encoding="utf-8"), re.MULTILINE)
         model = found[1].strip() if found else model
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
-    return {"cores": len(os.sched_getaffinity(0)), "cpu": model, "memory_gb": round(memory / 1e9, 1)}
+    return {"cores": available_cores(), "cpu": model, "memory_gb": round(memory / 1e9, 1)}

@@ -135,7 +135,7 @@ def machine() -> Iterator[Finding]:
 
 
 def java() -> Iterator[Finding]:
-    from job.engine.spark import find_java
+    from job.engine.java import find_java
 
     path = find_java()
     try:
@@ -166,7 +166,7 @@ def spark() -> Iterator[Finding]:
     """Spark, its Hadoop, and the jars for s3://."""
     from importlib.metadata import version
 
-    from job.engine.spark import spark_home
+    from job.engine.java import spark_home
 
     jars = spark_home() / "jars"
     core = sorted(path.name for path in jars.glob("spark-core_*.jar"))

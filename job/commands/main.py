@@ -155,20 +155,22 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     settings = resolve(vars(arguments), choices=choices())
-    from job.engine import spark
-
     if settings.dry_run:
         return _dry_run(settings)
     # the JVM boots while this process imports what it needs and lists the pictures
     if settings.wait_for_data:
         _wait_for_data(settings)
-    plan = spark.plan(settings)
-    jvm = None if spark.started_by_spark_submit() else spark.Jvm(plan, debug=settings.debug)
+    from job.engine.configuration import Configuration, started_by_spark_submit
+    from job.engine.jvm import Jvm
+    from job.engine.session import session
+
+    configuration = Configuration.of(settings, for_command=True)
+    jvm = None if started_by_spark_submit() else Jvm(configuration, debug=settings.debug)
     try:
         from job.experiment import run
         from job.report.console import Console
 
-        run.execute(settings, run.data_of(settings), spark.session(plan, jvm), Console(), _BEGUN)
+        run.execute(settings, run.data_of(settings), session(configuration, jvm, leave=True), Console(), _BEGUN)
     finally:
         if jvm is not None:
             jvm.stop()
@@ -176,14 +178,14 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _dry_run(settings: Settings) -> int:
-    from job.engine import spark
+    from job.engine.sizes import planned_cores
     from job.experiment import run
     from job.experiment.recipe import Recipe
     from job.report.console import Console
 
     console = Console()
     console.start(settings.run_name or "(the UTC time)", settings.public())
-    for row in run.plan(settings, run.data_of(settings), spark.planned_cores(settings)):
+    for row in run.plan(settings, run.data_of(settings), planned_cores(settings)):
         console.step("plan", row.pop("split"), row)
     console.step("plan", "all", {"stages": " > ".join(Recipe.of(settings).stages()), "out": settings.out})
     return DONE

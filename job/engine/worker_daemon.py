@@ -9,10 +9,7 @@ import os
 import sys
 from importlib.machinery import PathFinder
 
-# One thread each: four workers of one thread beat four of four by 20-25 %, and busy BLAS threads cost up to 13 times.
-THREAD_VARIABLES = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-
-os.environ.update(THREAD_VARIABLES)
+from job.engine.worker_environment import THREAD_VARIABLES
 
 
 class _NoPandas:
@@ -46,6 +43,7 @@ def _leave_archives() -> None:
 
 
 if __name__ == "__main__":
+    os.environ.update(THREAD_VARIABLES)
     _leave_archives()
     _keep_pandas_away()
 

@@ -37,7 +37,8 @@ from measure import add_results_option, record, spread
 from pictures import choose, stage
 
 from job import dataset, storage
-from job.engine import spark as spark_session
+from job.engine.configuration import Configuration
+from job.engine.session import session as spark_session
 from job.settings import Settings
 from job.storage.pack import pack
 from job.storage.upload import create_bucket, upload
@@ -119,8 +120,7 @@ def images_at(root: str) -> dataset.Images:
 
 @contextmanager
 def session(places: Places, workers: int) -> "Iterator[SparkSession]":
-    plan = spark_session.plan(Settings(data=places.s3, master=f"local[{workers}]"))
-    with spark_session.session(plan, spark_session.Jvm(plan)) as spark:
+    with spark_session(Configuration.of(Settings(data=places.s3, master=f"local[{workers}]"))) as spark:
         yield spark
 
 

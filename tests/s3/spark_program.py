@@ -11,7 +11,8 @@ from pyspark.ml.feature import StringIndexer
 from pyspark.sql import SparkSession
 
 from job import storage
-from job.engine import spark
+from job.engine.configuration import Configuration
+from job.engine.session import session as spark_session
 from job.settings import Settings
 
 # Two thirds of the CPU seconds of a session this short.
@@ -21,9 +22,9 @@ QUICK = "spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 def main(bucket: str) -> None:
     place = f"s3://{bucket}"
     storage.make_folder(f"{place}/logs")
-    plan = spark.plan(Settings(data=f"{place}/data", event_log=f"{place}/logs", master="local[2]",
+    configuration = Configuration.of(Settings(data=f"{place}/data", event_log=f"{place}/logs", master="local[2]",
                                conf=(QUICK, "spark.eventLog.compress=false")))  # fmt: skip
-    with spark.session(plan, spark.Jvm(plan)) as session:
+    with spark_session(configuration) as session:
         print(json.dumps(use(session, bucket)))
 
 

@@ -3,17 +3,19 @@
 import json
 import sys
 
-from job.engine import s3a, spark
+from job.engine import s3a
+from job.engine.configuration import Configuration
+from job.engine.session import session as spark_session
 from job.settings import Settings
 from job.storage import Credentials
 
 
 def main(account: str, pod: str) -> None:
     provider = s3a._PROVIDERS[Credentials.CONTAINER]
-    plan = spark.plan(Settings(data=f"s3://{account}", master="local[1]", conf=(
+    configuration = Configuration.of(Settings(data=f"s3://{account}", master="local[1]", conf=(
         "spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         f"spark.hadoop.fs.s3a.bucket.{pod}.aws.credentials.provider={provider}")))  # fmt: skip
-    with spark.session(plan, spark.Jvm(plan)) as session:
+    with spark_session(configuration) as session:
         found = []
         for bucket in (account, pod):
             session.range(10).coalesce(1).write.parquet(f"s3://{bucket}/table")

@@ -1,0 +1,100 @@
+"""Where Java and Spark's own files are on this machine, and whether they fit."""
+
+import os
+import re
+import shutil
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from job.errors import UserError
+
+NO_JAVA = (
+    "No Java was found: install a Java 17 or 21 runtime (Debian and Ubuntu: `apt-get install "
+    "openjdk-17-jre-headless`; macOS: `brew install openjdk@17`) or set JAVA_HOME."
+)
+# The versions that Spark 4.1 works with; with later ones Arrow can't reach the memory it wants, and queries never end.
+OLDEST, NEWEST = 17, 21
+_ANSWER_LIMIT = 30.0
+
+
+def find_java() -> str:
+    """Path of the `java` command: JAVA_HOME's, else the first on the PATH. Raises UserError when there is none."""
+    home = os.environ.get("JAVA_HOME")
+    candidates = [str(Path(home) / "bin" / "java")] if home else []
+    found = next((path for path in candidates if os.access(path, os.X_OK)), None) or shutil.which("java")
+    if not found:
+        raise UserError(NO_JAVA)
+    return found
+
+
+def java_version(java: str) -> int | None:
+    """The feature release (17) of the `java` command at this path; None when it can't be told.
+
+    It is read from the file `release` in Java's folder. Only where there is none, Java is started and asked.
+    """
+    folder = Path(java).resolve().parent.parent
+    try:
+        text = (folder / "release").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    found = re.search(r'^JAVA_VERSION="?([\w.+-]+)', text, re.MULTILINE)
+    if found is None:
+        found = re.search(r'version "([^"]+)"', _asked(java))
+    return _feature(found[1]) if found else None
+
+
+def check_java(java: str) -> None:
+    """Raises UserError when the `java` command at this path is of a version that Spark doesn't work with."""
+    found = java_version(java)
+    if found is not None and not OLDEST <= found <= NEWEST:
+        raise UserError(
+            f"'{java}' is Java {found}, and Spark works with Java {OLDEST} to {NEWEST}: install Java 17 or 21, or set "
+            "JAVA_HOME to it."
+        )
+
+
+def spark_home() -> Path:
+    """Folder with Spark's jars: SPARK_HOME, else the installed pyspark. Raises UserError when there is none."""
+    if "SPARK_HOME" in os.environ:
+        return Path(os.environ["SPARK_HOME"])
+    spec = find_spec("pyspark")
+    if spec is None or spec.origin is None:
+        raise UserError("pyspark is not installed in this environment: install the package fruits-job again.")
+    return Path(spec.origin).parent
+
+
+def spark_jars() -> list[str]:
+    """Paths of the jars of Spark, sorted. Raises UserError when there are none, or when they are not pyspark's."""
+    folder = spark_home() / "jars"
+    jars = sorted(str(path) for path in folder.glob("*.jar"))
+    if not jars:
+        raise UserError(f"There are no jars in '{folder}': SPARK_HOME names no Spark; unset it or set it right.")
+    try:
+        own = version("pyspark")
+    except PackageNotFoundError:  # a pyspark that Spark itself brings along
+        return jars
+    cores = [found[1] for jar in jars if (found := re.search(r"spark-core_[\d.]+-([^/\\]+)\.jar$", jar))]
+    if cores and own not in cores:
+        raise UserError(
+            f"pyspark is {own}, but the jars in '{folder}' are of Spark {cores[0]}: unset SPARK_HOME, or make them equal."
+        )
+    return jars
+
+
+def _asked(java: str) -> str:
+    """What `java -version` says."""
+    try:
+        done = subprocess.run(
+            [java, "-version"], capture_output=True, text=True, errors="replace", timeout=_ANSWER_LIMIT, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stderr + done.stdout
+
+
+def _feature(text: str) -> int | None:
+    """17 for "17.0.21", 8 for "1.8.0_402"."""
+    numbers = re.match(r"(?:1\.)?(\d+)", text)
+    return int(numbers[1]) if numbers else None

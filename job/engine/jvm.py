@@ -1,0 +1,241 @@
+"""The JVM of a local run: launched, connected to and ended by this process, without `spark-submit`.
+
+spark-submit would start a JVM of its own before this one, only to put its command line together.
+"""
+
+import atexit
+import os
+import re
+import shlex
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import job
+from job.engine.class_archive import ClassArchive
+from job.engine.configuration import Configuration
+from job.engine.java import check_java, find_java, spark_home, spark_jars
+from job.engine.worker_environment import PROCESS_VARIABLES
+from job.errors import UserError
+
+# What Spark's own launcher opens to itself (org.apache.spark.launcher.JavaModuleOptions).
+_OPENED = (
+    "java.base/java.lang",
+    "java.base/java.lang.invoke",
+    "java.base/java.lang.reflect",
+    "java.base/java.io",
+    "java.base/java.net",
+    "java.base/java.nio",
+    "java.base/java.util",
+    "java.base/java.util.concurrent",
+    "java.base/java.util.concurrent.atomic",
+    "java.base/jdk.internal.ref",
+    "java.base/sun.nio.ch",
+    "java.base/sun.nio.cs",
+    "java.base/sun.security.action",
+    "java.base/sun.util.calendar",
+    "java.security.jgss/sun.security.krb5",
+)
+_MODULE_OPTIONS = (
+    "-XX:+IgnoreUnrecognizedVMOptions",
+    *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPENED),
+    "-Djdk.reflect.useDirectMethodHandle=false",
+    "-Dio.netty.tryReflectionSetAccessible=true",
+    "--enable-native-access=ALL-UNNAMED",
+)
+# A driver that lives for some seconds needs no second compiler and no collector with threads of its own
+# (tests/benchmarks/engine.py measures whole runs).
+_COMPILER = ("-XX:-UsePerfData", "-XX:TieredStopAtLevel=1")
+_COLLECTOR = "-XX:+UseSerialGC"
+_OPTIONS_FROM_OUTSIDE = ("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS")
+_GATEWAY = "org.apache.spark.api.python.PythonGatewayServer"
+_START_LIMIT = 120.0
+_END_LIMIT = 10.0
+_LAST_LINES = 50
+# The address of a Unix socket holds 107 bytes; Spark's sockets are called `.<uuid>.sock`.
+_LONGEST_SOCKET_FOLDER = 107 - len("/.") - 36 - len(".sock")
+# What a JVM and Spark say at every start, whatever comes after.
+_ALWAYS_SAID = re.compile(
+    r"\s*$|\s+at |\s*\.\.\. \d+ more|Picked up |NOTE: |WARNING: |SLF4J|Setting default log level|To adjust logging level|"
+    r"Using Spark's |OpenJDK 64-Bit Server VM warning|Java HotSpot"
+)
+
+
+class Jvm:
+    """A JVM that serves this process. It is launched at once and awaited later, and dies with this process.
+
+    Spark's settings and Java's options reach it by a file that only this user can read, since a command line is there
+    for every user of the machine to see. What it and Spark write while they work lies in one folder, which goes with it.
+
+    With `debug`, what the JVM says goes to the error stream of this process.
+
+    Raises UserError when there is no Java or no Spark, or when their versions don't fit.
+    """
+
+    def __init__(self, configuration: Configuration, *, debug: bool = False) -> None:
+        java, jars = find_java(), spark_jars()
+        check_java(java)
+        classpath = [*jars, *configuration.jars]
+        self._connected = False
+        self._folder = Path(tempfile.mkdtemp(prefix="fruits-"))
+        self._connection = self._folder / "connection"
+        self._archive = ClassArchive(java, classpath)
+        self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
+        options = [*self._archive.options(), *_options(configuration, self._folder, debug=debug)]
+        # a session of its own: Ctrl-C reaches this process alone, which then ends the JVM
+        self._process = subprocess.Popen(
+            [java, f"@{_argument_file(self._folder, options)}", _GATEWAY],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=None if debug else subprocess.PIPE,
+            env=_environment(configuration, classpath, self._connection),
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, args=(self._process.stderr,), daemon=True)
+        self._reader.start()
+        atexit.register(self.stop)
+
+    def connect(self) -> tuple[str, str]:
+        """Wait until the JVM listens: its port and its secret. Raises UserError when it ends instead, or never does."""
+        limit = time.monotonic() + _START_LIMIT
+        while not self._connection.exists() or not self._connection.stat().st_size:
+            late = time.monotonic() > limit
+            if late or self._process.poll() is not None:
+                self.stop()
+                raise UserError(self._no_start(late=late))
+            time.sleep(0.005)
+        content = self._connection.read_bytes()
+        port, length = struct.unpack(">ii", content[:8])
+        self._connected = True
+        return str(port), content[8 : 8 + length].decode()
+
+    def ended(self) -> int | None:
+        """The exit code of a JVM that ended of itself, or was killed; None while it runs."""
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(0.2)
+        return None
+
+    def stop(self, *, worked: bool = False, at_once: bool = False) -> None:
+        """End the JVM and remove its folder.
+
+        Where it makes its class archive, the archive is kept if a whole run has `worked`: one that ended early has
+        loaded few classes. With `at_once` it is killed, for whatever it would do first concerns its folder alone.
+        """
+        atexit.unregister(self.stop)
+        making = self._archive.being_made and worked
+        # one that does not listen yet would not see that its input has ended
+        if not self._connected or (at_once and not making):
+            self._process.kill()
+        if self._process.stdin:
+            with suppress(OSError):
+                self._process.stdin.close()
+        if making:
+            self._archive.finish(self._process)
+        try:
+            self._process.wait(_END_LIMIT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._archive.discard()
+        self._reader.join(1.0)
+        if self._process.stderr and not self._reader.is_alive():
+            self._process.stderr.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _read(self, stream: IO[bytes] | None) -> None:
+        """Keep the last lines of what the JVM says, from its start to its end, lest the pipe fill up."""
+        for line in stream or ():
+            self._last_lines.append(line.decode(errors="replace").rstrip())
+
+    def _no_start(self, *, late: bool) -> str:
+        """Why the JVM did not start."""
+        said = next((line.strip() for line in self._last_lines if not _ALWAYS_SAID.match(line)), "")
+        if late:
+            told = f" ({said[:300]})" if said else ""
+            return f"Java did not start Spark within {_START_LIMIT:.0f} s{told}: check `java -version` (17 or 21)."
+        if "UnknownHostException" in said:
+            return (
+                f"Java could not start Spark: the name of this machine has no address ({said[:300]}); add it to "
+                "/etc/hosts, or set SPARK_LOCAL_IP=127.0.0.1."
+            )
+        return (
+            f"Java could not start Spark: {said[:300] or 'it gave no reason'}; check `java -version` (17 or 21) "
+            "and the memory it asks for (--conf spark.driver.memory=1g)."
+        )
+
+
+def _options(configuration: Configuration, folder: Path, *, debug: bool) -> list[str]:
+    """Java's options: those of Spark's launcher, those of a short life, Spark's settings, the user's own."""
+    conf = {**_in_folder(folder, configuration), **configuration.conf}
+    own = shlex.split(conf.get("spark.driver.extraJavaOptions", ""))
+    short = []
+    if configuration.for_command:
+        given = [*own, *(os.environ.get(name, "") for name in _OPTIONS_FROM_OUTSIDE)]
+        chosen = any(re.search(r"-XX:\+Use\w+GC\b", option) for option in given)
+        short = [*_COMPILER, *([] if chosen else [_COLLECTOR])]
+    return [
+        *_MODULE_OPTIONS,
+        *short,
+        f"-Xmx{conf.get('spark.driver.memory', '1g')}",
+        f"-Djava.io.tmpdir={folder}",
+        f"-Dfruits.log.level={'warn' if debug else 'fatal'}",
+        f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}",
+        *(f"-D{key}={value}" for key, value in conf.items()),
+        *own,
+    ]
+
+
+def _in_folder(folder: Path, configuration: Configuration) -> dict[str, str]:
+    """Spark's settings of where it writes."""
+    found = {"spark.local.dir": str(folder)}
+    if configuration.local and len(os.fsencode(folder)) <= _LONGEST_SOCKET_FOLDER:
+        found["spark.python.unix.domain.socket.dir"] = str(folder)
+    return found
+
+
+def _argument_file(folder: Path, options: Sequence[str]) -> Path:
+    """A file of arguments in the form that `java @file` reads, for this user's eyes only."""
+    path = folder / "java-options"
+    escapes = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f"})
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:  # noqa: PTH123  (opener)
+        file.write(b"".join(b'"%s"\n' % os.fsencode(option.translate(escapes)) for option in options))
+    return path
+
+
+def _environment(configuration: Configuration, classpath: Sequence[str], connection: Path) -> dict[str, str]:
+    """The environment of the JVM, and through it of the Python workers that it starts."""
+    # Spark's scripts tell the Scala version to those who start executors from here
+    scala = next((found[1] for jar in classpath if (found := re.search(r"spark-core_([\d.]+)-", jar))), "2.13")
+    return {
+        **os.environ,
+        **PROCESS_VARIABLES,
+        **_utf8(os.environ),
+        **(_own_modules_first(os.environ) if configuration.for_command else {}),
+        "CLASSPATH": os.pathsep.join(classpath),
+        "SPARK_SCALA_VERSION": scala,
+        "SPARK_HOME": str(spark_home()),
+        "_PYSPARK_DRIVER_CONN_INFO_PATH": str(connection),
+        "PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable),
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+    }
+
+
+def _utf8(environment: Mapping[str, str]) -> dict[str, str]:
+    """A locale in which Java finds files of any name, where this process has none: Python itself does the same."""
+    chosen = next((environment[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if environment.get(name)), "C")
+    return {"LC_ALL": "C.UTF-8"} if chosen in ("C", "POSIX") else {}
+
+
+def _own_modules_first(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables by which workers find this package, and nothing in the folder where the command happens to be."""
+    path = [str(Path(job.__file__).resolve().parent.parent), environment.get("PYTHONPATH", "")]
+    return {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, path))}

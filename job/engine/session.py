@@ -1,0 +1,208 @@
+"""A Spark session as a context manager."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from job.engine.configuration import Configuration, started_by_spark_submit
+from job.engine.jvm import Jvm
+from job.errors import UserError
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession
+
+_STOP_LIMIT = 30.0
+_CONNECTION = ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET")
+# What pyspark sets when a context is made.
+_SET_BY_PYSPARK = ("SPARK_AUTH_SOCKET_TIMEOUT", "SPARK_BUFFER_SIZE")
+
+
+class SparkFailure(Exception):  # noqa: N818  (not an error of its own: one of Spark's, kept)
+    """The text of an error of Spark's. Spark's own errors ask the JVM for it, which has ended."""
+
+
+@contextmanager
+def session(configuration: Configuration, jvm: Jvm | None = None, *, leave: bool = False) -> "Iterator[SparkSession]":
+    """A Spark session, stopped at the end; pyspark can then be used in this process as if there had been none.
+
+    Parameters
+    ----------
+    configuration
+        What it is started with.
+    jvm
+        A JVM that was launched before. None: one is launched here where Spark is local; elsewhere spark-submit has one
+        already, or pyspark starts it.
+    leave
+        For a command whose process ends right after: a local JVM is killed, and Spark is not waited for
+        (tests/benchmarks/engine.py measures whole runs). pyspark can't be used in the process any more.
+
+    Raises
+    ------
+    UserError
+        When Java or Spark can't be started, or when the JVM ended in the midst of the work.
+    SparkFailure
+        In place of an error of Spark's.
+
+    """
+    if jvm is None and not started_by_spark_submit() and configuration.conf.get("spark.master", "").startswith("local"):
+        jvm = Jvm(configuration)
+    leave = leave and configuration.local and configuration.conf.get("spark.eventLog.enabled") != "true"
+    worked = False
+    with ExitStack() as stack:
+        stack.enter_context(_quiet_py4j())
+        stack.enter_context(_environment())
+        if jvm is not None:
+            stack.callback(lambda: jvm.stop(worked=worked, at_once=leave))
+        context = _context(configuration, jvm)
+        try:
+            from pyspark.sql import SparkSession
+
+            yield SparkSession(context)
+            worked = True
+        except Exception as error:
+            if jvm is not None and jvm.ended() is not None:
+                raise UserError(
+                    f"Spark's Java process ended in the midst of the work (exit code {jvm.ended()}): often it "
+                    "had too little memory; try --conf spark.driver.memory=2g."
+                ) from error
+            raise _with_its_text(error) from None
+        finally:
+            if leave:
+                _hang_up(context)
+            else:
+                _stop(context, gateway=jvm is not None)
+
+
+def _context(configuration: Configuration, jvm: Jvm | None) -> "SparkContext":
+    """A context in that JVM, or where pyspark finds one."""
+    from pyspark import SparkConf, SparkContext
+
+    # workers run under the interpreter that runs this: a virtual environment need not be activated
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    if jvm is not None:
+        os.environ.update(zip(_CONNECTION, jvm.connect(), strict=True))
+    interrupted = signal.getsignal(signal.SIGINT)
+    try:
+        context = SparkContext(conf=SparkConf().setAll(list(configuration.conf.items())))
+    except Exception as error:
+        _forget_gateway()
+        raise _with_its_text(error) from None
+    finally:
+        if jvm is not None:  # a command that this process starts must not take this JVM for spark-submit's
+            for name in _CONNECTION:
+                os.environ.pop(name, None)
+    if threading.current_thread() is threading.main_thread() and interrupted is not None:
+        # pyspark's handler speaks to the JVM, maybe in the midst of another call to it, which then fails instead of
+        # being interrupted
+        signal.signal(signal.SIGINT, interrupted)
+    if configuration.for_command:
+        _start_workers(context)
+    return context
+
+
+def _start_workers(context: "SparkContext") -> None:
+    """Have a Python worker started for each core while the session is made (tests/benchmarks/engine.py: whole runs)."""
+
+    def work() -> None:
+        with suppress(Exception):
+            cores = context.defaultParallelism
+            context.parallelize(range(cores), cores).foreach(lambda _: None)
+
+    threading.Thread(target=work, daemon=True).start()
+
+
+def _stop(context: "SparkContext", *, gateway: bool) -> None:
+    """Stop Spark, and forget all that pyspark keeps of it in this process.
+
+    It is stopped from another thread, which has a connection of its own to the JVM: that of this thread may have been
+    interrupted in the midst of a call.
+    """
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession, SQLContext
+
+    def work() -> None:
+        with suppress(Exception):
+            found = SparkSession._instantiatedSession
+            if found is not None and found.sparkContext is context:
+                found.stop()
+            else:
+                context.stop()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(_STOP_LIMIT)
+    with suppress(Exception):  # where the JVM was gone
+        if context._accumulatorServer is not None:
+            context._accumulatorServer.shutdown()
+    context._jsc = None
+    with SparkContext._lock:
+        if SparkContext._active_spark_context is context:
+            SparkContext._active_spark_context = None
+    SparkSession._instantiatedSession = SparkSession._activeSession = None
+    SQLContext._instantiatedContext = None
+    if gateway:
+        _forget_gateway()
+
+
+def _forget_gateway() -> None:
+    """Let a later session of this process connect to its own JVM."""
+    from pyspark import SparkContext
+
+    if SparkContext._gateway is not None:
+        with suppress(Exception):
+            SparkContext._gateway.shutdown()
+    SparkContext._gateway = SparkContext._jvm = None
+
+
+def _hang_up(context: "SparkContext") -> None:
+    """Let the thread that counts for Spark's tasks end in silence when the JVM is killed."""
+    server: Any = context._accumulatorServer
+    if server is not None:
+        server.handle_error = lambda *_: None
+
+
+@contextmanager
+def _quiet_py4j() -> Iterator[None]:
+    """py4j logs what it raises, which without any handler would be printed."""
+    logger, handler = logging.getLogger("py4j"), logging.NullHandler()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """What is set for pyspark in the environment of this process is taken back at the end."""
+    names = ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON", *_CONNECTION, *_SET_BY_PYSPARK)
+    before: Mapping[str, str | None] = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _with_its_text(error: Exception) -> Exception:
+    """The error, or for one of Spark's another with its text: Spark's ask the JVM for it, which is about to end."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    if not isinstance(error, Py4JError | PySparkException):
+        return error
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  (whatever went wrong with asking, there is nothing to be told)
+        text = type(error).__name__
+    return SparkFailure(text).with_traceback(error.__traceback__)

@@ -1,0 +1,67 @@
+"""How many tasks Spark runs at a time."""
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from job.cores import available_cores
+from job.engine.configuration import Configuration
+from job.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# What says how many tasks run at a time.
+_SIZES = (
+    "spark.master",
+    "spark.executor.instances",
+    "spark.executor.cores",
+    "spark.task.cpus",
+    "spark.dynamicAllocation.enabled",
+    "spark.dynamicAllocation.maxExecutors",
+)
+
+
+def total_cores(spark: "SparkSession") -> int:
+    """Tasks that run at a time once all executors are there, from the configuration: executors register late."""
+    return _cluster_cores(_sizes(spark)) or int(spark.sparkContext.defaultParallelism)
+
+
+def has_fixed_executors(spark: "SparkSession") -> bool:
+    """Whether tasks run in processes of their own, as many as there will be."""
+    conf = _sizes(spark)
+    return bool(_cluster_cores(conf)) and conf.get("spark.dynamicAllocation.enabled") != "true"
+
+
+def _sizes(spark: "SparkSession") -> dict[str, str]:
+    """What a session's configuration says of cores, each key asked for alone: all of it takes 0.1 s."""
+    found = {key: spark.conf.get(key, "") for key in _SIZES}
+    return {key: value for key, value in found.items() if value}
+
+
+def planned_cores(settings: Settings) -> int:
+    """The same before there is a session; as many as this machine has where a cluster decides."""
+    conf = Configuration.make(master=settings.master, conf=settings.spark_conf()).conf
+    here = available_cores()
+    local = re.fullmatch(r"local(?:\[(\d+|\*)(?:,\s*\d+)?\])?", conf.get("spark.master", "local[*]"))
+    if local:
+        return {None: 1, "*": here}.get(local[1]) or int(local[1])
+    return _cluster_cores(conf) or here
+
+
+def _cluster_cores(conf: Mapping[str, str]) -> int:
+    """Cores of all executors; 0 where Spark runs in this process alone."""
+
+    def whole(key: str, default: int) -> int:
+        return int(conf.get(key, str(default)) or default)
+
+    master = conf.get("spark.master", "")
+    cluster = re.fullmatch(r"local-cluster\[\s*(\d+)\s*,\s*(\d+)\s*,.*\]", master)
+    if cluster:
+        return int(cluster[1]) * int(cluster[2])
+    if master.startswith("local"):
+        return 0
+    executors = whole("spark.executor.instances", 2)
+    if conf.get("spark.dynamicAllocation.enabled", "false") == "true":
+        executors = max(executors, min(whole("spark.dynamicAllocation.maxExecutors", executors), 1000))
+    return max(1, executors * whole("spark.executor.cores", 1) // whole("spark.task.cpus", 1))
