@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from job.benchmark.record import Benchmark, Key, Run
 from job.errors import UserError
 from job.learn import sampling
+from job.vision.descriptors import DESCRIPTORS
 
 _DRAWS = 200
 _LEVEL = (5.0, 95.0)
@@ -113,7 +114,7 @@ def _sample(benchmark: Benchmark) -> int:
     wanted = benchmark.settings.get("vocabulary_sample", "default")
     if wanted == "all":
         return 0
-    return sampling.default_size(int(benchmark.settings.get("words", 0))) if wanted == "default" else int(wanted)
+    return sampling.default_size(int(benchmark.settings.get("words", 0)), _bytes_of(benchmark)) if wanted == "default" else int(wanted)
 
 
 def _resampled(runs: Sequence[Run], draw: np.random.Generator) -> list[Run]:
@@ -149,3 +150,8 @@ def _parameters(keys: Sequence[Key], runs: Sequence[Run], cores: int, known: tup
         scale = np.maximum(np.abs(matrix * weight[:, None]).max(axis=0), 1e-12)
         found.append(nnls(matrix * weight[:, None] / scale, taken * weight)[0] / scale)
     return np.array(found)
+
+
+def _bytes_of(benchmark: Benchmark) -> int:
+    """Bytes of one row of the descriptor that a benchmark's runs used."""
+    return DESCRIPTORS.get(str(benchmark.settings.get("descriptor") or "sift")).bytes

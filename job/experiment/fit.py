@@ -4,6 +4,7 @@ Nothing here knows a console, a folder or a clock of its own: steps are told to 
 what was learned is returned. `fit` may be called again and again on descriptors that were extracted once.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from job.columns import rows_of
+from job.columns import ragged, rows_of
 from job.errors import UserError
 from job.experiment.clock import Clock
 from job.experiment.extract import Extracted, extractor
 from job.experiment.recipe import Recipe
+from job.learn.encodings import ENCODINGS
 from job.report.text import PREVIEW_ROWS
 
 if TYPE_CHECKING:
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 # Tables of up to this many cells are gathered in the driver once they are made: what follows is then numpy on one
 # table, without a job. Larger ones stay on the executors, and are written by Spark as Parquet.
 MOST_CELLS = 20_000_000
+# Counts of words are mostly zeros. Where a table has more cells than that, its other values are gathered, as long as
+# there are not more of them than this (8 bytes each).
+MOST_VALUES = 64_000_000
 # A pass over the descriptors of a large set has a task for every so many pictures.
 _PICTURES_A_TASK = 20_000
 
@@ -77,6 +82,9 @@ class Encoded:
         Frame `ima, cat` and the column of each block (`Fitted.bag_columns`), kept by the executors.
     bag_matrix
         The same in the driver; None where that would be too large.
+    sparse
+        Where it would, their rows as a sparse matrix in the driver; None where there would be too many values, or
+        most are not 0.
     features
         `ima, cat, label` and the feature vector in the driver; None where that would be too large.
 
@@ -85,7 +93,13 @@ class Encoded:
     described: int
     bags: "DataFrame"
     bag_matrix: Matrix | None
+    sparse: Matrix | None
     features: Matrix | None
+
+    @property
+    def gathered(self) -> Matrix | None:
+        """The vectors in the driver, as an array or a sparse matrix; None where they are on the executors only."""
+        return self.bag_matrix or self.sparse
 
 
 @dataclass(frozen=True)
@@ -183,7 +197,7 @@ def fit(train: Extracted, recipe: Recipe, *, cores: int, clock: Clock) -> Fitted
         reducer=None,
         indexer=CategoryIndexer(categories=list(categories)),
         classifier=None,
-        train=Encoded(train.described, train.frame, None, None),
+        train=Encoded(train.described, train.frame, None, None, None),
     )
     counted = count_words(begun, train, cores=cores, clock=clock)
     reduced = _reduce(replace(begun, train=counted), train, clock)
@@ -261,9 +275,12 @@ def count_words(fitted: Fitted, extracted: Extracted, *, cores: int, clock: Cloc
     small = extracted.described * width <= MOST_CELLS
     with clock.operation("assign_words", split, extracted.frame.sparkSession) as finding:
         bags = encoded(_few_tasks(extracted, cores), fitted.encoders, keep=("ima", "cat")).persist()
+        sparse = None
         if small:
             table = bags.toArrow()
-        else:  # counts rows, so that the bags are made now and kept
+        elif _countable(fitted) and extracted.descriptors <= MOST_VALUES:
+            sparse = _gathered_sparse(bags, fitted)
+        else:  # passes over the rows, so that the bags are made now and kept
             bags.foreachPartition(_nothing)
         finding.facts = lambda tasks: {"partitions": tasks.partitions, "descriptors": extracted.descriptors}
     matrix = None
@@ -274,7 +291,36 @@ def count_words(fitted: Fitted, extracted: Extracted, *, cores: int, clock: Cloc
             matrix = Matrix(table.drop_columns(fitted.bag_columns), parts[0] if len(parts) == 1 else np.hstack(parts))
             finding.preview = matrix.first().wide()
         finding.facts = {"rows": extracted.described, "columns": 2 + width}
-    return Encoded(extracted.described, bags, matrix, None)
+    return Encoded(extracted.described, bags, matrix, sparse, None)
+
+
+def _countable(fitted: Fitted) -> bool:
+    """Whether all blocks are counts, of which few are not 0."""
+    return all(np.issubdtype(ENCODINGS.get(block.encoding).dtype, np.integer) for block in fitted.recipe.blocks)
+
+
+def _gathered_sparse(bags: "DataFrame", fitted: Fitted) -> Matrix:
+    """Bags of counts in the driver: `ima, cat`, and a sparse matrix of scipy, int32 (n, width)."""
+    from scipy.sparse import csr_array
+
+    columns = fitted.bag_columns
+
+    def work(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        for batch in batches:
+            if batch.num_rows:
+                rows = np.hstack([rows_of(batch[name]) for name in columns])
+                row, column = np.nonzero(rows)
+                counts = np.bincount(row, minlength=batch.num_rows).astype(np.int64)
+                parts = [ragged(column.astype(np.int32), counts), ragged(rows[row, column], counts)]
+                yield pa.RecordBatch.from_arrays([batch["ima"], batch["cat"], *parts], ["ima", "cat", "place", "count"])
+
+    found = bags.mapInArrow(work, "ima string, cat string, place array<int>, count array<int>").toArrow().sort_by("ima")
+    places, counts = (found[name].combine_chunks() for name in ("place", "count"))
+    ends = np.concatenate([[0], np.cumsum(np.asarray(places.value_lengths()), dtype=np.int64)])
+    values = csr_array(
+        (np.asarray(counts.flatten()), np.asarray(places.flatten()), ends), shape=(found.num_rows, fitted.bag_width)
+    )
+    return Matrix(found.select(["ima", "cat"]), values)
 
 
 def _nothing(rows: Any) -> None:
@@ -289,9 +335,11 @@ def _reduce(fitted: Fitted, train: Extracted, clock: Clock) -> Fitted:
     recipe, counted = fitted.recipe, fitted.train
     with clock.operation("reduce_dimensions", train.images.split, train.frame.sparkSession) as finding:
         scaler = reducer = None
-        frame, values = counted.bags, None if counted.bag_matrix is None else counted.bag_matrix.values
+        frame, values = counted.bags, None if counted.gathered is None else counted.gathered.values
         column = fitted.bag_columns[0]
         if recipe.scaled or len(recipe.blocks) > 1 or not recipe.components:
+            if values is not None and not isinstance(values, np.ndarray):
+                values = None  # several blocks of counts: they are scaled on the executors
             from job.stages.scaler import BlockScaler
 
             column = "blocks" if recipe.components else "features"
@@ -312,10 +360,12 @@ def _reduce(fitted: Fitted, train: Extracted, clock: Clock) -> Fitted:
 
 
 def _features(fitted: Fitted, counted: Encoded) -> Matrix | None:
-    """`ima, cat, label` and the feature vectors, in the driver; None where the bags are not there either."""
-    if counted.bag_matrix is None:
+    """`ima, cat, label` and the feature vectors, in the driver; None where that would be too large."""
+    if counted.gathered is None or counted.described * fitted.width > MOST_CELLS:
         return None
-    rows, values = counted.bag_matrix.rows, counted.bag_matrix.values
+    rows, values = counted.gathered.rows, counted.gathered.values
+    if fitted.scaler is not None and not isinstance(values, np.ndarray):
+        return None
     for stage in (fitted.scaler, fitted.reducer):
         values = values if stage is None else stage.transform_arrays(values)
     labels = np.searchsorted(np.array(fitted.categories), np.array(rows["cat"].to_pylist())).astype(np.float64)

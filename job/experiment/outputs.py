@@ -37,12 +37,14 @@ def write(result: RunResult, folder: storage.RunFolder, clock: Clock, *, interme
 def _write_tables(result: RunResult, folder: storage.RunFolder) -> None:
     for name, split in result.splits.items():
         bags, features = split.encoded.bag_matrix, split.encoded.features
-        if bags is None or features is None:
-            frame = split.encoded.bags
-            frame.write.parquet(hadoop_uri(folder.uri(f"bag_of_words_{name}")))
-            _plain(result.fitted.featured(frame)).write.parquet(hadoop_uri(folder.uri(f"df_lab_features_{name}")))
+        if bags is None:
+            split.encoded.bags.write.parquet(hadoop_uri(folder.uri(f"bag_of_words_{name}")))
         else:
             folder.write(f"bag_of_words_{name}.csv", tables.to_csv(bags.wide()))
+        if features is None:
+            frame = _plain(result.fitted.featured(split.encoded.bags))
+            frame.write.parquet(hadoop_uri(folder.uri(f"df_lab_features_{name}")))
+        else:
             folder.write(f"df_lab_features_{name}.csv", tables.to_csv(features.wide()))
     found = {"rejected": result.rejected(), **(result.scores.tables() if result.scores else {})}
     for name, table in found.items():

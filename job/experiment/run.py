@@ -16,7 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from job import __version__, dataset, storage
-from job.engine import spark as engine
+from job.engine import sizes
+from job.engine.configuration import Configuration, started_by_spark_submit
+from job.engine.versions import versions as versions_of
 from job.errors import UsageError, UserError
 from job.experiment import outputs
 from job.experiment.clock import Clock, Step
@@ -26,6 +28,8 @@ from job.experiment.recipe import Recipe
 from job.experiment.results import RunResult, Split
 from job.experiment.score import score
 from job.learn import sampling
+from job.learn.protocols import PROTOCOLS
+from job.learn.protocols.base import Names
 from job.report import html, reference
 from job.report.console import Console
 from job.settings import Settings
@@ -80,12 +84,9 @@ def run(*, spark: "SparkSession | None" = None, console: Console | None = None, 
     begun = time.perf_counter()
     if own is not None:
         return execute(settings, data, nullcontext(own), console, begun)
-    plan = engine.plan(settings)
-    jvm = engine.Jvm(plan, debug=settings.debug)
-    try:
-        return execute(settings, data, engine.session(plan, jvm), console, begun)
-    finally:
-        jvm.stop()
+    from job.engine.session import session
+
+    return execute(settings, data, session(Configuration.of(settings)), console, begun)
 
 
 def _text(value: Any) -> Any:
@@ -108,7 +109,7 @@ def data_of(settings: Settings) -> str | None:
         return settings.data
     from job.vision import sample
 
-    if engine.started_by_spark_submit() or not (settings.master or "local").startswith("local"):
+    if started_by_spark_submit() or not (settings.master or "local").startswith("local"):
         raise UsageError(
             "--data is missing: the generated sample is for this machine only, and a cluster's executors "
             "could not read it; give --data s3://bucket/prefix (`fruits sample` and `fruits upload` put "
@@ -154,9 +155,9 @@ def execute(settings: Settings, data: str | None, session: Any, console: Console
         with clock.operation("start_spark", "all") as finding:
             threading.Thread(target=_load_ahead, daemon=True).start()
             spark: SparkSession = stack.enter_context(session)
-            if engine.has_fixed_executors(spark):
+            if sizes.has_fixed_executors(spark):
                 warm_up(spark, images["train"], recipe)
-            versions, cores = engine.versions(spark), engine.total_cores(spark)
+            versions, cores = versions_of(spark), sizes.total_cores(spark)
             finding.facts = {
                 "spark": versions["pyspark"],
                 "cores": cores,
@@ -203,12 +204,29 @@ def _list(settings: Settings, data: str | None, clock: Clock, console: Console) 
         with clock.operation("read_images", split):
             found[split] = listed(settings, data, split)
     dataset.check_categories(found["train"], found["test"], classify=not settings.no_classify)
+    found = _by_protocol(settings, {split: chosen(settings, images) for split, images in found.items()})
     for split, step in zip(SPLITS, clock.steps, strict=True):
-        images = found[split] = chosen(settings, found[split])
+        images = found[split]
         facts = {"root": images.root, "pictures": len(images), "categories": len(images.categories())}
         console.step("read_images", split, facts, preview=images.table.slice(0, 5), seconds=step.seconds)
         console.categories(split, images.categories())
     return found
+
+
+def _by_protocol(settings: Settings, found: dict[str, dataset.Images]) -> dict[str, dataset.Images]:
+    """The pictures that the protocol trains on and those that it scores."""
+    names = {
+        split: Names(images.table["ima"].to_pylist(), images.table["cat"].to_pylist())
+        for split, images in found.items()
+        if settings.protocol != "standard"
+    } or dict.fromkeys(found, Names((), ()))
+    (first, *_) = PROTOCOLS.get(settings.protocol).rounds(names["train"], names["test"], settings.seed)
+    (scored, *_) = first.tests
+    train, test = found[first.train.source], found[scored.source]
+    return {
+        "train": train if first.train.rows is None else train.take(first.train.rows),
+        "test": test if scored.rows is None else test.take(scored.rows),
+    }
 
 
 def _work(
@@ -292,7 +310,7 @@ def warm_up(spark: "SparkSession", images: dataset.Images, recipe: Recipe) -> No
     from job.stages.vocabulary import encoded
 
     spark.sparkContext.setJobGroup("start_spark all", "warm-up")
-    cores, stage = engine.total_cores(spark), extractor(recipe)
+    cores, stage = sizes.total_cores(spark), extractor(recipe)
     few = images.table.select(["ima", "cat"]).slice(0, _WARM_UP).combine_chunks()
     each = pa.Table.from_batches(few.to_batches() * cores)
     frame = spark.createDataFrame(each).select(F.lit(images.root).alias("root"), "ima", "cat")

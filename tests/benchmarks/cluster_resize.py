@@ -19,7 +19,7 @@ from measure import add_results_option, record
 from job import storage
 from job.benchmark import events
 from job.benchmark.events import Task
-from job.experiment.pipeline import default_run_name
+from job.experiment.run import default_run_name
 
 FIELDS = (
     "dynamicAllocation.enabled=true",

@@ -94,7 +94,7 @@ def test_a_jar_that_is_needed_is_there_once(jar: str) -> None:
 
 def test_s3_jars_are_those_of_the_lock_table() -> None:
     rows = re.findall(
-        r"^[^#:]+:([^:]+):(\S+) ([0-9a-f]{64})$", (ROOT / "job" / "s3a_jars.txt").read_text(), re.MULTILINE
+        r"^[^#:]+:([^:]+):(\S+) ([0-9a-f]{64})$", (ROOT / "job" / "engine" / "s3a_jars.txt").read_text(), re.MULTILINE
     )
     sums = "".join(f"{checksum}  {artifact}-{version}.jar\n" for artifact, version, checksum in rows)
     checked = run("bash", "-c", f"cd /opt/spark/jars && sha256sum --quiet -c <<<'{sums}'")
@@ -205,7 +205,7 @@ def test_classes_come_from_the_archive(role: str, least: int) -> None:
 
 
 def test_opencv_describes_as_on_this_machine(pictures: Path) -> None:
-    """The large libraries behind it are stand-ins: what it computes must not have changed by a bit."""
+    """What the image leaves out must not change what is computed by a bit."""
     program = containers.ROOT / "tests" / "image" / "describe.py"
     mounted = ("-v", f"{pictures}:/data:ro", "-v", f"{program}:/describe.py:ro")
     inside = run("python", "/describe.py", "/data", options=(*containers.RESTRICTED, *mounted)).succeeded().out
@@ -214,7 +214,7 @@ def test_opencv_describes_as_on_this_machine(pictures: Path) -> None:
     assert inside.count("\n") > 5
 
 
-def test_opencvs_linear_algebra_works_on_scipys_library() -> None:
+def test_opencvs_linear_algebra_works() -> None:
     run(
         "python",
         "-c",
@@ -236,7 +236,7 @@ def test_a_video_is_refused_and_ends_nothing(content: str) -> None:
 
 
 def test_an_avif_picture_is_refused_and_ends_nothing() -> None:
-    """Its decoder is a stand-in; pictures come from strangers."""
+    """Pictures come from strangers."""
     head = "bytes.fromhex('000000206674797061766966000000006176696d6966316d69616600000000000000000000000000')"
     answer = run(
         "python", "-c", f"import cv2, numpy as np; print(cv2.imdecode(np.frombuffer({head} * 9, np.uint8), 1))"
@@ -258,7 +258,7 @@ def test_the_bill_of_materials_lists_all_packages_and_jars(tmp_path: Path) -> No
     jars = [path for path in files() if path.startswith("/opt/spark/jars/")]
     assert len([purl for purl in listed if purl.startswith("pkg:maven/")]) == len(jars)
     table = re.findall(
-        r"^([^#:]+):([^:]+):(\S+) [0-9a-f]{64}$", (ROOT / "job" / "s3a_jars.txt").read_text(), re.MULTILINE
+        r"^([^#:]+):([^:]+):(\S+) [0-9a-f]{64}$", (ROOT / "job" / "engine" / "s3a_jars.txt").read_text(), re.MULTILINE
     )
     assert {f"pkg:maven/{group}/{artifact}@{version}" for group, artifact, version in table} <= listed
     debian = {component["name"] for component in bill["components"] if component["purl"].startswith("pkg:deb/")}
