@@ -14,7 +14,7 @@ from job.vision.descriptors import DESCRIPTORS, get
 from job.vision.descriptors.sift import rootsift
 from job.vision.picture import Picture
 
-NAMES = ("sift", "rootsift", "orb", "surf")
+NAMES = ("sift", "rootsift", "orb", "surf", "dense-rootsift")
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,7 @@ def test_an_unknown_name_gets_a_sentence_that_lists_the_known_ones():
     [
         ("sift", 128, "uint8", 128, 1 / 32, False),
         ("rootsift", 128, "uint8", 128, 1 / 32, False),
+        ("dense-rootsift", 128, "uint8", 128, 1 / 32, False),
         ("orb", 256, "uint8", 32, 1, True),
         ("surf", 64, "<i2", 128, 1, False),
     ],
@@ -133,7 +134,7 @@ def test_the_same_picture_gives_the_same_rows_with_any_number_of_threads(name, p
     before = cv2.getNumThreads()
     try:
         cv2.setNumThreads(1)
-        once = [get(name).describe(picture) for picture in pictures]
+        once = [get(name).describe(Picture.of(picture.grey)) for picture in pictures]
         cv2.setNumThreads(4)
         again = [get(name).describe(Picture.of(picture.grey.copy())) for picture in reversed(pictures)]
     finally:
@@ -153,7 +154,7 @@ def test_keypoints_lie_in_the_picture_one_for_each_row(name, pictures):
         assert (points[:, 2] > 0).all()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["sift", "rootsift", "orb", "surf"])
 def test_x_runs_along_the_rows_and_y_down(name):
     grey = np.full((120, 200), 255, np.uint8)
     cv2.circle(grey, (150, 40), 7, 0, -1, cv2.LINE_AA)
@@ -237,3 +238,24 @@ def test_surf_drops_rows_without_a_direction(monkeypatch, pictures):
     monkeypatch.setattr(mahotas_surf, "surf", lambda *_, **__: rows)
     assert get("surf").describe(pictures[0]).shape == (2, 64)
     assert get("surf").keypoints(pictures[0]).shape == (2, 3)
+
+
+def test_dense_rootsift_is_rootsift_at_each_point_of_a_grid_on_the_fruit(pictures):
+    for picture in pictures[:4]:
+        points = get("dense-rootsift").keypoints(picture)
+        inside = picture.fruit.inside
+        expected = [(x, y) for y in range(4, 100, 8) for x in range(4, 100, 8) if inside[y, x]]
+        assert {tuple(place) for place in points[:, :2].astype(int)} <= set(expected)
+        assert len(points) >= 1.9 * len(expected)  # windows without a gradient are left out
+        for row, (x, y, diameter) in zip(get("dense-rootsift").describe(picture)[::9], points[::9], strict=True):
+            keypoint = cv2.KeyPoint(float(x), float(y), float(diameter), 0.0)
+            _, alone = cv2.SIFT_create().compute(picture.fruit.grey, [keypoint])
+            np.testing.assert_array_equal(row, rootsift(alone.astype(np.uint8))[0])
+
+
+def test_dense_rootsift_gives_its_places_in_pixels_of_the_picture():
+    grey = Picture.decode(sample.sample_picture(0, 0)).grey
+    large = Picture.of(cv2.resize(grey, (300, 300), interpolation=cv2.INTER_CUBIC))
+    points = get("dense-rootsift").keypoints(large)
+    assert set(points[:, 2]) <= {12.0, 24.0}
+    assert points[:, :2].max() > 200

@@ -14,6 +14,7 @@ DESCRIPTORS: "Registry[Descriptor]" = Registry(
         "rootsift": "job.vision.descriptors.sift:ROOTSIFT",
         "orb": "job.vision.descriptors.orb:ORB",
         "surf": "job.vision.descriptors.surf:SURF",
+        "dense-rootsift": "job.vision.descriptors.dense:DENSE_ROOTSIFT",
         "hsv": "job.vision.descriptors.hsv:HSV",
         "lbp": "job.vision.descriptors.lbp:LBP",
         "patches": "job.vision.descriptors.patches:PATCHES",

@@ -40,15 +40,18 @@ def patterns(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
     centre = plane[1:-1, 1:-1]
     code = np.zeros((height, width), np.uint8)
     for bit, (down, across) in enumerate(_CIRCLE):
-        code |= (plane[down : down + height, across : across + width] >= centre).view(np.uint8) << np.uint8(bit)
-    return _PATTERN[code]
+        neighbour = plane[down : down + height, across : across + width]
+        code |= np.asarray(cv2.compare(neighbour, centre, cv2.CMP_GE), np.uint8) & np.uint8(1 << bit)
+    return np.asarray(cv2.LUT(code, _PATTERN), np.uint8)
 
 
 def _histogram(plane: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint16]:
     """Shares of the patterns of the fruit's pixels, in units of 1 / `TOTAL`; zeros where there is none."""
     if min(plane.shape) < 3:
         return np.zeros(PATTERNS, np.uint16)
-    counts = np.bincount(patterns(plane)[mask[1:-1, 1:-1] != 0], minlength=PATTERNS)
+    counts = (
+        cv2.calcHist([patterns(plane)], [0], mask[1:-1, 1:-1], [PATTERNS], [0, PATTERNS]).ravel().astype(np.float64)
+    )
     shares: NDArray[np.uint16] = np.rint(counts * (TOTAL / max(1, counts.sum()))).astype(np.uint16)
     return shares
 

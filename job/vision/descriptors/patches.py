@@ -32,9 +32,9 @@ def evened(fruit: Fruit) -> NDArray[np.uint8]:
     mean = cv2.mean(fruit.colour, fruit.mask)[:3]
     luminance = 0.114 * mean[0] + 0.587 * mean[1] + 0.299 * mean[2]
     gain = MIDDLE / max(luminance, 1.0)
-    even = cv2.convertScaleAbs(fruit.colour, alpha=gain)
-    even[cv2.bitwise_not(fruit.mask) != 0] = np.rint(np.minimum(np.array(mean) * gain, 255)).astype(np.uint8)
-    return np.asarray(even, np.uint8)
+    even = np.empty_like(fruit.colour)
+    even[:] = np.rint(np.minimum(np.array(mean) * gain, 255)).astype(np.uint8)
+    return np.asarray(cv2.copyTo(cv2.convertScaleAbs(fruit.colour, alpha=gain), fruit.mask, even), np.uint8)
 
 
 def rings(fruit: Fruit) -> NDArray[np.uint8]:
