@@ -26,8 +26,8 @@ def flatten(column: pa.Array, dtype: type | np.dtype[Any], width: int) -> tuple[
         rows = [np.frombuffer(value.as_buffer(), dtype).reshape(-1, width) for value in column]
     except ValueError:
         raise ValueError(
-            f"A value in the column of descriptors is not a whole number of rows of {width} values of {np.dtype(dtype)}: "
-            "it was written by another descriptor."
+            f"A value in the column of descriptors is not a whole number of rows of {width} values of "
+            f"{np.dtype(dtype)}: it was written by another descriptor."
         ) from None
     counts = np.fromiter((len(row) for row in rows), np.int64, len(rows))
     stacked = np.concatenate(rows) if rows else np.empty((0, width), dtype)

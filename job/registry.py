@@ -1,4 +1,4 @@
-"""A registry for each kind of exchangeable part: a name maps to one entry, which is loaded when it is first asked for."""
+"""A registry for each kind of exchangeable part: a name maps to one entry, which is loaded when first asked for."""
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module

@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Submits, follows, fetches; returns the job's exit code. Raises UserError with one sentence when it failed."""
-    from job.experiment.pipeline import default_run_name
+    from job.experiment.run import default_run_name
 
     own = arguments.manifest is not None
     document = manifest.load(Path(arguments.manifest) if own else manifest.shipped())

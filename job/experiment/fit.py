@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from job.columns import ragged, rows_of
 from job.errors import UserError
@@ -45,10 +44,19 @@ _PICTURES_A_TASK = 20_000
 
 @dataclass(frozen=True)
 class Matrix:
-    """Rows of pictures in the driver, sorted by `ima`: their columns `ima, cat, ...` and a vector of each, (n, d)."""
+    """Rows of pictures in the driver, sorted by `ima`.
+
+    Attributes
+    ----------
+    rows
+        Their columns `ima, cat, ...`.
+    values
+        A vector of each: an array of shape (n, d), or a sparse matrix of scipy.
+
+    """
 
     rows: pa.Table
-    values: NDArray[Any]
+    values: Any
 
     def wide(self) -> pa.Table:
         """Both in one table; the columns of the vectors are named 0, 1, ..."""
@@ -220,10 +228,9 @@ def _few_tasks(extracted: Extracted, cores: int) -> "DataFrame":
 
 
 def _learn_encoders(train: Extracted, recipe: Recipe, cores: int, clock: Clock) -> tuple["VisualVocabularyModel", ...]:
-    found = []
+    found: list[VisualVocabularyModel] = []
     with clock.operation("fit_vocabulary", train.images.split, train.frame.sparkSession) as finding:
-        for place in range(len(recipe.blocks)):
-            found.append(_learn_encoder(train, recipe, place, cores))
+        found += [_learn_encoder(train, recipe, place, cores) for place in range(len(recipe.blocks))]
         facts: dict[str, Any] = {"words": "+".join(str(block.words) for block in recipe.blocks)}
         words = found[0].codebook.arrays.get("words")
         if len(found) == 1 and words is not None:

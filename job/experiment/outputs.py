@@ -1,4 +1,4 @@
-"""What a run leaves in its folder: tables, the model, the report, and last the manifest. Made from `RunResult` alone."""
+"""What a run leaves in its folder: tables, the model, the report, and last the manifest; from `RunResult` alone."""
 
 from dataclasses import replace
 from typing import Any
@@ -55,7 +55,7 @@ def _plain(frame: Any) -> Any:
     """`ima, cat, label, features` with the vector as an array, which every reader of Parquet knows."""
     from pyspark.ml.functions import vector_to_array
 
-    return frame.select("ima", "cat", "label", vector_to_array("features").alias("features"))
+    return frame.select("ima", "cat", "label", vector_to_array(frame["features"]).alias("features"))
 
 
 def _write_intermediate(result: RunResult, folder: storage.RunFolder) -> None:

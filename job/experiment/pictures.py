@@ -44,10 +44,11 @@ def _described(result: RunResult, pool: ThreadPoolExecutor) -> tuple[list[html.F
     train = result.splits[next(iter(result.splits))].images
     seen = [found for found in pool.map(look, _some(train)) if found]
     chosen: dict[int, list[tuple[Any, Any]]] = {}
-    for _, colour, points, packed in seen if words is not None else []:
-        for word, point in zip(assign(spec.unpack(packed), words), points, strict=True):
-            if word < _WORDS and len(chosen.setdefault(int(word), [])) < _PATCHES:
-                chosen[int(word)].append((colour, point))
+    if words is not None:
+        for _, colour, points, packed in seen:
+            for word, point in zip(assign(spec.unpack(packed), words), points, strict=True):
+                if word < _WORDS and len(chosen.setdefault(int(word), [])) < _PATCHES:
+                    chosen[int(word)].append((colour, point))
     drawn = pool.map(
         lambda found: html.Figure(f"{found[0]}: {len(found[2])} keypoints", drawing.draw_keypoints(found[1], found[2])),
         seen[:_PICTURES],

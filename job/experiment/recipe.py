@@ -12,7 +12,7 @@ ALL_DESCRIPTORS, DEFAULT_SAMPLE = -1, 0
 
 @dataclass(frozen=True)
 class Block:
-    """A part of the feature vector: a descriptor, the encoding of its rows, and the size `words` of what that learns."""
+    """A part of the feature vector: a descriptor, the encoding of its rows, and how many words that learns."""
 
     descriptor: str
     encoding: str

@@ -12,8 +12,9 @@ from job.experiment.extract import Extracted
 from job.experiment.fit import Encoded, Fitted
 from job.experiment.recipe import Recipe
 from job.experiment.score import Scores
-from job.report import limits, tables
+from job.report import tables
 from job.report.html import Pictures
+from job.report.limits import limited_by
 
 # Operations of which nothing is said in the analysis of tasks: they have none, or all of them.
 _NOT_ANALYSED = ("start_spark", "total")
@@ -103,7 +104,7 @@ class RunResult:
                     "skew": step.tasks.skew,
                     "busy": step.tasks.busy(step.seconds, self.cores),
                     "waited_s": step.tasks.waited,
-                    "limited_by": limits.limited_by(step.tasks, step.seconds, self.cores),
+                    "limited_by": limited_by(step.tasks, step.seconds, self.cores),
                 }
                 for step in self.steps
                 if step.operation not in _NOT_ANALYSED

@@ -29,6 +29,7 @@ class Network:
 
     @property
     def layers(self) -> list[int]:
+        """Number of values in each layer: features, hidden ones, categories."""
         return [len(self.weights[0]) - 1, *(matrix.shape[1] for matrix in self.weights)]
 
 

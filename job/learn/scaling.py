@@ -72,7 +72,8 @@ def split(rows: NDArray[Any], widths: Sequence[int]) -> list[NDArray[Any]]:
 def _at_length_1(block: NDArray[Any]) -> NDArray[np.float64]:
     wide = block.astype(np.float64)
     lengths = np.sqrt(np.einsum("nd,nd->n", wide, wide))[:, None]
-    return np.divide(wide, lengths, out=np.zeros_like(wide), where=lengths > 0)
+    scaled: NDArray[np.float64] = np.divide(wide, lengths, out=np.zeros_like(wide), where=lengths > 0)
+    return scaled
 
 
 def sums(blocks: Sequence[NDArray[Any]]) -> Sums:
@@ -104,4 +105,5 @@ def scale(rows: NDArray[Any], scaling: Scaling) -> NDArray[np.float64]:
     means = np.split(scaling.mean, np.cumsum(scaling.widths)[:-1])
     for block, mean, deviation in zip(split(rows, scaling.widths.tolist()), means, scaling.deviation, strict=True):
         found.append((_at_length_1(block) - mean) / deviation)
-    return np.hstack(found)
+    side_by_side: NDArray[np.float64] = np.hstack(found)
+    return side_by_side

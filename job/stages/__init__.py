@@ -24,7 +24,7 @@ _MODULES = {
     "VisualVocabulary": "vocabulary",
     "VisualVocabularyModel": "vocabulary",
 }
-__all__ = [  # noqa: PLE0604  (all of them are loaded by `__getattr__`)
+__all__ = [
     "CategoryClassifier",
     "CategoryClassifierModel",
     "CategoryIndexer",

@@ -70,7 +70,7 @@ class PrincipalComponents(
         return self._model(pca.fit(part, self.getOrDefault(self.k)))
 
     def fit_arrays(self, rows: Any) -> "PrincipalComponentsModel":
-        """The same from vectors of shape (n, K) that the driver holds already: an array, or a sparse matrix of scipy."""
+        """The same from vectors (n, K) that the driver holds already: an array, or a sparse matrix of scipy."""
         self._check(rows.shape[1])
         return self._model(pca.fit_rows(rows, self.getOrDefault(self.k)))
 

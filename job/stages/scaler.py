@@ -87,7 +87,7 @@ class BlockScalerModel(Model, _ScalerParams, Stored):
         self._scaling = found
 
     @property
-    def scaling(self) -> scaling.Scaling:
+    def fitted(self) -> scaling.Scaling:
         """Widths, means and deviations of the blocks."""
         if self._scaling is None:
             raise ValueError("The model has learned nothing yet: fit a BlockScaler, or load a stored model.")
@@ -95,7 +95,7 @@ class BlockScalerModel(Model, _ScalerParams, Stored):
 
     def _transform(self, dataset: "DataFrame") -> "DataFrame":
         self.transformSchema(dataset.schema)
-        columns, found = self.getInputCols(), self.scaling
+        columns, found = self.getInputCols(), self.fitted
 
         def features(batch: pa.RecordBatch) -> list[pa.Array]:
             blocks = [rows_of(batch[name], int(width)) for name, width in zip(columns, found.widths, strict=True)]
@@ -105,11 +105,11 @@ class BlockScalerModel(Model, _ScalerParams, Stored):
 
     def transform_arrays(self, rows: NDArray[Any]) -> NDArray[np.float64]:
         """Scaled blocks, float64 of the shape of `rows`, that the driver holds already side by side."""
-        return scaling.scale(rows, self.scaling)
+        return scaling.scale(rows, self.fitted)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Widths, means and deviations of the blocks."""
-        return self.scaling.arrays()
+        return self.fitted.arrays()
 
     def with_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The stage, with what was learned put in."""
