@@ -12,6 +12,11 @@ ENCODINGS: "Registry[Encoding]" = Registry(
     {
         "counts": "job.learn.encodings.counts:COUNTS",
         "none": "job.learn.encodings.identity:NONE",
+        "hellinger": "job.learn.encodings.hellinger:HELLINGER",
+        "tf-idf": "job.learn.encodings.tfidf:TFIDF",
+        "soft": "job.learn.encodings.soft:SOFT",
+        "vlad": "job.learn.encodings.vlad:VLAD",
+        "fisher": "job.learn.encodings.fisher:FISHER",
         "root": "job.learn.encodings.root:ROOT",
         "patches": "job.learn.encodings.patches:PATCHES",
     },

@@ -1,0 +1,30 @@
+"""Counts of visual words, rare words weighing more (Sivic and Zisserman, 2003), at length 1.
+
+How rare a word is, is taken from the descriptors that it was learned from: log((n + 1) / (n_k + 1)) + 1 for a word that
+is nearest to n_k of n. In how many pictures it occurs is not known there.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from job.learn.encodings.base import Codebook, Encoding
+from job.learn.encodings.counts import COUNTS
+from job.learn.encodings.words import at_length_1, learned
+
+
+def _apply(rows: NDArray[Any], pictures: NDArray[np.int64], count: int, codebook: Codebook) -> NDArray[np.float32]:
+    frequencies = codebook.arrays["frequencies"]
+    weights = np.log((frequencies.sum() + 1) / (frequencies + 1)) + 1
+    return at_length_1(COUNTS.encode(rows, pictures, count, codebook) * weights)
+
+
+TFIDF = Encoding(
+    name="tf-idf",
+    dtype=np.dtype(np.float32),
+    learn=learned,
+    apply=_apply,
+    size=lambda k, _: k,
+    wanted=COUNTS.wanted,
+)
