@@ -3,7 +3,7 @@
     .venv/bin/python tests/model/make_fixture.py
 
 It makes `tests/model/data/v<version>/`: `model/` as a run leaves it, three generated pictures and `expected.json`. Run
-it once for each version of the format (`job/model/format.py` says when); the folders of older versions stay as they are.
+it once for each version of the format (`job/model/format.py` says when); folders of older versions stay as they are.
 """
 
 import json
