@@ -127,3 +127,10 @@ def test_a_sample_of_flat_pictures_gets_a_sentence():
 def test_rows_of_another_descriptor_get_a_sentence(codebook):
     with pytest.raises(ValueError, match="whose rows have 4096 values, not 128"):
         ENCODINGS.get("patches").encode(np.zeros((1, 128), np.uint8), np.array([0]), 1, codebook)
+
+
+def test_fourth_root_is_the_fourth_root_of_frequencies_at_length_1():
+    rows = np.random.default_rng(1).integers(0, 1000, (3, 40)).astype(np.uint32)
+    found = ENCODINGS.get("fourth-root").encode(rows, np.arange(3), 3, Codebook())
+    expected = (rows / rows.sum(axis=1, keepdims=True)) ** 0.25
+    np.testing.assert_allclose(found, expected / np.linalg.norm(expected, axis=1, keepdims=True), rtol=1e-6)

@@ -9,7 +9,7 @@ from job.vision import fruit, sample
 from job.vision.descriptors import get, lbp, patches
 from job.vision.picture import Picture
 
-NAMES = ["hsv", "lbp", "patches"]
+NAMES = ["hsv", "soft-hsv", "lbp", "patches"]
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +119,12 @@ def test_light_changes_patches_little():
     found = fruit.find(colour)
     dark = fruit.Fruit(np.rint(found.colour * 0.6).astype(np.uint8), found.mask)
     assert np.abs(patches.evened(found).astype(int) - patches.evened(dark)).mean() < 1
+
+
+def test_soft_hsv_is_the_histogram_blurred_by_scipy(pictures):
+    for picture in pictures:
+        expected = get("hsv").describe(picture).reshape(16, 8, 4).astype(int)
+        for axis, mode in enumerate(("wrap", "nearest", "nearest")):
+            expected = ndimage.convolve1d(expected, [1, 2, 1], axis=axis, mode=mode)
+        np.testing.assert_array_equal(get("soft-hsv").describe(picture).reshape(16, 8, 4), expected)
+        assert get("soft-hsv").describe(picture).sum() == 64 * picture.fruit.inside.sum()

@@ -18,6 +18,7 @@ ENCODINGS: "Registry[Encoding]" = Registry(
         "vlad": "job.learn.encodings.vlad:VLAD",
         "fisher": "job.learn.encodings.fisher:FISHER",
         "root": "job.learn.encodings.root:ROOT",
+        "fourth-root": "job.learn.encodings.fourth_root:FOURTH_ROOT",
         "patches": "job.learn.encodings.patches:PATCHES",
     },
 )

@@ -16,6 +16,7 @@ DESCRIPTORS: "Registry[Descriptor]" = Registry(
         "surf": "job.vision.descriptors.surf:SURF",
         "dense-rootsift": "job.vision.descriptors.dense:DENSE_ROOTSIFT",
         "hsv": "job.vision.descriptors.hsv:HSV",
+        "soft-hsv": "job.vision.descriptors.soft_hsv:SOFT_HSV",
         "lbp": "job.vision.descriptors.lbp:LBP",
         "patches": "job.vision.descriptors.patches:PATCHES",
     },
