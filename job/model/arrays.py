@@ -33,7 +33,7 @@ def read(data: bytes) -> dict[str, NDArray[Any]]:
             _check_members(archive, len(data))
         with np.load(io.BytesIO(data), allow_pickle=False) as found:
             arrays = dict(found)
-    except _FormatError:
+    except (_FormatError, MemoryError):
         raise
     except Exception as error:  # what zipfile and numpy raise for bytes that somebody made up is theirs to choose
         raise ValueError("is no file of arrays") from error

@@ -128,6 +128,8 @@ class Chain:
         name = f"{part.descriptor.name}:{part.encoding.name}"
         try:
             found = part.encode(pictures)
+        except MemoryError:
+            raise
         except Exception as error:  # an encoding that meets arrays of other names or shapes may raise anything
             raise ValueError(f"the arrays of the block '{name}' do not fit its descriptor") from error
         if found.ndim != 2 or len(found) != len(pictures) or not found.shape[1]:
@@ -137,6 +139,8 @@ class Chain:
     def _check_classifier(self, features: NDArray[np.float64], categories: int) -> None:
         try:
             found = self.probabilities(features)
+        except MemoryError:
+            raise
         except Exception as error:  # as above
             raise ValueError("the arrays of the classifier do not fit the features") from error
         if found.shape != (len(features), categories):
