@@ -225,3 +225,31 @@ def test_as_many_words_as_distinct_descriptors_leave_nothing_over(start):
     found = kmeans.train(descriptors, 3, quantum=QUANTUM, start=start, tolerance=0.0)
     assert found.inertia == 0.0
     assert sorted(found.words.tolist()) == [[1, 2], [3, 4], [9, 9]]
+
+
+# ---- empty words, in parts
+
+
+def test_the_farthest_descriptors_are_the_same_however_they_are_parted():
+    random = np.random.default_rng(9)
+    rows = random.integers(0, 256, (300, 8)).astype(np.uint8)
+    words = rows[:5].astype(np.float32)
+    whole = kmeans.farthest(rows, words, 4)
+    for parts in (np.array_split(rows, 7), np.array_split(rows[random.permutation(300)], 3)):
+        found = [kmeans.Farthest.from_bytes(kmeans.farthest(part, words, 4).to_bytes()) for part in parts]
+        total = sum(found[1:], start=found[0])
+        assert total.rows.tobytes() == whole.rows.tobytes()
+        np.testing.assert_array_equal(total.distances, whole.distances)
+    distances = np.square(rows[:, None].astype(float) - words[None]).sum(axis=2).min(axis=1)
+    np.testing.assert_allclose(whole.distances, np.sort(distances)[::-1][:4])
+
+
+def test_floats_are_refused_in_a_sentence():
+    with pytest.raises(ValueError, match="whole numbers, not from float32"):
+        kmeans.train(np.ones((10, 4), np.float32), 2, quantum=1.0)
+
+
+def test_the_seed_decides_the_first_far_words():
+    rows = np.random.default_rng(10).integers(0, 256, (4000, 8)).astype(np.uint8)
+    one, other, again = (kmeans.train(rows, 40, quantum=0.5, seed=seed, max_iterations=1).words for seed in (1, 2, 1))
+    assert one.tobytes() == again.tobytes() != other.tobytes()

@@ -1,4 +1,12 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
+import pytest
+from scipy.sparse import csr_array
+from threadpoolctl import threadpool_limits
 import pytest
 from sklearn.decomposition import PCA
 
@@ -56,3 +64,84 @@ def test_variances_of_what_does_not_vary_are_zero():
 def test_one_picture_is_enough_not_to_fail():
     bags = np.array([[1, 2, 3]], np.int32)
     np.testing.assert_allclose(pca.project(bags, pca.fit(pca.moments(bags), 2)), np.zeros((1, 2)), atol=1e-12)
+
+
+# ---- data of lower rank
+
+
+def few(pictures: int = 40, words: int = 90) -> np.ndarray:
+    """Bags of fewer pictures than words: their rank is one less than the pictures."""
+    return np.random.default_rng(5).poisson(1.5, (pictures, words)).astype(np.int32)
+
+
+def test_components_beyond_the_rank_are_zero_for_pictures_that_were_not_seen_too():
+    bags, others = few(), few(30)[::-1] + 1
+    projection = pca.fit(pca.moments(bags), 63)
+    features = pca.project(others, projection)
+    assert (np.abs(features[:, :39]).max(axis=0) > 1e-3).all()
+    np.testing.assert_array_equal(features[:, 39:], 0.0)
+    np.testing.assert_array_equal(projection.variances[39:], 0.0)
+
+
+def test_features_of_data_of_lower_rank_do_not_depend_on_the_threads_of_blas():
+    bags, others = few(150, 500), few(60, 500)[::-1]
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            found.append(pca.project(others, pca.fit(pca.moments(bags), 350)))
+    np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-6)
+
+
+PROGRAM = """
+import sys, numpy as np
+from job.learn import pca
+random = np.random.default_rng(5)
+bags, others = (random.poisson(1.5, (count, 500)).astype(np.int32) for count in (150, 60))
+np.save(sys.argv[1], pca.project(others, pca.fit(pca.moments(bags), 350)))
+"""
+
+
+def test_features_of_data_of_lower_rank_do_not_depend_on_the_kind_of_processor(tmp_path: Path):
+    found = []
+    for kind in ("Haswell", "Sandybridge", "Prescott"):
+        path = tmp_path / f"{kind}.npy"
+        environment = {**os.environ, "OPENBLAS_CORETYPE": kind}
+        subprocess.run([sys.executable, "-c", PROGRAM, path], env=environment, check=True)
+        found.append(np.load(path))
+    for other in found[1:]:
+        np.testing.assert_allclose(found[0], other, rtol=0, atol=1e-6)
+
+
+# ---- more words than pictures, at the size for which it was made
+
+
+@pytest.fixture(scope="module")
+def wide() -> np.ndarray:
+    """Bags of 300 pictures and 2,000 words, most of them 0."""
+    return np.random.default_rng(6).poisson(0.05, (300, 2000)).astype(np.int32)
+
+
+def test_the_small_matrix_gives_the_components_of_the_large_one(wide, monkeypatch):
+    small = pca.fit_rows(wide, 250)
+    whole = pca.fit(pca.moments(wide), 250)
+    np.testing.assert_allclose(small.variances, whole.variances, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(pca.project(wide, small), pca.project(wide, whole), atol=1e-6)
+
+
+def test_sparse_rows_give_what_dense_ones_give(wide):
+    dense, sparse = pca.fit_rows(wide, 200), pca.fit_rows(csr_array(wide), 200)
+    np.testing.assert_allclose(sparse.axes, dense.axes, atol=1e-9)
+    np.testing.assert_allclose(pca.project(csr_array(wide), sparse), pca.project(wide, dense), atol=1e-9)
+
+
+def test_sparse_rows_of_more_pictures_than_words_give_exact_sums():
+    bags = np.random.default_rng(7).poisson(0.3, (400, 60)).astype(np.int32)
+    assert pca.fit_rows(csr_array(bags), 20).axes.tobytes() == pca.fit(pca.moments(bags), 20).axes.tobytes()
+
+
+def test_floats_are_not_cut_to_whole_numbers():
+    rows = np.random.default_rng(8).normal(size=(200, 12))
+    found = pca.fit(pca.moments(rows), 12)
+    peer = PCA(12, svd_solver="full").fit(rows)
+    np.testing.assert_allclose(found.mean, rows.mean(axis=0))
+    np.testing.assert_allclose(found.variances, peer.explained_variance_)

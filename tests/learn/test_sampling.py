@@ -120,3 +120,18 @@ def test_nothing_is_drawn_where_one_task_has_more_of_the_lowest_than_it_may_give
 def test_nothing_is_drawn_from_nothing():
     draw = draw_of(10, 2)
     assert draw.lowest([part_of(draw, [], 1), part_of(draw, [], 1)]) is None
+
+
+# ---- how many are drawn by default
+
+
+def test_a_thousand_a_word_are_drawn_but_not_more_than_half_a_gigabyte():
+    assert sampling.default_size(50, 128) == 100_000
+    assert sampling.default_size(1000, 128) == 1_000_000
+    assert sampling.default_size(9000, 128) == (512 << 20) // 128
+    assert sampling.default_size(100_000, 128) == 6_400_000
+
+
+def test_a_task_that_is_larger_than_others_may_give_more():
+    even, uneven = (sampling.Draw.of(1000, 10, 1, np.dtype(np.uint8), 4, largest) for largest in (1.0, 3.0))
+    assert even.most < uneven.most
