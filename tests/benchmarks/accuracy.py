@@ -129,17 +129,18 @@ class Pictures:
         return some(Names(self.names, self.cats), count, self.seed, purpose, np.flatnonzero(among).tolist())
 
     def rows(self, which: np.ndarray, names: Iterable[str], change: str = "") -> dict[str, np.ndarray]:
-        files, wanted = [self.files[row] for row in which], tuple(names)
-        found = {}
-        for name in wanted:
+        files, paths = [self.files[row] for row in which], {}
+        for name in names:
             key = hashlib.blake2b("\0".join((*files, name, change, str(self.seed))).encode(), digest_size=12)
-            path = self.cache / f"{name}-{key.hexdigest()}.npy"
-            if not path.exists():
-                tasks = [(files[at : at + PART], (name,), change, self.seed) for at in range(0, len(files), PART)]
-                with ProcessPoolExecutor(self.workers) as pool:
-                    np.save(path, np.concatenate([part[name] for part in pool.map(_describe, tasks)]))
-            found[name] = np.load(path)
-        return found
+            paths[name] = self.cache / f"{name}-{key.hexdigest()}.npy"
+        missing = tuple(name for name, path in paths.items() if not path.exists())
+        if missing:
+            tasks = [(files[at : at + PART], missing, change, self.seed) for at in range(0, len(files), PART)]
+            with ProcessPoolExecutor(self.workers) as pool:
+                parts = list(pool.map(_describe, tasks))
+            for name in missing:
+                np.save(paths[name], np.concatenate([part[name] for part in parts]))
+        return {name: np.load(path) for name, path in paths.items()}
 
 
 # ---- learning and scoring
@@ -283,7 +284,6 @@ def table(train: Pictures, test: Pictures, recipes: dict[str, Recipe]) -> dict[s
         model = Model(recipe, train, train.draw(50, "standard", every), calibrated=True)
         by_category, error = model.scored(test, np.flatnonzero(test_every))
         own["standard"] = {"accuracy": by_category.tolist(), "calibration error": error}
-        model = Model(recipe, train, train.draw(100, "robustness", every))
         scored = test.draw(24, "robustness", test_every)
         for kind in disturb.KINDS:
             own[kind] = {"accuracy": model.scored(test, scored, f"disturbed {kind}")[0].tolist()}
