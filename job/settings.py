@@ -120,6 +120,12 @@ def _features(text: str) -> str:
     return text
 
 
+def _levels(text: str) -> str:
+    if not re.fullmatch(r"[a-z]+(\+[a-z]+)*", text):
+        raise ValueError("levels such as mild, strong or mild+strong, or off")
+    return text
+
+
 def _conf(given: str | Sequence[str]) -> tuple[str, ...]:
     pairs = tuple(given.split("\n") if isinstance(given, str) else given)
     if not all(re.fullmatch(r"[\w.-]+=.*", pair, re.DOTALL) for pair in pairs):
@@ -165,6 +171,13 @@ class Settings:
         _at_least(0),
         metavar="N",
     )
+    augment: str | None = setting(
+        None,
+        "changed copies of training pictures: off, mild, strong, or several such as mild+strong",
+        _levels,
+        metavar="LEVELS",
+    )
+    keep_background: bool = setting(False, "don't leave out the background of pictures", _flag)
     vocabulary_sample: int | str = setting(
         None,
         "descriptors that the vocabulary is trained on: a number, 'all', or 'default' (1000 a word, at least 100,000)",

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import secrets
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from job import dataset, storage
 from job.experiment.recipe import Recipe
@@ -37,7 +38,8 @@ def described(
     found = stage.transform(frame)
     if cached is None:
         return found.persist()
-    spark, place = frame.sparkSession, folder_of(images, recipe, cached)
+    changes = [stage.getOrDefault(name) for name in ("disturbance", "copies")]
+    spark, place = frame.sparkSession, folder_of(images, recipe, cached, changes)
     whole = whole_attempt(place)
     if whole is None:
         found = found.persist()
@@ -59,11 +61,11 @@ def whole_attempt(place: str) -> str | None:
     return None
 
 
-def folder_of(images: dataset.Images, recipe: Recipe, cached: str) -> str:
+def folder_of(images: dataset.Images, recipe: Recipe, cached: str, changes: Sequence[Any] = ("", ())) -> str:
     """Where the cache keeps the descriptors of these pictures.
 
     The name is made of the address of the pictures, their names and sizes, the descriptors, the versions of what
-    computes them, and the settings that decide which pictures are used.
+    computes them, the settings that decide which pictures are used, and what is done to them (`changes`).
     """
     from importlib.metadata import PackageNotFoundError, version
 
@@ -77,5 +79,7 @@ def folder_of(images: dataset.Images, recipe: Recipe, cached: str) -> str:
         except PackageNotFoundError:
             libraries[library] = ""
     key = [_FORMAT, images.root, images.digest(), recipe.descriptors, libraries, recipe.max_bytes, recipe.mask]
+    if any(changes):
+        key += [*changes, recipe.seed]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
     return storage.join(cached, f"{'+'.join(recipe.descriptors)}-{digest}")

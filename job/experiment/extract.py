@@ -1,6 +1,6 @@
 """The pictures of a split, described: counted, checked, and with a draw of descriptors to learn from."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -97,8 +97,12 @@ class Extracted:
         return int(pc.sum(pc.equal(self.rejected["reason"], _NO_DESCRIPTORS)).as_py() or 0)
 
     def usable(self) -> "DataFrame":
-        """The rows of the frame that have descriptors."""
+        """The rows of the frame that have descriptors, copies included."""
         return usable(self.frame)
+
+    def originals(self) -> "DataFrame":
+        """The rows of the frame that have descriptors, without copies."""
+        return originals(usable(self.frame))
 
 
 def columns_of(recipe: Recipe) -> dict[str, str]:
@@ -107,8 +111,8 @@ def columns_of(recipe: Recipe) -> dict[str, str]:
     return {names[0]: "descriptors"} if len(names) == 1 else {name: f"descriptors_{name}" for name in names}
 
 
-def extractor(recipe: Recipe) -> "DescriptorExtractor":
-    """The stage that describes pictures as the recipe says."""
+def extractor(recipe: Recipe, *, copies: Sequence[str] = (), disturbance: str | None = None) -> "DescriptorExtractor":
+    """The stage that describes pictures as the recipe says, with changed copies, or after a disturbance."""
     from job.stages import DescriptorExtractor
 
     columns = columns_of(recipe)
@@ -118,7 +122,14 @@ def extractor(recipe: Recipe) -> "DescriptorExtractor":
         if several
         else {"descriptor": next(iter(columns)), "outputCol": next(iter(columns.values()))}
     )
-    return DescriptorExtractor(**how, maxBytes=recipe.max_bytes, mask=recipe.mask)
+    return DescriptorExtractor(
+        **how,
+        maxBytes=recipe.max_bytes,
+        mask=recipe.mask,
+        disturbance=disturbance or "",
+        copies=list(copies),
+        seed=recipe.seed,
+    )
 
 
 def extract(
@@ -129,11 +140,14 @@ def extract(
     *,
     clock: Clock,
     cached: str | None = None,
-    draw: bool = False,
+    training: bool = False,
+    disturbance: str | None = None,
 ) -> Extracted:
-    """Describes, counts and, with `draw`, draws what the recipe's blocks learn from, in one pass.
+    """Describes and counts, in one pass.
 
-    `cached` is the address of a cache of descriptors. The frame is kept in memory and on disk by the executors.
+    Training pictures (`training`) get the recipe's copies, and what its blocks learn from is drawn on the way. With a
+    `disturbance` it is done to each picture first. `cached` is the address of a cache of descriptors. The frame is kept
+    in memory and on disk by the executors.
 
     Raises
     ------
@@ -160,12 +174,12 @@ def extract(
 
     with clock.operation("extract_descriptors", split, spark) as finding:
         count = partitioning.of(images)
-        stage = extractor(recipe)
+        stage = extractor(recipe, copies=recipe.copies if training else (), disturbance=disturbance)
         stage.waited = waited
         frame = cache.described(
             stage, images, dataset.frame(spark, images, count, recipe.seed, partitioning.cores), recipe, cached
         )
-        draws = draws_of(recipe, images, count, partitioning.cores) if draw and not cached else {}
+        draws = draws_of(recipe, images, count, partitioning.cores) if training and not cached else {}
         found = summary(frame, columns, draws)
         finding.facts, finding.preview, finding.waited = facts, found.first, lambda: waited.value
     done = Extracted(
@@ -211,6 +225,11 @@ def usable(frame: "DataFrame") -> "DataFrame":
     from pyspark.sql import functions as F
 
     return frame.where(F.col("reason").isNull())
+
+
+def originals(frame: "DataFrame") -> "DataFrame":
+    """The rows of a frame that are no copies."""
+    return frame.where("copy = 0") if "copy" in frame.columns else frame
 
 
 @dataclass(frozen=True)
@@ -288,7 +307,7 @@ def summary(frame: "DataFrame", columns: Mapping[str, str], draws: Mapping[str, 
         )
 
     wanted = dict.fromkeys(["ima", "cat", "reason", "keypoints", *columns.values()])
-    found = frame.select(*wanted).mapInArrow(work, from_arrow_schema(_FIELDS)).toArrow()
+    found = originals(frame).select(*wanted).mapInArrow(work, from_arrow_schema(_FIELDS)).toArrow()
     pictures, tasks = (found.filter(mask) for mask in (pc.is_valid(found["ima"]), pc.is_null(found["ima"])))
     rejected = pictures.filter(pc.is_valid(pictures["reason"])).select(["ima", "reason"])
     counts = np.array(tasks["counts"].to_pylist(), np.int64).reshape(-1, len(columns)).sum(axis=0)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from job.columns import ragged, rows_of
 from job.errors import UserError
 from job.experiment.clock import Clock
-from job.experiment.extract import Extracted, extractor
+from job.experiment.extract import Extracted, extractor, originals
 from job.experiment.recipe import Recipe
 from job.learn.encodings import ENCODINGS
 from job.report.text import PREVIEW_ROWS
@@ -44,7 +44,7 @@ _PICTURES_A_TASK = 20_000
 
 @dataclass(frozen=True)
 class Matrix:
-    """Rows of pictures in the driver, sorted by `ima`.
+    """Rows of pictures in the driver, sorted by `ima`, and by `copy` where there are copies.
 
     Attributes
     ----------
@@ -65,6 +65,13 @@ class Matrix:
             [*self.rows.columns, *(pa.array(column) for column in columns)],
             [*self.rows.column_names, *map(str, range(len(columns)))],
         )
+
+    def originals(self) -> "Matrix":
+        """The rows that are no copies, without the column that says so."""
+        if "copy" not in self.rows.column_names:
+            return self
+        rows = np.flatnonzero(self.rows["copy"].to_numpy() == 0)
+        return Matrix(self.rows.take(pa.array(rows)).drop_columns(["copy"]), self.values[rows])
 
     def first(self, count: int = PREVIEW_ROWS, columns: int | None = None) -> "Matrix":
         """The first rows, and the first columns of their vectors."""
@@ -269,7 +276,7 @@ def _learn_encoder(train: Extracted, recipe: Recipe, place: int, cores: int) -> 
     try:
         if drawn is not None and len(drawn) >= wanted:
             return estimator.fit_drawn(drawn[:wanted])
-        return estimator.fit_counted(_few_tasks(train, cores), total)
+        return estimator.fit_counted(originals(_few_tasks(train, cores)), total)
     except ValueError as error:
         raise UserError(f"--words {block.words} is too many: {error}; lower --words or add pictures.") from error
 
@@ -279,13 +286,15 @@ def count_words(fitted: Fitted, extracted: Extracted, *, cores: int, clock: Cloc
     from job.stages.vocabulary import encoded
 
     split, width = extracted.images.split, fitted.bag_width
-    small = extracted.described * width <= MOST_CELLS
+    copied = ["copy"] if "copy" in extracted.frame.columns else []
+    count = extracted.described * (1 + (len(fitted.recipe.copies) if copied else 0))
+    small = count * width <= MOST_CELLS
     with clock.operation("assign_words", split, extracted.frame.sparkSession) as finding:
-        bags = encoded(_few_tasks(extracted, cores), fitted.encoders, keep=("ima", "cat")).persist()
+        bags = encoded(_few_tasks(extracted, cores), fitted.encoders, keep=("ima", "cat", *copied)).persist()
         sparse = None
         if small:
             table = bags.toArrow()
-        elif _countable(fitted) and extracted.descriptors <= MOST_VALUES:
+        elif not copied and _countable(fitted) and extracted.descriptors <= MOST_VALUES:
             sparse = _gathered_sparse(bags, fitted)
         else:  # passes over the rows, so that the bags are made now and kept
             bags.foreachPartition(_nothing)
@@ -293,10 +302,10 @@ def count_words(fitted: Fitted, extracted: Extracted, *, cores: int, clock: Cloc
     matrix = None
     with clock.operation("bag_of_words", split) as finding:
         if small:
-            table = table.sort_by("ima")
+            table = table.sort_by([(name, "ascending") for name in ("ima", *copied)])
             parts = [rows_of(table[name], None if len(table) else 0) for name in fitted.bag_columns]
             matrix = Matrix(table.drop_columns(fitted.bag_columns), parts[0] if len(parts) == 1 else np.hstack(parts))
-            finding.preview = matrix.first().wide()
+            finding.preview = matrix.originals().first().wide()
         finding.facts = {"rows": extracted.described, "columns": 2 + width}
     return Encoded(extracted.described, bags, matrix, sparse, None)
 
@@ -368,7 +377,7 @@ def _reduce(fitted: Fitted, train: Extracted, clock: Clock) -> Fitted:
 
 def _features(fitted: Fitted, counted: Encoded) -> Matrix | None:
     """`ima, cat, label` and the feature vectors, in the driver; None where that would be too large."""
-    if counted.gathered is None or counted.described * fitted.width > MOST_CELLS:
+    if counted.gathered is None or counted.gathered.rows.num_rows * fitted.width > MOST_CELLS:
         return None
     rows, values = counted.gathered.rows, counted.gathered.values
     if fitted.scaler is not None and not isinstance(values, np.ndarray):
@@ -382,20 +391,31 @@ def _features(fitted: Fitted, counted: Encoded) -> Matrix | None:
 def _say_reduced(fitted: Fitted, done: Encoded, finding: Any) -> None:
     finding.facts = {"rows": done.described, "components": fitted.width}
     if done.features is not None:
-        finding.preview = done.features.first().wide()
+        finding.preview = done.features.originals().first().wide()
 
 
 def _classify(fitted: Fitted, train: Extracted, clock: Clock) -> "CategoryClassifierModel":
+
+    from pyspark.sql import functions as F
+
     from job.stages import CategoryClassifier
 
     recipe = fitted.recipe
     assert recipe.classifier is not None
     with clock.operation("fit_classifier", train.images.split, train.frame.sparkSession) as finding:
-        estimator = CategoryClassifier(kind=recipe.classifier, seed=recipe.seed, categories=list(fitted.categories))
-        known = fitted.train.features
+        estimator = CategoryClassifier(
+            kind=recipe.classifier, seed=recipe.seed, categories=list(fitted.categories), calibrated=True
+        )
+        known, copies = fitted.train.features, recipe.copies
         if known is None:
-            model = estimator.fit(fitted.featured(fitted.train.bags).select("ima", "features", "label"))
+            frame = fitted.featured(fitted.train.bags)
+            if copies:
+                weight = F.when(F.col("copy") == 0, 1.0).otherwise(1.0 / len(copies))
+                frame, estimator = frame.withColumn("weight", weight), estimator.copy({estimator.weightCol: "weight"})
+            model = estimator.fit(frame)
         else:
-            model = estimator.fit_arrays(known.values, known.rows["label"].to_numpy().astype(np.int64))
+            weights = np.where(known.rows["copy"].to_numpy() == 0, 1.0, 1.0 / len(copies)) if copies else None
+            labels, names = known.rows["label"].to_numpy().astype(np.int64), known.rows["ima"].to_pylist()
+            model = estimator.fit_arrays(known.values, labels, names=names, weights=weights)
         finding.facts = {"classifier": recipe.classifier, **model.trained.facts}
     return model

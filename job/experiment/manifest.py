@@ -36,6 +36,10 @@ def manifest(result: RunResult) -> dict[str, Any]:
     }
     if result.accuracy is not None:
         content["accuracy"] = result.accuracy
+    if result.scores is not None:
+        content["calibration_error"] = result.scores.calibration_error
+    if result.rounds:
+        content["protocol"] = [row.public() for row in result.rounds]
     return content
 
 

@@ -6,7 +6,9 @@ from typing import Any
 import pyarrow as pa
 
 from job import storage
+from job.experiment import rounds
 from job.experiment.clock import Clock
+from job.experiment.extract import originals
 from job.experiment.manifest import manifest
 from job.experiment.pictures import pictures
 from job.experiment.results import RunResult
@@ -37,16 +39,18 @@ def write(result: RunResult, folder: storage.RunFolder, clock: Clock, *, interme
 def _write_tables(result: RunResult, folder: storage.RunFolder) -> None:
     for name, split in result.splits.items():
         bags, features = split.encoded.bag_matrix, split.encoded.features
+        frame = originals(split.encoded.bags)
         if bags is None:
-            split.encoded.bags.write.parquet(hadoop_uri(folder.uri(f"bag_of_words_{name}")))
+            frame.drop("copy").write.parquet(hadoop_uri(folder.uri(f"bag_of_words_{name}")))
         else:
-            folder.write(f"bag_of_words_{name}.csv", tables.to_csv(bags.wide()))
+            folder.write(f"bag_of_words_{name}.csv", tables.to_csv(bags.originals().wide()))
         if features is None:
-            frame = _plain(result.fitted.featured(split.encoded.bags))
-            frame.write.parquet(hadoop_uri(folder.uri(f"df_lab_features_{name}")))
+            _plain(result.fitted.featured(frame)).write.parquet(hadoop_uri(folder.uri(f"df_lab_features_{name}")))
         else:
-            folder.write(f"df_lab_features_{name}.csv", tables.to_csv(features.wide()))
+            folder.write(f"df_lab_features_{name}.csv", tables.to_csv(features.originals().wide()))
     found = {"rejected": result.rejected(), **(result.scores.tables() if result.scores else {})}
+    if result.rounds:
+        found["protocols"] = rounds.table(result.rounds)
     for name, table in found.items():
         folder.write(f"{name}.csv", tables.to_csv(table))
 
@@ -62,7 +66,7 @@ def _write_intermediate(result: RunResult, folder: storage.RunFolder) -> None:
     """What the prototype's LOC_EXP wrote: images, descriptors, words of each picture (and the bags of words, which
     every run writes), as Parquet tables with one row for each picture."""
     for name, split in result.splits.items():
-        frame, columns = split.extracted.frame, list(split.extracted.columns.values())
+        frame, columns = originals(split.extracted.frame), list(split.extracted.columns.values())
         frames = {
             "images": frame.select("ima", "cat", "keypoints", "reason"),
             "descriptors": frame.select("ima", "cat", "keypoints", *columns),
@@ -121,7 +125,7 @@ def _finish(result: RunResult, folder: storage.RunFolder) -> None:
     for name, split in result.splits.items():
         features = split.encoded.features
         if features is not None:  # the first two components, which the report's map shows
-            found[f"df_lab_features_{name}"] = features.first(features.rows.num_rows, 2).wide()
+            found[f"df_lab_features_{name}"] = features.originals().first(len(split.images), 2).wide()
     content = manifest(result)
     folder.write("report.html", html.render(content, found, result.pictures).encode())
     folder.finish(content)

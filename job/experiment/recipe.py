@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from job.errors import UsageError
+from job.learn.classifiers import CLASSIFIERS
+from job.learn.encodings import ENCODINGS
 from job.settings import Settings
 from job.vision.descriptors import DESCRIPTORS
 
@@ -45,6 +47,9 @@ class Recipe:
         Name of the protocol that says which pictures are trained on and which are scored.
     seed
         Seed of every draw.
+    copies
+        Levels of augmentation: each adds a changed copy of every training picture. A picture's copies together weigh
+        as much as itself.
     mask
         Whether descriptors that know a background leave it out.
     max_bytes
@@ -62,6 +67,7 @@ class Recipe:
     classifier: str | None = None
     protocol: str = "standard"
     seed: int = 123
+    copies: tuple[str, ...] = ()
     mask: bool = True
     max_bytes: int = 64 * 2**20
 
@@ -83,6 +89,8 @@ class Recipe:
             classifier=None if settings.no_classify else settings.classifier,
             protocol=settings.protocol,
             seed=settings.seed,
+            copies=_copies(settings),
+            mask=not settings.keep_background,
         )
 
     @property
@@ -105,6 +113,24 @@ class Recipe:
         return {"blocks": [str(block) for block in self.blocks], **values}
 
 
+def _copies(settings: Settings) -> tuple[str, ...]:
+    """Levels of the copies. Raises UsageError for one that there is not, or a classifier that can't weigh them."""
+    from job.vision.augment import LEVELS
+
+    levels = tuple(level for level in (settings.augment or "off").split("+") if level != "off")
+    for level in levels:
+        if level not in LEVELS:
+            raise UsageError(
+                f"--augment names '{level}': choose of {', '.join(LEVELS)}, joined by + for several copies."
+            )
+    if levels and not settings.no_classify and CLASSIFIERS.get(settings.classifier).from_moments is None:
+        raise UsageError(
+            f"--augment {settings.augment} needs a classifier that weighs pictures, which {settings.classifier} does "
+            "not: use --classifier lda or ridge, or --augment off."
+        )
+    return levels
+
+
 def _blocks(settings: Settings) -> tuple[Block, ...]:
     """The blocks of `--features`, or the one of `--descriptor`: counts of `--words` visual words."""
     if settings.features is None:
@@ -115,5 +141,7 @@ def _blocks(settings: Settings) -> tuple[Block, ...]:
         encoding, _, words = rest.partition(":")
         if name not in DESCRIPTORS:
             raise UsageError(f"--features names '{name}': choose of {', '.join(DESCRIPTORS)}.")
+        if encoding and encoding not in ENCODINGS:
+            raise UsageError(f"--features names the encoding '{encoding}': choose of {', '.join(ENCODINGS)}.")
         found.append(Block(name, encoding or DESCRIPTORS.get(name).encoding, int(words or settings.words)))
     return tuple(found)

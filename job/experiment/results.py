@@ -11,6 +11,7 @@ from job.experiment.clock import Step
 from job.experiment.extract import Extracted
 from job.experiment.fit import Encoded, Fitted
 from job.experiment.recipe import Recipe
+from job.experiment.rounds import Row
 from job.experiment.score import Scores
 from job.report import tables
 from job.report.html import Pictures
@@ -49,6 +50,8 @@ class RunResult:
         The splits by name, in their order.
     fitted
         What was learned.
+    rounds
+        How it and simpler recipes did in the rounds of the protocol; empty for the standard one.
     scores
         How it did on the scored split; None where nothing was classified.
     steps
@@ -66,6 +69,7 @@ class RunResult:
     splits: Mapping[str, Split]
     fitted: Fitted
     scores: Scores | None
+    rounds: tuple[Row, ...]
     steps: tuple[Step, ...]
     pictures: Pictures = field(default_factory=Pictures)
 

@@ -22,14 +22,12 @@ from job.engine.versions import versions as versions_of
 from job.errors import UsageError, UserError
 from job.experiment import outputs
 from job.experiment.clock import Clock, Step
-from job.experiment.extract import MANY, Extracted, Partitioning, extract, extractor, summary, usable
-from job.experiment.fit import encode, fit
+from job.experiment.extract import MANY, Extracted, Partitioning, extractor, summary, usable
 from job.experiment.recipe import Recipe
 from job.experiment.results import RunResult, Split
-from job.experiment.score import score
+from job.experiment.rounds import Rounds, planned
 from job.learn import sampling
-from job.learn.protocols import PROTOCOLS
-from job.learn.protocols.base import Names
+from job.learn.protocols.base import Round
 from job.report import html, reference
 from job.report.console import Console
 from job.settings import Settings
@@ -166,6 +164,7 @@ def execute(settings: Settings, data: str | None, session: Any, console: Console
         partitioning = Partitioning(cores, settings.partitions, settings.min_partitions)
         result = _work(spark, settings, recipe, images, partitioning, clock, name, versions)
         done = outputs.write(result, folder, clock, intermediate=settings.export_intermediate)
+        console.rounds([row.public() for row in done.rounds])
         console.timings(done.timings(), reference_beside(done))
         console.done(folder.uri(), done.accuracy, done.seconds)
     return done
@@ -204,29 +203,13 @@ def _list(settings: Settings, data: str | None, clock: Clock, console: Console) 
         with clock.operation("read_images", split):
             found[split] = listed(settings, data, split)
     dataset.check_categories(found["train"], found["test"], classify=not settings.no_classify)
-    found = _by_protocol(settings, {split: chosen(settings, images) for split, images in found.items()})
+    found = {split: chosen(settings, images) for split, images in found.items()}
     for split, step in zip(SPLITS, clock.steps, strict=True):
         images = found[split]
         facts = {"root": images.root, "pictures": len(images), "categories": len(images.categories())}
         console.step("read_images", split, facts, preview=images.table.slice(0, 5), seconds=step.seconds)
         console.categories(split, images.categories())
     return found
-
-
-def _by_protocol(settings: Settings, found: dict[str, dataset.Images]) -> dict[str, dataset.Images]:
-    """The pictures that the protocol trains on and those that it scores."""
-    names = {
-        split: Names(images.table["ima"].to_pylist(), images.table["cat"].to_pylist())
-        for split, images in found.items()
-        if settings.protocol != "standard"
-    } or dict.fromkeys(found, Names((), ()))
-    (first, *_) = PROTOCOLS.get(settings.protocol).rounds(names["train"], names["test"], settings.seed)
-    (scored, *_) = first.tests
-    train, test = found[first.train.source], found[scored.source]
-    return {
-        "train": train if first.train.rows is None else train.take(first.train.rows),
-        "test": test if scored.rows is None else test.take(scored.rows),
-    }
 
 
 def _work(
@@ -239,34 +222,37 @@ def _work(
     name: str,
     versions: dict[str, Any],
 ) -> RunResult:
-    """Describes, learns, encodes and scores."""
-    cores = partitioning.cores
+    """Describes, learns, encodes and scores, in all rounds of the protocol."""
 
-    def extracted(split: str) -> Extracted:
-        done = extract(
-            spark,
-            images[split],
-            recipe,
-            partitioning,
-            clock=clock,
-            cached=settings.cache,
-            draw=split == "train",
-        )
+    def check(done: Extracted) -> None:
         check_usable(settings, recipe, done)
-        return done
 
-    train = extracted("train")
-    fitted = fit(train, recipe, cores=cores, clock=clock)
-    test = extracted("test")
-    encoded = encode(fitted, test, cores=cores, clock=clock)
-    scores = None
-    if recipe.classifier is not None:
-        scores = score(fitted, encoded, "test", spark=spark, clock=clock)
+    rounds = Rounds(spark, recipe, images, partitioning, clock=clock, check=check, cached=settings.cache)
+    found = rounds.work(_rounds(settings, images))
     splits = {
-        "train": Split(images["train"], train, fitted.train),
-        "test": Split(images["test"], test, encoded),
+        "train": Split(found.train.images, found.train, found.fitted.train),
+        "test": Split(found.test.images, found.test, found.encoded),
     }
-    return RunResult(name, settings.public(), recipe, versions, cores, splits, fitted, scores, tuple(clock.steps))
+    return RunResult(
+        name,
+        settings.public(),
+        recipe,
+        versions,
+        partitioning.cores,
+        splits,
+        found.fitted,
+        found.scores,
+        found.rows,
+        tuple(clock.steps),
+    )
+
+
+def _rounds(settings: Settings, images: dict[str, dataset.Images]) -> tuple[Round, ...]:
+    """The rounds of the protocol. Raises UserError when it can't be made of these pictures."""
+    try:
+        return planned(settings.protocol, images["train"], images["test"], settings.seed)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def check_usable(settings: Settings, recipe: Recipe, done: Extracted) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from job.columns import rows_of
 from job.experiment.clock import Clock
 from job.experiment.fit import Encoded, Fitted
+from job.learn.calibration import expected_error
 from job.report import tables
 from job.report.text import PREVIEW_ROWS
 
@@ -33,6 +34,8 @@ class Scores:
         Pictures by true and predicted category; precision, recall, F1 and support of each category.
     accuracy
         Share of the pictures that were given their own category.
+    calibration_error
+        Expected calibration error: mean distance between how sure predictions are and how often they are right.
 
     """
 
@@ -41,6 +44,7 @@ class Scores:
     confusion_matrix: pa.Table
     categories: pa.Table
     accuracy: float
+    calibration_error: float
 
     def tables(self) -> dict[str, pa.Table]:
         """All tables by the names of their files."""
@@ -79,4 +83,5 @@ def _scores(split: str, rows: pa.Table, chances: NDArray[np.float64], categories
         tables.confusion_matrix(labels, best, names),
         tables.categories_table(labels, best, names),
         float((labels == best).mean()),
+        expected_error(chances, labels),
     )

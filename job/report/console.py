@@ -132,6 +132,33 @@ class Console:
             return
         self._timings(rows, series)
 
+    def rounds(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """How recipes did in the rounds of a protocol: accuracy with its interval, and the difference to the run's own.
+
+        A row has `round, split, model, accuracy, low, high, difference, difference_low, difference_high`.
+        """
+        if self._quiet or not rows:
+            return
+        if not self._terminal:
+            for row in rows:
+                self._line("round", row)
+            return
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+        for heading in ("round", "scored", "model", "accuracy", "interval", "recipe is better by"):
+            table.add_column(heading, no_wrap=True, overflow="crop")
+        for row in rows:
+            less = row["difference"]
+            better = (
+                "" if less is None else f"{less:+.3f} ({row['difference_low']:+.3f} to {row['difference_high']:+.3f})"
+            )
+            interval = f"{row['low']:.3f} to {row['high']:.3f}"
+            table.add_row(row["round"], row["split"], row["model"], f"{row['accuracy']:.3f}", interval, better)
+        self._rule("rounds of the protocol")
+        self._open().print(table)
+
     def warning(self, sentence: str) -> None:
         """Something the user ought to know; the run goes on."""
         if self._terminal:

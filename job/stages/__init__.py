@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from job.stages.classifier import CategoryClassifier, CategoryClassifierModel, CategoryIndexer
     from job.stages.extractor import DescriptorExtractor
     from job.stages.reducer import PrincipalComponents, PrincipalComponentsModel
+    from job.stages.scaler import BlockScaler, BlockScalerModel
     from job.stages.vocabulary import VisualVocabulary, VisualVocabularyModel
 
 _MODULES = {
+    "BlockScaler": "scaler",
+    "BlockScalerModel": "scaler",
     "CategoryClassifier": "classifier",
     "CategoryClassifierModel": "classifier",
     "CategoryIndexer": "classifier",
@@ -25,6 +28,8 @@ _MODULES = {
     "VisualVocabularyModel": "vocabulary",
 }
 __all__ = [
+    "BlockScaler",
+    "BlockScalerModel",
     "CategoryClassifier",
     "CategoryClassifierModel",
     "CategoryIndexer",

@@ -1,6 +1,7 @@
 """Features to categories."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -9,15 +10,18 @@ from numpy.typing import NDArray
 from pyspark.ml import Estimator, Model, Transformer
 from pyspark.ml.linalg import VectorUDT
 from pyspark.ml.param import Param, Params, TypeConverters
-from pyspark.ml.param.shared import HasFeaturesCol, HasLabelCol, HasPredictionCol, HasProbabilityCol
+from pyspark.ml.param.shared import HasFeaturesCol, HasLabelCol, HasPredictionCol, HasProbabilityCol, HasWeightCol
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DoubleType, StringType, StructType
 
 from job.columns import rows_of, vectors
 from job.cores import available_cores
+from job.learn import sampling
+from job.learn.calibration import temperature
 from job.learn.classifiers import CLASSIFIERS
 from job.learn.classifiers.base import Classifier, Trained
+from job.learn.moments import Moments, moments
 from job.stages.base import (
     Accessors,
     HasImageCol,
@@ -26,6 +30,7 @@ from job.stages.base import (
     Stored,
     append_columns,
     at_least,
+    collect_sum,
     keyword_only,
     one_of,
     require,
@@ -70,7 +75,7 @@ class CategoryIndexer(Transformer, HasInputCol, HasOutputCol, Accessors, Stored)
         return dataset.withColumn(self.getOutputCol(), F.when(place > 0, (place - 1).cast("double")))
 
 
-class _ClassifierParams(HasImageCol, HasFeaturesCol, HasLabelCol, HasPredictionCol, HasProbabilityCol):
+class _ClassifierParams(HasImageCol, HasFeaturesCol, HasLabelCol, HasPredictionCol, HasProbabilityCol, HasWeightCol):
     kind: Param[str] = Param(
         Params._dummy(), "kind", "what learns the categories", typeConverter=one_of("classifier", CLASSIFIERS)
     )
@@ -82,6 +87,12 @@ class _ClassifierParams(HasImageCol, HasFeaturesCol, HasLabelCol, HasPredictionC
     )
     maxIter: Param[int] = Param(Params._dummy(), "maxIter", "most iterations", typeConverter=at_least(1))
     seed: Param[int] = Param(Params._dummy(), "seed", "seed of the weights", typeConverter=at_least(0))
+    calibrated: Param[bool] = Param(
+        Params._dummy(),
+        "calibrated",
+        "make probabilities fit rows that were held out, where the classifier learns from sums",
+        typeConverter=TypeConverters.toBoolean,
+    )
     categoryCol: Param[str] = Param(
         Params._dummy(), "categoryCol", "column of the predicted category", typeConverter=TypeConverters.toString
     )
@@ -105,7 +116,10 @@ class _ClassifierParams(HasImageCol, HasFeaturesCol, HasLabelCol, HasPredictionC
 class CategoryClassifier(
     Estimator["CategoryClassifierModel"], _ClassifierParams, DefaultParamsReadable[Any], DefaultParamsWritable
 ):
-    """Trains, in the driver, one of `job.learn.classifiers` on the features of all pictures, 8 bytes a value.
+    """Trains one of `job.learn.classifiers`.
+
+    One that learns from sums is trained on sums that the executors add up; `weightCol`, where it is set, says what each
+    row counts for in them. Others are trained in the driver on the features of all pictures, 8 bytes a value.
 
     Rows are ordered by `imageCol` where the frame has it, else by their features, so that what is learned does not
     depend on partitions.
@@ -121,6 +135,8 @@ class CategoryClassifier(
         categories: Sequence[str] = (),
         maxIter: int = 200,
         seed: int = 123,
+        calibrated: bool = False,
+        weightCol: str = "",
         imageCol: str = "ima",
         featuresCol: str = "features",
         labelCol: str = "label",
@@ -134,6 +150,8 @@ class CategoryClassifier(
             categories=[],
             maxIter=200,
             seed=123,
+            calibrated=False,
+            weightCol="",
             imageCol="ima",
             featuresCol="features",
             labelCol="label",
@@ -148,6 +166,10 @@ class CategoryClassifier(
         self.transformSchema(dataset.schema)
         require(dataset.schema, number=label)
         named = [name] if name in dataset.columns else []
+        if self._classifier().from_moments is not None:
+            return self._fit_sums(dataset, bool(named))
+        if self.getOrDefault(self.weightCol):
+            raise ValueError(f"The classifier '{self.getOrDefault(self.kind)}' takes no weights: leave out weightCol.")
         table = dataset.select(*named, features, label).toArrow()
         if table[label].null_count:
             raise ValueError(f"A row has no label: leave out the rows whose '{label}' is null.")
@@ -158,14 +180,102 @@ class CategoryClassifier(
             matrix, labels = matrix[order], labels[order]
         return self.fit_arrays(np.asarray(matrix, np.float64), labels)
 
-    def fit_arrays(self, features: NDArray[np.float64], labels: NDArray[np.int64]) -> "CategoryClassifierModel":
-        """The same from features (n, d) and labels (n,), sorted by picture, that the driver holds already."""
+    def _fit_sums(self, dataset: "DataFrame", named: bool) -> "CategoryClassifierModel":
+        """From sums over the rows of the executors: of those that are held out to calibrate, and of all others."""
+        features, label, weight = self.getFeaturesCol(), self.getLabelCol(), self.getOrDefault(self.weightCol)
+        name, seed, count = self.getOrDefault(self.imageCol), self.getOrDefault(self.seed), self._count(dataset)
+        calibrated = named and self.getOrDefault(self.calibrated)
+
+        def parted(batch: pa.RecordBatch) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
+            if batch[label].null_count:
+                raise ValueError(f"A row has no label: leave out the rows whose '{label}' is null.")
+            rows, labels = np.asarray(rows_of(batch[features]), np.float64), batch[label].to_numpy().astype(np.int64)
+            held = held_out(batch[name].to_pylist(), seed) if calibrated else np.zeros(len(labels), np.bool_)
+            return rows, _checked(labels, count), held
+
+        def sums(batch: pa.RecordBatch) -> Halves:
+            rows, labels, held = parted(batch)
+            weights = batch[weight].to_numpy() if weight else np.ones(len(labels))
+            return Halves.of(rows, labels, count, weights, held)
+
+        columns = [features, label, *([weight] if weight else []), *([name] if named else [])]
+        found = collect_sum(dataset, columns, sums, Halves.from_bytes)
+        if found is None:
+            raise ValueError("There are no pictures to learn categories from.")
+        return self._calibrated_model(found, lambda trained: self._held_scores(dataset, columns, parted, trained))
+
+    def _held_scores(
+        self, dataset: "DataFrame", columns: list[str], parted: Callable[[pa.RecordBatch], Any], trained: Trained
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Logarithms of the probabilities of the rows that were held out, (m, C), and their labels."""
+        classifier = self._classifier()
+
+        def scored(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+            for batch in batches:
+                rows, labels, held = parted(batch)
+                if held.any():
+                    chances = classifier.probabilities(rows[held], trained)
+                    parts = [pa.array([part.tobytes()], pa.binary()) for part in (chances, labels[held])]
+                    yield pa.RecordBatch.from_arrays(parts, ["chances", "labels"])
+
+        found = dataset.select(*columns).mapInArrow(scored, "chances binary, labels binary").toArrow()
+        chances, labels = (b"".join(found[part].to_pylist()) for part in ("chances", "labels"))
+        own = np.frombuffer(labels, np.int64)
+        return _logarithms(np.frombuffer(chances, np.float64).reshape(len(own), -1)), own
+
+    def _calibrated_model(
+        self, found: "Halves", scored: Callable[[Trained], tuple[NDArray[np.float64], NDArray[np.int64]]]
+    ) -> "CategoryClassifierModel":
+        """The model of all rows, its temperature found on those that were held out."""
+        learn = self._classifier().from_moments
+        assert learn is not None
+        trained = learn(found.rest + found.held)
+        if self.getOrDefault(self.calibrated) and found.held.total and found.rest.counts.min() > 0:
+            heat = temperature(*scored(learn(found.rest)))
+            trained = Trained({**trained.arrays, "temperature": np.array(heat)}, {**trained.facts, "temperature": heat})
+        return self._named(trained, len(found.rest.counts))
+
+    def _named(self, trained: Trained, count: int) -> "CategoryClassifierModel":
+        model = self._copyValues(CategoryClassifierModel(trained))
+        if not model.getOrDefault(model.categories):
+            model._set(categories=[str(label) for label in range(count)])
+        return model
+
+    def _count(self, dataset: "DataFrame") -> int:
+        """Number of categories: of the names that were given, else of the labels."""
+        names = self.getOrDefault(self.categories)
+        if names:
+            return len(names)
+        row = dataset.select(F.max(self.getLabelCol())).first()
+        if row is None or row[0] is None:
+            raise ValueError("There are no pictures to learn categories from.")
+        return int(row[0]) + 1
+
+    def fit_arrays(
+        self,
+        features: NDArray[np.float64],
+        labels: NDArray[np.int64],
+        *,
+        names: Sequence[str] | None = None,
+        weights: NDArray[np.float64] | None = None,
+    ) -> "CategoryClassifierModel":
+        """The same from features (n, d) and labels (n,), sorted by picture, that the driver holds already.
+
+        `names` (n,) of the pictures say which are held out to calibrate; `weights` (n,) what each row counts for.
+        """
         if not len(labels):
             raise ValueError("There are no pictures to learn categories from.")
         count = len(self.getOrDefault(self.categories)) or int(labels.max()) + 1
-        if labels.min() < 0 or labels.max() >= count:
-            wrong = labels.min() if labels.min() < 0 else labels.max()
-            raise ValueError(f"The label {wrong} has no category: labels go from 0 to {count - 1}.")
+        _checked(labels, count)
+        if self._classifier().from_moments is not None:
+            seed, calibrated = self.getOrDefault(self.seed), names is not None and self.getOrDefault(self.calibrated)
+            held = held_out(names or (), seed) if calibrated else np.zeros(len(labels), np.bool_)
+            halves = Halves.of(features, labels, count, np.ones(len(labels)) if weights is None else weights, held)
+
+            def scored(trained: Trained) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+                return _logarithms(self._classifier().probabilities(features[held], trained)), labels[held]
+
+            return self._calibrated_model(halves, scored)
         trained = self._classifier().fit(
             features,
             labels,
@@ -174,10 +284,58 @@ class CategoryClassifier(
             max_iterations=self.getOrDefault(self.maxIter),
             threads=available_cores(),
         )
-        model = self._copyValues(CategoryClassifierModel(trained))
-        if not model.getOrDefault(model.categories):
-            model._set(categories=[str(label) for label in range(count)])
-        return model
+        return self._named(trained, count)
+
+
+@dataclass(frozen=True)
+class Halves:
+    """Sums over the rows that are held out to calibrate, and over all others. Parts of them add up."""
+
+    rest: Moments
+    held: Moments
+
+    @classmethod
+    def of(
+        cls,
+        features: NDArray[np.float64],
+        labels: NDArray[np.int64],
+        categories: int,
+        weights: NDArray[np.float64],
+        held: NDArray[np.bool_],
+    ) -> "Halves":
+        """Sums over features (n, d) with labels (n,) and weights (n,); `held` (n,) says which rows are held out."""
+        parts = [moments(features[rows], labels[rows], categories, weights[rows]) for rows in (~held, held)]
+        return cls(*parts)
+
+    def __add__(self, other: "Halves") -> "Halves":
+        return Halves(self.rest + other.rest, self.held + other.held)
+
+    def to_bytes(self) -> bytes:
+        """As bytes, for `from_bytes`."""
+        rest, held = self.rest.to_bytes(), self.held.to_bytes()
+        return len(rest).to_bytes(8, "little") + rest + held
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Halves":
+        """What `to_bytes` has written."""
+        end = 8 + int.from_bytes(data[:8], "little")
+        return cls(Moments.from_bytes(data[8:end]), Moments.from_bytes(data[end:]))
+
+
+def held_out(names: Sequence[str], seed: int) -> NDArray[np.bool_]:
+    """Which pictures are held out to calibrate: every fifth, by a hash of its name and the seed; bool of shape (n,)."""
+    return np.array([sampling.name_key(name, seed) % 5 == 0 for name in names], np.bool_)
+
+
+def _checked(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    if labels.min() < 0 or labels.max() >= count:
+        wrong = labels.min() if labels.min() < 0 else labels.max()
+        raise ValueError(f"The label {wrong} has no category: labels go from 0 to {count - 1}.")
+    return labels
+
+
+def _logarithms(chances: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.log(np.maximum(chances, 1e-300))
 
 
 class CategoryClassifierModel(Model, _ClassifierParams, Stored):

@@ -6,6 +6,7 @@ from itertools import chain, groupby
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from job import storage
@@ -29,11 +30,19 @@ class Extraction:
         Columns of the input that are handed on.
     names
         Names of all output columns: those of `kept`, one for each descriptor (packed binary), the number of rows of
-        all descriptors (int32), and the reason why there are none (string or null).
+        all descriptors (int32), the reason why there are none (string or null), and, where there are copies, the
+        number of the copy (int32, 0 is the original).
     max_bytes
         Pictures of more bytes are not read.
     mask
         Whether descriptors that know a background leave it out.
+    disturbance
+        What is done to each picture before it is described, one of `job.vision.disturb.KINDS`; None: nothing.
+    copies
+        Levels of augmentation (`job.vision.augment.LEVELS`): each adds a changed copy of every picture, as a row of
+        its own after the original's.
+    seed
+        Seed of the copies.
     image, root, content
         Input columns: the name of a picture, the address that names are relative to, and a picture's bytes. Where
         there is a column `content`, the other two are not needed.
@@ -45,6 +54,9 @@ class Extraction:
     names: tuple[str, ...]
     max_bytes: int
     mask: bool = True
+    disturbance: str | None = None
+    copies: tuple[str, ...] = ()
+    seed: int = 123
     image: str = "ima"
     root: str = "root"
     content: str = "content"
@@ -60,13 +72,14 @@ class Extraction:
         found = _Slice(self)
         done = 0
         contents = self._contents(batch)
-        for content in _timed(contents, waited) if waited else contents:
-            found.add(content)
+        names = batch[self.image].to_pylist() if self.copies else [""] * batch.num_rows
+        for name, content in zip(names, _timed(contents, waited) if waited else contents, strict=True):
+            found.add(content, name)
             if found.full:
-                yield found.batch(rows.slice(done, found.count), self.names)
-                done, found = done + found.count, _Slice(self)
-        if found.count:
-            yield found.batch(rows.slice(done, found.count), self.names)
+                yield found.batch(rows.slice(done, found.pictures), self.names)
+                done, found = done + found.pictures, _Slice(self)
+        if found.pictures:
+            yield found.batch(rows.slice(done, found.pictures), self.names)
 
     def _contents(self, batch: pa.RecordBatch) -> Iterator[Any]:
         if self.content in batch.schema.names:
@@ -89,45 +102,63 @@ class _Slice:
         self._packed: list[list[bytes]] = [[] for _ in extraction.descriptors]
         self._counts: list[int] = []
         self._reasons: list[str | None] = []
+        self._copies: list[int] = []
         self._bytes = 0
-
-    @property
-    def count(self) -> int:
-        return len(self._counts)
+        self.pictures = 0
 
     @property
     def full(self) -> bool:
-        return self.count >= _ROWS or self._bytes >= _BYTES
+        return len(self._counts) >= _ROWS or self._bytes >= _BYTES
 
-    def add(self, content: Any) -> None:
-        values, count, reason = self._described(content)
-        for column, value in zip(self._packed, values, strict=True):
-            column.append(value)
-            self._bytes += len(value)
-        self._counts.append(count)
-        self._reasons.append(reason)
-
-    def _described(self, content: Any) -> tuple[Sequence[bytes], int, str | None]:
+    def add(self, content: Any, name: str) -> None:
+        """Describes a picture, and its copies where there are to be some and it can be described."""
         own = self._own
-        nothing = [b""] * len(own.descriptors)
+        self.pictures += 1
         if isinstance(content, storage.Fault):
-            return nothing, 0, content.reason
+            self._append(None, content.reason, 0)
+            return
         try:
             picture = Picture.decode(content, own.max_bytes, mask=own.mask)
+            if own.disturbance:
+                from job.vision.disturb import disturbed
+
+                picture = Picture.of(disturbed(picture.colour, own.disturbance)[..., ::-1], mask=own.mask)
             found = [descriptor.describe(picture) for descriptor in own.descriptors]
         except pixels.Unusable as unusable:
-            return nothing, 0, unusable.reason
-        count = sum(map(len, found))
-        return [rows.tobytes() for rows in found], count, None if count else "no_descriptors"
+            self._append(None, unusable.reason, 0)
+            return
+        if not any(map(len, found)):
+            self._append(None, "no_descriptors", 0)
+            return
+        self._append(found, None, 0)
+        for number, level in enumerate(own.copies, start=1):
+            from job.vision.augment import augmented, strengths
+
+            colour = augmented(picture.colour, name, number, own.seed, strengths(level), mask=own.mask)
+            copy = Picture.of(colour[..., ::-1], mask=own.mask)
+            self._append([descriptor.describe(copy) for descriptor in own.descriptors], None, number)
+
+    def _append(self, found: Sequence[Any] | None, reason: str | None, copy: int) -> None:
+        for place, column in enumerate(self._packed):
+            value = b"" if found is None else found[place].tobytes()
+            column.append(value)
+            self._bytes += len(value)
+        self._counts.append(sum(map(len, found or ())))
+        self._reasons.append(reason)
+        self._copies.append(copy)
 
     def batch(self, rows: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+        """The described pictures as a batch; `rows` are their other columns."""
         columns = [
-            *rows.columns,
             *(pa.array(column, pa.binary()) for column in self._packed),
             pa.array(self._counts, pa.int32()),
             pa.array(self._reasons, pa.string()),
         ]
-        return pa.RecordBatch.from_arrays(columns, list(names))
+        if self._own.copies:
+            copies = np.array(self._copies)
+            rows = rows.take(pa.array(np.cumsum(copies == 0) - 1))
+            columns.append(pa.array(copies, pa.int32()))
+        return pa.RecordBatch.from_arrays([*rows.columns, *columns], list(names))
 
 
 def _timed(contents: Iterator[Any], waited: Callable[[float], None]) -> Iterator[Any]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params, TypeConverters
-from pyspark.sql.types import BinaryType, IntegerType, StringType, StructType
+from pyspark.sql.types import BinaryType, DataType, IntegerType, StringType, StructType
 
 from job.stages.base import Batches, HasDescriptor, HasImageCol, HasOutputCol, Stored, at_least, keyword_only, require
 from job.stages.extraction import Extraction
@@ -32,7 +32,8 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
     `no_descriptors`, `unreadable`); drops the root and, unless `keepContent`, the content.
 
     With `descriptors` and `outputCols`, two lists of the same length, each picture is described in several ways at
-    once; `keypoints` then counts the rows of all of them.
+    once; `keypoints` then counts the rows of all of them. With `copies` each picture is followed by changed copies of
+    it, as rows of their own, and `copy` has their numbers.
     """
 
     _input_kwargs: dict[str, Any]
@@ -51,6 +52,22 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
         "mask",
         "leave the background out, where a descriptor can",
         typeConverter=TypeConverters.toBoolean,
+    )
+    disturbance: Param[str] = Param(
+        Params._dummy(),
+        "disturbance",
+        "what is done to each picture before it is described; empty: nothing",
+        typeConverter=TypeConverters.toString,
+    )
+    copies: Param[list[str]] = Param(
+        Params._dummy(),
+        "copies",
+        "levels of augmentation, each of which adds a changed copy of every picture",
+        typeConverter=TypeConverters.toListString,
+    )
+    seed: Param[int] = Param(Params._dummy(), "seed", "seed of the copies", typeConverter=at_least(0))
+    copyCol: Param[str] = Param(
+        Params._dummy(), "copyCol", "column of the number of a copy", typeConverter=TypeConverters.toString
     )
     rootCol: Param[str] = Param(
         Params._dummy(), "rootCol", "column with the address of names", typeConverter=TypeConverters.toString
@@ -78,6 +95,10 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
         outputCols: Sequence[str] = (),
         maxBytes: int = pixels.MAX_BYTES,
         mask: bool = True,
+        disturbance: str = "",
+        copies: Sequence[str] = (),
+        seed: int = 123,
+        copyCol: str = "copy",
         imageCol: str = "ima",
         rootCol: str = "root",
         contentCol: str = "content",
@@ -93,6 +114,10 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
             outputCols=[],
             maxBytes=pixels.MAX_BYTES,
             mask=True,
+            disturbance="",
+            copies=[],
+            seed=123,
+            copyCol="copy",
             imageCol="ima",
             rootCol="root",
             contentCol="content",
@@ -126,7 +151,13 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
         else:
             require(schema, text1=own["imageCol"], text2=own["rootCol"])
         columns = self.columns()
-        last = {self.getOrDefault("keypointsCol"): IntegerType(), self.getOrDefault("reasonCol"): StringType()}
+        last: dict[str, DataType] = {
+            self.getOrDefault("keypointsCol"): IntegerType(),
+            self.getOrDefault("reasonCol"): StringType(),
+        }
+        if self.getOrDefault(self.copies):
+            require(schema, text=own["imageCol"])
+            last[self.getOrDefault("copyCol")] = IntegerType()
         found = StructType([field for field in schema if field.name not in {*dropped, *columns, *last}])
         for name, descriptor in columns.items():
             found = found.add(name, BinaryType(), metadata={"descriptor": descriptor})
@@ -137,13 +168,17 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
     def _transform(self, dataset: "DataFrame") -> "DataFrame":
         schema = self.transformSchema(dataset.schema)
         columns = self.columns()
-        kept = tuple(schema.names[: len(schema) - len(columns) - 2])
+        copies: list[str] = self.getOrDefault(self.copies)
+        kept = tuple(schema.names[: len(schema) - len(columns) - 2 - bool(copies)])
         extraction = Extraction(
             descriptors=tuple(DESCRIPTORS.get(name) for name in columns.values()),
             kept=kept,
             names=tuple(schema.names),
             max_bytes=self.getOrDefault(self.maxBytes),
             mask=self.getOrDefault(self.mask),
+            disturbance=self.getOrDefault(self.disturbance) or None,
+            copies=tuple(copies),
+            seed=self.getOrDefault(self.seed),
             image=self.getOrDefault(self.imageCol),
             root=self.getOrDefault(self.rootCol),
             content=self.getOrDefault(self.contentCol),

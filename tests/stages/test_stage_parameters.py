@@ -18,7 +18,7 @@ UNFITTED = [DescriptorExtractor, VisualVocabulary, PrincipalComponents, Category
 
 def test_every_stage_is_an_estimator_a_transformer_or_a_model():
     kinds = {name: getattr(stages, name) for name in stages.__all__}
-    assert len(kinds) == 8
+    assert len(kinds) == 10
     for name, kind in kinds.items():
         assert issubclass(kind, Model if name.endswith("Model") else (Estimator, Transformer)), name
 
@@ -46,6 +46,10 @@ def test_parameters_are_given_by_name_have_a_default_and_a_sentence_each(kind):
                 "outputCols": ["d", "e"],
                 "maxBytes": 5,
                 "mask": False,
+                "disturbance": "blur",
+                "copies": ["mild"],
+                "seed": 4,
+                "copyCol": "n",
                 "imageCol": "i",
                 "rootCol": "r",
                 "contentCol": "c",
@@ -79,6 +83,8 @@ def test_parameters_are_given_by_name_have_a_default_and_a_sentence_each(kind):
                 "categories": ["A"],
                 "maxIter": 3,
                 "seed": 2,
+                "calibrated": True,
+                "weightCol": "w",
                 "imageCol": "i",
                 "featuresCol": "f",
                 "labelCol": "l",
