@@ -46,6 +46,8 @@ _LOCAL_COMMAND = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.fa
 # compiler and the collector of one thread finish it sooner (tests/benchmarks/engine.py).
 COMPILER = ("-XX:-UsePerfData", "-XX:TieredStopAtLevel=1")
 COLLECTOR = "-XX:+UseSerialGC"
+# The address of a Unix socket holds 107 bytes. The sockets are called `.<uuid>.sock`, in a folder called `fruits-<8>`.
+_LONGEST_SOCKET_FOLDER = 107 - len("/fruits-12345678/.") - 36 - len(".sock")
 
 
 def started_by_spark_submit() -> bool:
@@ -149,6 +151,8 @@ def _where(master: str | None) -> dict[str, str]:
             "spark.driver.memory": "1g",
             "spark.sql.warehouse.dir": str(Path(temporary) / "fruits-warehouse"),
         }
+        if len(os.fsencode(temporary)) > _LONGEST_SOCKET_FOLDER:
+            found["spark.python.unix.domain.socket.enabled"] = "false"
     return found
 
 

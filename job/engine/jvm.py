@@ -61,11 +61,10 @@ _GATEWAY = "org.apache.spark.api.python.PythonGatewayServer"
 _START_LIMIT = 120.0
 _END_LIMIT = 10.0
 _LAST_LINES = 50
-# The address of a Unix socket holds 107 bytes; Spark's sockets are called `.<uuid>.sock`.
-_LONGEST_SOCKET_FOLDER = 107 - len("/.") - 36 - len(".sock")
+_ERROR_STREAM = 2
 # What a JVM and Spark say at every start, whatever comes after.
 _ALWAYS_SAID = re.compile(
-    r"\s*$|\s+at |\s*\.\.\. \d+ more|Picked up |NOTE: |WARNING: |SLF4J|Setting default log level|To adjust logging level|"
+    r"\s*$|\s+at |Error occurred during initialization of VM|\s*\.\.\. \d+ more|Picked up |NOTE: |WARNING: |SLF4J|Setting default log level|To adjust logging level|"
     r"Using Spark's |OpenJDK 64-Bit Server VM warning|Java HotSpot"
 )
 
@@ -73,8 +72,8 @@ _ALWAYS_SAID = re.compile(
 class Jvm:
     """A JVM that serves this process. It is launched at once and awaited later, and dies with this process.
 
-    Spark's settings and Java's options reach it by a file that only this user can read, since a command line is there
-    for every user of the machine to see. What it and Spark write while they work lies in one folder, which goes with it.
+    Spark's settings and Java's options reach it by a file that only this user can read, since every user of
+    the machine can see a command line. What it and Spark write while they work lies in one folder, which goes with it.
 
     With `debug`, what the JVM says goes to the error stream of this process.
 
@@ -86,26 +85,32 @@ class Jvm:
         check_java(java)
         classpath = [*jars, *configuration.jars]
         self._connected = False
-        self._folder = Path(tempfile.mkdtemp(prefix="fruits-"))
-        self._connection = self._folder / "connection"
         self._archive = ClassArchive(java, classpath)
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
-        options = [*self._archive.options(), *_options(configuration, self._folder, debug=debug)]
-        # a session of its own: Ctrl-C reaches this process alone, which then ends the JVM
-        self._process = subprocess.Popen(
-            [java, f"@{_argument_file(self._folder, options)}", _GATEWAY],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=None if debug else subprocess.PIPE,
-            env=_environment(configuration, classpath, self._connection),
-            start_new_session=True,
-        )
-        self._reader = threading.Thread(target=self._read, args=(self._process.stderr,), daemon=True)
+        self._folder = Path(tempfile.mkdtemp(prefix="fruits-"))
+        self._connection = self._folder / "connection"
+        try:
+            options = [*self._archive.options(), *_options(configuration, self._folder, debug=debug)]
+            self._arguments = _argument_file(self._folder, options)
+            # a session of its own: Ctrl-C reaches this process alone, which then ends the JVM
+            self._process = subprocess.Popen(
+                [java, f"@{self._arguments}", _GATEWAY],
+                stdin=subprocess.PIPE,
+                # Java tells some of its errors by the one stream and some by the other
+                stdout=_ERROR_STREAM if debug else subprocess.PIPE,
+                stderr=None if debug else subprocess.STDOUT,
+                env=_environment(configuration, classpath, self._connection),
+                start_new_session=True,
+            )
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+        self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._reader.start()
         atexit.register(self.stop)
 
     def connect(self) -> tuple[str, str]:
-        """Wait until the JVM listens: its port and its secret. Raises UserError when it ends instead, or never does."""
+        """Wait until the JVM listens, and give its port and its secret. Raises UserError when it never does."""
         limit = time.monotonic() + _START_LIMIT
         while not self._connection.exists() or not self._connection.stat().st_size:
             late = time.monotonic() > limit
@@ -116,6 +121,8 @@ class Jvm:
         content = self._connection.read_bytes()
         port, length = struct.unpack(">ii", content[:8])
         self._connected = True
+        for file in (self._connection, self._arguments):  # both have been read, and may hold secrets
+            file.unlink()
         return str(port), content[8 : 8 + length].decode()
 
     def ended(self) -> int | None:
@@ -147,8 +154,8 @@ class Jvm:
             self._process.wait()
         self._archive.discard()
         self._reader.join(1.0)
-        if self._process.stderr and not self._reader.is_alive():
-            self._process.stderr.close()
+        if self._process.stdout and not self._reader.is_alive():
+            self._process.stdout.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _read(self, stream: IO[bytes] | None) -> None:
@@ -158,7 +165,9 @@ class Jvm:
 
     def _no_start(self, *, late: bool) -> str:
         """Why the JVM did not start."""
-        said = next((line.strip() for line in self._last_lines if not _ALWAYS_SAID.match(line)), "")
+        lines = [line.strip() for line in self._last_lines if not _ALWAYS_SAID.match(line)]
+        causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+        said = (causes[-1:] or lines[:1] or [""])[0]
         if late:
             told = f" ({said[:300]})" if said else ""
             return f"Java did not start Spark within {_START_LIMIT:.0f} s{told}: check `java -version` (17 or 21)."
@@ -175,7 +184,7 @@ class Jvm:
 
 def _options(configuration: Configuration, folder: Path, *, debug: bool) -> list[str]:
     """Java's options: those of Spark's launcher, those of a short life, Spark's settings, the user's own."""
-    conf = {**_in_folder(folder, configuration), **configuration.conf}
+    conf = {"spark.local.dir": str(folder), **configuration.conf}
     own = shlex.split(conf.get("spark.driver.extraJavaOptions", ""))
     short = []
     if configuration.for_command:
@@ -194,19 +203,11 @@ def _options(configuration: Configuration, folder: Path, *, debug: bool) -> list
     ]
 
 
-def _in_folder(folder: Path, configuration: Configuration) -> dict[str, str]:
-    """Spark's settings of where it writes."""
-    found = {"spark.local.dir": str(folder)}
-    if configuration.local and len(os.fsencode(folder)) <= _LONGEST_SOCKET_FOLDER:
-        found["spark.python.unix.domain.socket.dir"] = str(folder)
-    return found
-
-
 def _argument_file(folder: Path, options: Sequence[str]) -> Path:
     """A file of arguments in the form that `java @file` reads, for this user's eyes only."""
     path = folder / "java-options"
     escapes = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f"})
-    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:  # noqa: PTH123  (opener)
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         file.write(b"".join(b'"%s"\n' % os.fsencode(option.translate(escapes)) for option in options))
     return path
 
@@ -219,6 +220,8 @@ def _environment(configuration: Configuration, classpath: Sequence[str], connect
         **os.environ,
         **PROCESS_VARIABLES,
         **_utf8(os.environ),
+        # all is on this machine, whose name need not have an address
+        **({"SPARK_LOCAL_IP": "127.0.0.1"} if configuration.local and "SPARK_LOCAL_IP" not in os.environ else {}),
         **(_own_modules_first(os.environ) if configuration.for_command else {}),
         "CLASSPATH": os.pathsep.join(classpath),
         "SPARK_SCALA_VERSION": scala,

@@ -91,7 +91,7 @@ def _context(configuration: Configuration, jvm: Jvm | None) -> "SparkContext":
     interrupted = signal.getsignal(signal.SIGINT)
     try:
         context = SparkContext(conf=SparkConf().setAll(list(configuration.conf.items())))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (of Spark's or py4j's, raised again)
         _forget_gateway()
         raise _with_its_text(error) from None
     finally:

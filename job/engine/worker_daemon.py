@@ -6,46 +6,32 @@ OpenCV each for itself: 1-2 CPU-seconds a worker.
 
 import gc
 import os
+import re
 import sys
 from importlib.machinery import PathFinder
+from pathlib import Path
 
 from job.engine.worker_environment import THREAD_VARIABLES
 
-
-class _NoPandas:
-    """Lets nobody import pandas."""
-
-    @staticmethod
-    def find_spec(name: str, *_: object) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError(name)
+# Archives that Spark puts on the workers' path: pyspark and py4j as they come with Spark, and Spark's own jar.
+_SPARKS = re.compile(r"pyspark\.zip|py4j-[^/]*\.zip|spark-core_[^/]*\.jar")
 
 
-def _keep_pandas_away() -> None:
-    """Have pyarrow find no pandas when it first looks, which it does for every list that it is given: importing it
-    takes each worker 0.25 s. Who converts to pandas has pyarrow look again."""
-    import pyarrow as pa
+def leave_archives(path: list[str]) -> list[str]:
+    """The path without Spark's archives, if pyspark and py4j are installed elsewhere on it; else the path.
 
-    sys.meta_path.insert(0, _NoPandas)
-    pa.array([0])
-    sys.meta_path.remove(_NoPandas)
-
-
-def _leave_archives() -> None:
-    """Take pyspark from the environment's folder, and not from the archives that Spark puts before it: it is compiled
-    there. And at the start of every task pyspark has the directories of all archives read again: 0.2 s each time."""
-    archives = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path.endswith((".zip", ".jar"))]
-    others = [path for path in sys.path if path not in archives]
-    if PathFinder.find_spec("pyspark", others) and PathFinder.find_spec("py4j", others):
-        sys.path[:] = others
-        for path in archives:
-            sys.path_importer_cache.pop(path, None)
+    At the start of every task pyspark has the directories of all archives on the path read again
+    (tests/benchmarks/engine.py: scaling).
+    """
+    others = [place for place in path if not _SPARKS.fullmatch(Path(place).name)]
+    return others if PathFinder.find_spec("pyspark", others) and PathFinder.find_spec("py4j", others) else path
 
 
 if __name__ == "__main__":
     os.environ.update(THREAD_VARIABLES)
-    _leave_archives()
-    _keep_pandas_away()
+    for place in set(sys.path) - set(leave_archives(sys.path)):
+        sys.path.remove(place)
+        sys.path_importer_cache.pop(place, None)
 
     from pyspark import daemon
 

@@ -1,0 +1,271 @@
+"""A Spark session: what it is made of, and what is left of it."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from running import QUICK, clean_environment
+
+from job.commands import main as cli
+from job.engine import session as sessions
+from job.engine.configuration import started_by_spark_submit
+
+LIMIT = 240
+
+
+def python(program: str, folder: Path, **more: str) -> "subprocess.CompletedProcess[str]":
+    """A program in a process of its own, whose temporary files are in a folder that is made for it."""
+    (folder / "t").mkdir(exist_ok=True)
+    environment = clean_environment(TMPDIR=str(folder / "t"), **more)
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+        cwd=folder,
+    )
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder whose path is short enough for Unix sockets, which that of `tmp_path` is not."""
+    with tempfile.TemporaryDirectory(prefix="t-") as folder:
+        yield Path(folder)
+
+
+# ---- what it is made of
+
+
+def test_a_command_started_from_here_does_not_take_this_jvm_for_spark_submit_s(spark):
+    assert not {"PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET"} & set(os.environ)
+    assert not started_by_spark_submit()
+
+
+def test_workers_run_under_this_interpreter_with_one_thread_each_and_keep_their_memory(spark):
+    def look(batches):
+        import cv2
+        import pyarrow as pa
+
+        list(batches)
+        facts = [
+            sys.executable,
+            os.environ.get("OMP_NUM_THREADS", ""),
+            os.environ.get("OPENBLAS_NUM_THREADS", ""),
+            str(cv2.getNumThreads()),
+            os.environ.get("MALLOC_TRIM_THRESHOLD_", ""),
+        ]
+        yield pa.RecordBatch.from_arrays([pa.array(facts)], ["fact"])
+
+    found = spark.range(0, 1, 1, numPartitions=1).mapInArrow(look, "fact string").toArrow()["fact"].to_pylist()
+    assert found == [sys.executable, "1", "1", "1", str(256 << 20)]
+
+
+def test_workers_started_ahead_are_those_that_queries_use(spark):
+    def look(batches):
+        import pyarrow as pa
+
+        list(batches)
+        yield pa.RecordBatch.from_arrays([pa.array([os.getppid()], pa.int32())], ["daemon"])
+
+    ahead = set(spark.sparkContext.parallelize(range(2), 2).map(lambda _: os.getppid()).collect())
+    later = set(spark.range(0, 2, 1, 2).mapInArrow(look, "daemon int").toArrow()["daemon"].to_pylist())
+    assert ahead == later
+    assert len(ahead) == 1
+
+
+def test_what_a_worker_tells_the_user_reaches_the_user(spark):
+    def fail(batches):
+        from job.errors import UserError
+
+        list(batches)
+        raise UserError("'s3://bucket/x' can't be read: check the address.")
+
+    with pytest.raises(Exception, match="UserError") as caught:
+        spark.range(1).mapInArrow(fail, "id long").toArrow()
+    kept = sessions._with_its_text(caught.value)
+    assert isinstance(kept, sessions.SparkFailure)
+    assert cli._sentence(kept) == "'s3://bucket/x' can't be read: check the address."
+
+
+def test_paths_with_spaces_and_accents_are_those_of_the_file_system(spark, tmp_path: Path):
+    from job.storage.uris import hadoop_uri
+
+    place = tmp_path / "My Projet é 100%41" / "table"
+    spark.range(5).coalesce(1).write.parquet(hadoop_uri(str(place)))
+    assert (place / "_SUCCESS").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["My Projet é 100%41"]
+    assert spark.read.parquet(hadoop_uri(str(place))).count() == 5
+
+
+# ---- what is left of it
+
+SESSIONS = f"""
+import logging, os, signal, sys
+from pathlib import Path
+from job.engine.configuration import Configuration
+from job.engine.session import SparkFailure, session
+
+configuration = Configuration.make(master="local[1]", conf={{"spark.driver.extraJavaOptions": "{QUICK}"}})
+left = lambda: sorted(path.name for path in Path(os.environ["TMPDIR"]).iterdir())
+environment, handler = dict(os.environ), signal.getsignal(signal.SIGINT)
+"""
+
+
+def test_after_two_sessions_pyspark_works_at_once_and_nothing_is_left(place: Path):
+    program = f"""{SESSIONS}
+for _ in range(2):
+    with session(configuration) as spark:
+        print(spark.sparkContext.parallelize(range(4), 2).map(lambda x: x + 1).sum())
+    assert dict(os.environ) == environment
+    assert signal.getsignal(signal.SIGINT) == handler
+    assert left() == [], left()
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.sql import SparkSession
+assert SparkSession.getActiveSession() is None
+spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", False).getOrCreate()
+print(spark.range(5).count(), spark.conf.get("spark.sql.codegen.factoryMode", "none set"))
+Pipeline(stages=[]).fit(spark.range(1)).save("model")
+print(len(PipelineModel.load("model").stages))
+"""
+    done = python(program, place)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n") == ["10", "10", "5 FALLBACK", "0", ""]
+
+
+def test_a_session_after_one_that_failed_works(place: Path):
+    program = f"""{SESSIONS}
+try:
+    with session(configuration) as spark:
+        spark.sql("select nonsense")
+except SparkFailure as error:
+    print("nonsense" in str(error))
+with session(configuration) as spark:
+    print(spark.range(5).count())
+assert left() == [], left()
+"""
+    done = python(program, place)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["True", "5"]
+
+
+def test_a_session_whose_jvm_was_killed_leaves_pyspark_usable(place: Path):
+    program = f"""{SESSIONS}
+import psutil
+from job.errors import UserError
+try:
+    with session(configuration) as spark:
+        (java,) = (child for child in psutil.Process().children() if child.name() == "java")
+        java.kill()
+        spark.range(5).count()
+except UserError as error:
+    print("Java process ended" in error.message)
+with session(configuration) as spark:
+    print(spark.range(5).count())
+assert left() == [], left()
+"""
+    done = python(program, place)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["True", "5"]
+
+
+def test_event_logs_are_written_to_a_folder_of_any_name(place: Path):
+    program = f"""{SESSIONS}
+logs = Path("My logs é 100%41")
+logs.mkdir()
+with session(Configuration.make(master="local[1]", event_log=str(logs.absolute())), leave=True) as spark:
+    print(spark.range(5).count())
+(log,) = logs.rglob("events_*")
+assert not list(logs.rglob("*.inprogress"))
+print(log.stat().st_size > 1000)
+"""
+    done = python(program, place)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["5", "True"]
+    assert {path.name for path in place.iterdir()} == {"t", "My logs é 100%41"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("moment", ["before", "within", "in a query"])
+def test_a_command_that_is_told_to_end_leaves_nothing(number: signal.Signals, moment: str, place: Path):
+    program = f"""{SESSIONS}
+import time
+from job.engine.jvm import Jvm
+from job.signals import terminated_as_interrupted
+code = 0
+def slow(batches):
+    print("in a query", flush=True, file=open("said", "a"))
+    time.sleep(60)
+    yield from batches
+with terminated_as_interrupted():
+    try:
+        jvm = Jvm(configuration)
+        try:
+            print("before", flush=True, file=open("said", "a"))
+            with session(configuration, jvm, leave=True) as spark:
+                print("within", flush=True, file=open("said", "a"))
+                spark.range(3).mapInArrow(slow, "id long").count()
+        finally:
+            jvm.stop()
+    except KeyboardInterrupt:
+        code = 130
+    except BaseException as error:
+        print(repr(error), file=sys.stderr)
+        code = 1
+sys.stderr.flush()
+os._exit(code)
+"""
+    (place / "t").mkdir()
+    (place / "said").touch()
+    environment = clean_environment(TMPDIR=str(place / "t"))
+    with subprocess.Popen(
+        [sys.executable, "-c", program], env=environment, stderr=subprocess.PIPE, text=True, cwd=place
+    ) as run:
+        deadline = time.monotonic() + LIMIT
+        while moment not in (place / "said").read_text():
+            assert time.monotonic() < deadline
+            assert run.poll() is None, run.stderr.read()
+            time.sleep(0.02)
+        time.sleep(0.3)
+        children = psutil.Process(run.pid).children(recursive=True)
+        assert children
+        run.send_signal(number)
+        code, said = run.wait(60), run.stderr.read()
+    assert (code, said) == (130, "")
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive
+    assert not list((place / "t").iterdir())
+
+
+def test_temporary_files_of_spark_are_where_this_machine_keeps_them(place: Path):
+    program = f"""{SESSIONS}
+with session(configuration) as spark:
+    spark.range(100).persist().count()
+    spark.sparkContext.parallelize([1]).count()
+    jvm = spark.sparkContext._jvm
+    folder = jvm.java.lang.System.getProperty("java.io.tmpdir")
+    print(Path(folder).parent == Path(os.environ["TMPDIR"]), spark.conf.get("spark.local.dir") == folder)
+    print(*sorted({{path.name.split("-")[0] for path in Path(folder).iterdir()}}))
+"""
+    done = python(program, place)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "True True"
+    assert {"blockmgr", "spark"} <= set(done.stdout.splitlines()[1].split())
+    assert not list((place / "t").iterdir())
+
+
+def test_a_long_path_of_temporary_files_does_without_unix_sockets(place: Path):
+    folder = place / ("x" * 60) / ("y" * 60)
+    folder.mkdir(parents=True)
+    program = f"{SESSIONS}\nwith session(configuration) as spark: print(spark.sparkContext.parallelize([1, 2]).count())"
+    done = python(program, folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["2"]
