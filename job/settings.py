@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from job.errors import UsageError
+from job.numbers import whole_number
 from job.presets import PRESETS
+from job.secrets import hide_secret
 
 ENVIRONMENT_PREFIX = "FRUITS_"
-_SECRET = re.compile(r"secret|password|token|credential|access\.?key", re.IGNORECASE)
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -57,21 +58,6 @@ def _flag(text: str) -> bool:
         raise ValueError("true or false") from None
 
 
-def _at_least(least: int, most: int | None = None) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if value < least or (most is not None and value > most):
-            raise ValueError(
-                f"a whole number of {least} or more" if most is None else f"a whole number from {least} to {most}"
-            )
-        return value
-
-    return parse
-
-
 def _fraction(text: str) -> float:
     try:
         value = float(text)
@@ -94,7 +80,7 @@ def _sample(text: str) -> int | str:
     if text in ("all", "default"):
         return text
     try:
-        return _at_least(1)(text)
+        return whole_number(1)(text)
     except ValueError as error:
         raise ValueError(f"{error}, 'all' or 'default'") from None
 
@@ -147,10 +133,10 @@ class Settings:
     out: str = setting("out", "where the run's folder is written", _location, metavar="URI")
     categories: tuple[str, ...] = setting((), "only these categories", _names, metavar="A,B")
     train_images: int | None = setting(
-        None, "use N training pictures, spread evenly over the categories", _at_least(1), metavar="N"
+        None, "use N training pictures, spread evenly over the categories", whole_number(1), metavar="N"
     )
     test_images: int | None = setting(
-        None, "use N test pictures, spread evenly over the categories", _at_least(1), metavar="N"
+        None, "use N test pictures, spread evenly over the categories", whole_number(1), metavar="N"
     )
     preset: str = setting(
         "accurate",
@@ -158,7 +144,7 @@ class Settings:
         chosen=True,
     )
     descriptor: str = setting(None, "what describes a picture", chosen=True)
-    words: int = setting(None, "size K of the visual vocabulary", _at_least(2), metavar="K")
+    words: int = setting(None, "size K of the visual vocabulary", whole_number(2), metavar="K")
     features: str | None = setting(
         None,
         "blocks of features side by side, such as rootsift:counts:500+orb; DESCRIPTOR, :ENCODING and :WORDS each",
@@ -167,8 +153,8 @@ class Settings:
     )
     components: int = setting(
         None,
-        "principal components kept (default: int(K - 0.3 K), or 0, none, with --features)",
-        _at_least(0),
+        "principal components kept (default: int(K - 0.3 K); all, with --features)",
+        whole_number(1),
         metavar="N",
     )
     augment: str | None = setting(
@@ -189,12 +175,12 @@ class Settings:
     no_classify: bool = setting(False, "stop after the features", _flag)
     export_intermediate: bool = setting(False, "also write images, descriptors and words per image as tables", _flag)
     min_partitions: int = setting(
-        1, "at least this many partitions, where there are as many pictures", _at_least(1), metavar="N"
+        1, "at least this many partitions, where there are as many pictures", whole_number(1), metavar="N"
     )
     partitions: int | None = setting(
-        None, "exactly so many partitions (default: as cores and bytes want it)", _at_least(1), metavar="N"
+        None, "exactly so many partitions (default: as cores and bytes want it)", whole_number(1), metavar="N"
     )
-    seed: int = setting(123, "seed of every draw", _at_least(0, 2**63 - 1), metavar="N")
+    seed: int = setting(123, "seed of every draw", whole_number(0, 2**63 - 1), metavar="N")
     max_bad_fraction: float = setting(
         0.5, "fail when more than this part of the pictures is unusable", _fraction, metavar="F"
     )
@@ -211,7 +197,7 @@ class Settings:
     wait_for_data: int = setting(
         0,
         "wait so many seconds for the data: until `fruits upload` has put it there whole",
-        _at_least(0),
+        whole_number(0),
         metavar="SECONDS",
     )
     dry_run: bool = setting(False, "print the settings and the plan, do no work", _flag)
@@ -227,12 +213,6 @@ class Settings:
     def spark_conf(self) -> dict[str, str]:
         """`--conf` pairs as a dict; the last of a key wins."""
         return dict(pair.split("=", 1) for pair in self.conf)
-
-
-def hide_secret(pair: str) -> str:
-    """`KEY=VALUE` with the value hidden where the key or something in the value names a secret."""
-    key, _, _ = pair.partition("=")
-    return f"{key}=***" if _SECRET.search(pair) else pair
 
 
 def flag_name(name: str) -> str:

@@ -1,12 +1,20 @@
 import json
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from job.errors import UsageError
-from job.settings import DESCRIPTOR_NAMES, PRESETS, Settings, flag_name, resolve
+from job.experiment.choices import choices
+from job.presets import PRESETS
+from job.settings import Settings, flag_name
+from job.settings import resolve as resolve_among
 from job.vision.descriptors import DESCRIPTORS
+
+
+def resolve(flags: dict[str, Any], environment: dict[str, str] | None = None) -> Settings:
+    return resolve_among(flags, environment, choices=choices())
 
 
 @pytest.fixture
@@ -57,7 +65,7 @@ def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_prese
         resolve({"preset": "fast", "config": file(content), **flags}, environment).words
         for flags, environment, content in layers
     ]
-    assert found == [11, 12, 13, PRESETS["fast"]["words"]]
+    assert found == [11, 12, 13, PRESETS.get("fast").values["words"]]
     assert [
         resolve(flags, environment).seed
         for flags, environment in (({"seed": "1"}, {"FRUITS_SEED": "2"}), ({}, {"FRUITS_SEED": "2"}), ({}, {}))
@@ -97,6 +105,9 @@ def test_every_setting_can_come_from_each_place(file):
         "descriptor": "surf",
         "words": "30",
         "components": "3",
+        "features": "orb+sift:counts:20",
+        "augment": "off",
+        "keep_background": "true",
         "vocabulary_sample": "1000",
         "classifier": "mlp",
         "protocol": "standard",
@@ -187,7 +198,7 @@ def test_the_reference_is_the_prototype():
 
 
 def test_the_descriptors_are_those_of_the_registry():
-    assert set(DESCRIPTOR_NAMES) == set(DESCRIPTORS)
+    assert set(choices()["descriptor"]) == set(DESCRIPTORS)
 
 
 # ---- why a value is refused

@@ -114,7 +114,11 @@ def _sample(benchmark: Benchmark) -> int:
     wanted = benchmark.settings.get("vocabulary_sample", "default")
     if wanted == "all":
         return 0
-    return sampling.default_size(int(benchmark.settings.get("words", 0)), _bytes_of(benchmark)) if wanted == "default" else int(wanted)
+    return (
+        sampling.default_size(int(benchmark.settings.get("words", 0)), _bytes_of(benchmark))
+        if wanted == "default"
+        else int(wanted)
+    )
 
 
 def _resampled(runs: Sequence[Run], draw: np.random.Generator) -> list[Run]:

@@ -1,14 +1,10 @@
 """`fruits plan`: executors, cores, memory, partitions, time and cost of a run with N pictures, from a benchmark."""
 
-import argparse
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from job.benchmark import prices
-from job.cluster import duration, positive
-from job.errors import UsageError, UserError
+from job.errors import UserError
 from job.report import text
 
 if TYPE_CHECKING:
@@ -48,56 +44,6 @@ class Plan:
     driver_heap: int
     driver_overhead: int
     spills: bool
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `fruits plan`."""
-    parser.add_argument(
-        "benchmark",
-        nargs="?",
-        default="benchmark",
-        metavar="BENCHMARK",
-        help="folder or benchmark.json that `fruits benchmark` made (benchmark)",
-    )
-    parser.add_argument("--images", type=positive, required=True, metavar="N", help="pictures in all, up to a billion")
-    parser.add_argument("--deadline", type=duration, metavar="10m", help="longest time the run may take")
-    parser.add_argument("--budget", type=prices.dollars, metavar="USD", help="most dollars the run may cost")
-    parser.add_argument("--executors", type=positive, metavar="N", help="so many executors (default: the plan says)")
-    parser.add_argument("--max-executors", type=positive, default=1000, metavar="N", help="most executors (1000)")
-    prices.add_arguments(parser)
-    parser.add_argument("--values", metavar="FILE", help="write the values for the chart here (`helm install -f FILE`)")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-
-
-def main(arguments: argparse.Namespace) -> int:
-    """Prints a plan. Raises UserError when no cluster keeps deadline and budget, or the benchmark tells too little."""
-    from job import storage
-    from job.benchmark import law, record
-
-    if arguments.images > MOST_PICTURES:
-        raise UsageError(f"--images is {arguments.images}: a plan reaches up to {MOST_PICTURES} pictures.")
-    instance = prices.instance(arguments.instance, arguments.price_per_hour)
-    benchmark = record.read(Path(arguments.benchmark))
-    check(benchmark, arguments.images)
-    fitted = law.fit(benchmark)
-    chosen = choose(
-        fitted,
-        benchmark,
-        instance,
-        arguments.images,
-        deadline=arguments.deadline,
-        budget=arguments.budget,
-        executors=arguments.executors,
-        most=arguments.max_executors,
-    )
-    lines = _lines(chosen, fitted, benchmark, instance)
-    if arguments.values:
-        storage.write_bytes(arguments.values, values_text(chosen).encode())
-        lines.append(f"Values: {arguments.values}")
-    else:
-        lines += ["", "Values for the chart (--values FILE writes them):", "", values_text(chosen).rstrip("\n")]
-    print("\n".join(lines))  # noqa: T201  (the command's answer)
-    return 0
 
 
 def check(benchmark: "Benchmark", pictures: int) -> None:
@@ -248,7 +194,7 @@ def _sentence(plan: Plan) -> str:
     )
 
 
-def _lines(plan: Plan, law: "Law", benchmark: "Benchmark", instance: "Instance") -> list[str]:
+def lines(plan: Plan, law: "Law", benchmark: "Benchmark", instance: "Instance") -> list[str]:
     """What the plan says, line by line."""
     from job.benchmark.law import measured_sizes
 

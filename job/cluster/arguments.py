@@ -6,6 +6,7 @@ from typing import Any
 
 from job.errors import UsageError
 from job.experiment.choices import choices
+from job.experiment.flags import run_parser
 from job.settings import Settings, flag_name, resolve
 
 Flags = dict[str, Any]
@@ -29,9 +30,7 @@ def merge(of_manifest: Sequence[str], given: Sequence[str], run_name: str) -> li
 
 def parse(arguments: Sequence[str]) -> Flags:
     """Setting -> text, a list of texts where a flag may be repeated, of a whole `run ...` command line."""
-    from job.commands.main import parser
-
-    found = vars(parser().parse_args(list(arguments)))
+    found = vars(run_parser().parse_args(list(arguments)[1:]))
     if found.get("config"):
         raise UsageError(
             f"--config {found['config']} is a file of this machine, which the cluster's pods can't read: "

@@ -16,6 +16,10 @@ from typing import Any, Literal, NamedTuple
 
 from job.errors import UserError
 
+DESCRIPTION = (
+    "Checks Python, Java, Spark, OpenCV, the store, the cluster and the Spark operator. Changes nothing, downloads "
+    "nothing."
+)
 Level = Literal["ok", "warning", "fault", "absent"]
 _COLOURS = {"ok": "32", "warning": "33", "fault": "31", "absent": "2"}
 # All checks run side by side; what has not answered by then is told so.
@@ -276,9 +280,9 @@ def store(data: str | None) -> Iterator[Finding]:
 
 def cluster(namespace: str | None) -> Iterator[Finding]:
     """The cluster, the operator, and what this user may do; needed only when a namespace is named."""
-    from job.cluster import check_operator
     from job.cluster import cluster as clusters
     from job.cluster.manifest import DEFAULT_NAMESPACE, GROUP, PLURAL
+    from job.cluster.submit import check_operator
 
     bad: Level = "fault" if namespace else "warning"
     if not clusters.configured() and not namespace:

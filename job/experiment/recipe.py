@@ -84,8 +84,8 @@ class Recipe:
             sample=int(sample),
             start="random" if prototype else "k-means||",
             tolerance=0.0 if prototype else 1e-4,
-            components=settings.components,
-            scaled=settings.features is not None,
+            components=settings.components if _counted(blocks) or settings.features else 0,
+            scaled=not _counted(blocks) or settings.features is not None,
             classifier=None if settings.no_classify else settings.classifier,
             protocol=settings.protocol,
             seed=settings.seed,
@@ -113,6 +113,11 @@ class Recipe:
         return {"blocks": [str(block) for block in self.blocks], **values}
 
 
+def _counted(blocks: tuple[Block, ...]) -> bool:
+    """Whether the only block is one of word counts, of which principal components are taken as the prototype's."""
+    return len(blocks) == 1 and blocks[0].encoding == "counts"
+
+
 def _copies(settings: Settings) -> tuple[str, ...]:
     """Levels of the copies. Raises UsageError for one that there is not, or a classifier that can't weigh them."""
     from job.vision.augment import LEVELS
@@ -134,7 +139,7 @@ def _copies(settings: Settings) -> tuple[str, ...]:
 def _blocks(settings: Settings) -> tuple[Block, ...]:
     """The blocks of `--features`, or the one of `--descriptor`: counts of `--words` visual words."""
     if settings.features is None:
-        return (Block(settings.descriptor, "counts", settings.words),)
+        return (Block(settings.descriptor, DESCRIPTORS.get(settings.descriptor).encoding, settings.words),)
     found = []
     for text in settings.features.split("+"):
         name, _, rest = text.partition(":")

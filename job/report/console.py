@@ -12,6 +12,7 @@ import pyarrow as pa
 from job.report import text
 from job.report.reference import SERIES
 from job.report.text import PREVIEW_ROWS
+from job.secrets import redact
 
 if TYPE_CHECKING:
     import rich.console
@@ -58,7 +59,7 @@ class Console:
         """The run's name and its settings; secrets are hidden, settings left at nothing are left out."""
         if self._quiet:
             return
-        shown = {key: text.redact(key, value) for key, value in settings.items() if value is not None}
+        shown = {key: redact(key, value) for key, value in settings.items() if value is not None}
         if not self._terminal:
             self._line("start", {"run_name": run_name, **shown})
             return
@@ -169,10 +170,10 @@ class Console:
     def done(self, out_uri: str, accuracy: float | None, seconds: float) -> None:
         """The end: where the results are; `accuracy` is a share of 1, none where nothing was classified."""
         if not self._terminal:
-            self._line("done", {"out": text.redact("out", out_uri), "accuracy": accuracy, "seconds": seconds})
+            self._line("done", {"out": redact("out", out_uri), "accuracy": accuracy, "seconds": seconds})
             return
         score = "" if accuracy is None else f", accuracy {text.percent(accuracy)}"
-        where = text.redact("out", out_uri)
+        where = redact("out", out_uri)
         self._sentence("done", "green", f"in {text.seconds(seconds)}{score}. Results: {where}")
 
     def error(self, sentence: str) -> None:

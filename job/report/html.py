@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from job.report import figures, reference, tables, text
+from job.secrets import redact
 
 # Beyond these the page stops being read; the whole is in the run's CSV files.
 REJECTED_SHOWN = 100
@@ -147,7 +148,7 @@ def _category_counts(manifest: Mapping[str, Any]) -> list[tuple[str, list[int]]]
 
 def _settings(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
-        (str(name), text.clean(text.plain(text.redact(str(name), value))))
+        (str(name), text.clean(text.plain(redact(str(name), value))))
         for name, value in manifest.get("settings", {}).items()
     ]
 

@@ -1,16 +1,10 @@
 """Numbers, names and settings as text that a person reads."""
 
 import math
-import re
 from collections.abc import Mapping
 
 # Rows of a table that a preview shows.
 PREVIEW_ROWS = 5
-
-# Settings whose value must reach neither a log nor a report.
-_SECRET_NAME = re.compile(r"secret|passw|token|credential|access[._-]?key", re.IGNORECASE)
-_URI_LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
-_REDACTED = "(hidden)"
 
 
 def clean(text: str, encoding: str = "utf-8") -> str:
@@ -20,25 +14,6 @@ def clean(text: str, encoding: str = "utf-8") -> str:
     """
     shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
     return shown.encode(encoding, "backslashreplace").decode(encoding)
-
-
-def redact(name: str, value: object) -> object:
-    """`value` of the setting `name`, or a placeholder where it is a secret.
-
-    Looks into mappings, lists and `KEY=VALUE` texts, and hides a login inside a URI.
-    """
-    if isinstance(value, Mapping):
-        return {key: redact(str(key), inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [redact(name, inner) for inner in value]
-    if value is not None and _SECRET_NAME.search(name):
-        return _REDACTED
-    if isinstance(value, str):
-        key, separator, _ = value.partition("=")
-        if separator and _SECRET_NAME.search(key):
-            return f"{key}={_REDACTED}"
-        return _URI_LOGIN.sub("", value)
-    return value
 
 
 def size(count: float) -> str:

@@ -1,7 +1,6 @@
 """Runs are made one after the other; failures, interruptions and their resumption."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -160,7 +159,6 @@ def test_a_benchmark_is_gone_on_with_by_the_same_options_only(benchmark, capsys,
 
 def test_the_runs_are_those_of_fruits_run_with_the_same_settings():
     found = cli.parser().parse_args(["benchmark", "--words", "30", "--no-classify", "--conf", "spark.a=1"])
-    from job import benchmark as command
+    from job.commands import benchmark as command
 
     assert command._given(found) == ["--words", "30", "--no-classify", "--conf", "spark.a=1"]
-    assert sys.modules["job.benchmark"] is command

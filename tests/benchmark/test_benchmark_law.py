@@ -61,7 +61,7 @@ def test_the_vocabulary_grows_no_more_once_its_sample_is_full():
     benchmark = benchmark_of(grid((1, 2), (1000, 4000)))
     benchmark.settings["vocabulary_sample"] = "default"
     found = law.fit(benchmark)
-    assert found.sample == sampling.default_size(50)
+    assert found.sample == sampling.default_size(50, 128)
     # 40 descriptors a picture, three quarters of the pictures: full with 1,667
     more, most = (found.seconds(pictures, 1e9)["fit_vocabulary", "train"] for pictures in (4000, 10**6))
     assert most == pytest.approx(more)

@@ -1,6 +1,7 @@
 import pytest
 
 from job.report import text
+from job.secrets import redact
 
 
 @pytest.mark.parametrize(
@@ -38,10 +39,10 @@ def test_a_name_that_an_encoding_lacks_is_written_as_escapes():
 def test_secrets_are_hidden_wherever_they_stand():
     shown = text.plain(
         [
-            text.redact("conf", {"spark.hadoop.fs.s3a.secret.key": "hush", "spark.ui.port": "4040"}),
-            text.redact("conf", ["spark.hadoop.fs.s3a.access.key=hush", "a=b"]),
-            text.redact("AWS_SESSION_TOKEN", "hush"),
-            text.redact("data", "s3://me:hush@host/bucket"),
+            redact("conf", {"spark.hadoop.fs.s3a.secret.key": "hush", "spark.ui.port": "4040"}),
+            redact("conf", ["spark.hadoop.fs.s3a.access.key=hush", "a=b"]),
+            redact("AWS_SESSION_TOKEN", "hush"),
+            redact("data", "s3://me:hush@host/bucket"),
         ]
     )
     assert "hush" not in shown
@@ -51,7 +52,7 @@ def test_secrets_are_hidden_wherever_they_stand():
 
 
 def test_a_setting_of_nothing_stays_nothing():
-    assert text.redact("token", None) is None
+    assert redact("token", None) is None
 
 
 def test_a_cell_keeps_both_ends_of_a_long_path():

@@ -1,0 +1,54 @@
+"""Types of options that several commands share: text to value, or a sentence that says what it must be."""
+
+import argparse
+import re
+from collections.abc import Callable
+
+from job.numbers import whole_number
+
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def number(least: int) -> Callable[[str], int]:
+    """A type of options: whole numbers of `least` or more."""
+    parse = whole_number(least)
+
+    def value(text: str) -> int:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"'{text}' must be {error}") from None
+
+    return value
+
+
+positive = number(1)
+
+
+def duration(text: str) -> float:
+    """Seconds of a time such as 90s, 30m or 2h."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if not match or not float(match[1]):
+        raise argparse.ArgumentTypeError(f"'{text}' must be a time such as 90s, 30m or 2h")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def counts(text: str) -> list[int]:
+    """Whole numbers separated by commas, each once, in their order."""
+    try:
+        return sorted({positive(part.strip()) for part in text.split(",")})
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"'{text}' must be whole numbers of 1 or more, such as 1,2,4") from None
+
+
+def memory(text: str) -> int:
+    """MB of an amount such as `2g` or `1536m`."""
+    factor = {"m": 1, "g": 1024}.get(text[-1:].lower())
+    if factor is None or not text[:-1].isdecimal() or not int(text[:-1]):
+        raise argparse.ArgumentTypeError(f"'{text}' must be an amount of memory such as 1536m or 2g")
+    return int(text[:-1]) * factor
+
+
+def add_debug(parser: argparse.ArgumentParser) -> None:
+    """Adds `--debug`."""
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

@@ -1,0 +1,68 @@
+"""`fruits run`: the whole pipeline, on a generated sample or on your pictures."""
+
+import argparse
+import time
+
+from job.errors import UsageError
+from job.experiment.choices import choices
+from job.experiment.flags import add_settings
+from job.settings import Settings, resolve
+
+DESCRIPTION = (
+    "Lists, describes, learns a vocabulary, counts words, reduces, classifies, evaluates and reports. Each setting can "
+    "also be given as FRUITS_... in the environment (FRUITS_WORDS=50) or in a TOML file (words = 50)."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """All settings as flags."""
+    add_settings(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Makes the run; 0 when it is whole. Raises UserError with one sentence when it is not."""
+    begun = getattr(arguments, "begun", time.perf_counter())
+    settings = resolve(vars(arguments), choices=choices())
+    if settings.dry_run:
+        return _dry_run(settings)
+    # the JVM boots while this process imports what it needs and lists the pictures
+    if settings.wait_for_data:
+        _wait_for_data(settings)
+    from job.engine.configuration import Configuration, started_by_spark_submit
+    from job.engine.jvm import Jvm
+    from job.engine.session import session
+
+    configuration = Configuration.of(settings, for_command=True)
+    jvm = None if started_by_spark_submit() else Jvm(configuration, debug=settings.debug)
+    try:
+        from job.experiment import run
+        from job.report.console import Console
+
+        run.execute(settings, run.data_of(settings), session(configuration, jvm, leave=True), Console(), begun)
+    finally:
+        if jvm is not None:
+            jvm.stop()
+    return 0
+
+
+def _dry_run(settings: Settings) -> int:
+    from job.engine.sizes import planned_cores
+    from job.experiment import run
+    from job.experiment.recipe import Recipe
+    from job.report.console import Console
+
+    console = Console()
+    console.start(settings.run_name or "(the UTC time)", settings.public())
+    for row in run.plan(settings, run.data_of(settings), planned_cores(settings)):
+        console.step("plan", row.pop("split"), row)
+    console.step("plan", "all", {"stages": " > ".join(Recipe.of(settings).stages()), "out": settings.out})
+    return 0
+
+
+def _wait_for_data(settings: Settings) -> None:
+    """Until the object that `fruits upload` writes last is there."""
+    from job.storage.upload import wait_until_uploaded
+
+    if not settings.data:
+        raise UsageError("--wait-for-data is given without --data: there is nothing to wait for.")
+    wait_until_uploaded(settings.data, settings.wait_for_data)

@@ -1,0 +1,40 @@
+"""The settings of a run as flags of a command line."""
+
+import argparse
+from dataclasses import fields
+from typing import Any
+
+from job.errors import UsageError
+from job.experiment.choices import choices
+from job.presets import PRESETS
+from job.settings import Settings, flag_name
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are UsageErrors: one sentence, and no exit."""
+
+    def error(self, message: str) -> Any:
+        """Raise UsageError with the sentence."""
+        raise UsageError(f"{message[:1].upper()}{message[1:]}: see `{self.prog} --help`.")
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Adds a flag for each setting, and `--config`. Values stay texts: `job.settings.resolve` reads them."""
+    parser.add_argument("--config", metavar="FILE", help="settings from a TOML file")
+    names = {"preset": PRESETS.names, **choices()}
+    for spec in fields(Settings):
+        about, name = spec.metadata, flag_name(spec.name)
+        if spec.type in (bool, "bool"):
+            parser.add_argument(name, action="store_const", const="true", help=about["help"])
+        elif about["repeat"]:
+            parser.add_argument(name, action="append", metavar=about["metavar"], help=about["help"])
+        else:
+            listed = f" ({', '.join(names[spec.name])})" if spec.name in names else ""
+            parser.add_argument(name, metavar=about["metavar"] or "NAME", help=about["help"] + listed)
+
+
+def run_parser() -> Parser:
+    """A parser of the flags of `fruits run` alone, without the command's name."""
+    parser = Parser(prog="fruits run", allow_abbrev=False)
+    add_settings(parser)
+    return parser
