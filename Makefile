@@ -5,7 +5,9 @@ IMAGE ?= $(or $(FRUITS_IMAGE),localhost/fruits-job:dev)
 
 check:
 	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check -q .
 	$(PYTHON) -m mypy
+	$(PYTHON) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 	$(PYTHON) helm/render.py --check
 
 test:

@@ -216,6 +216,7 @@ class Settings:
 
 
 def flag_name(name: str) -> str:
+    """The flag of a setting: `--train-images` for `train_images`."""
     return "--" + name.replace("_", "-")
 
 

@@ -28,7 +28,7 @@ class _Halves(LoadScopeScheduling):
     one Spark session."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "containers" if nodeid.startswith(("tests/cluster/", "tests/image/")) else "here"
+        return "containers" if nodeid.startswith(("tests/kubernetes/", "tests/image/")) else "here"
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -42,6 +42,7 @@ class Local:
         self.folder, self.arguments, self.memory = folder, arguments, memory
 
     def command(self, point: Point, name: str) -> tuple[list[str], Mapping[str, str]]:
+        """The arguments of `fruits run` on executors that are processes of this machine."""
         events = self.folder / "events" / name
         scratch = self.folder / "scratch"
         line = [
@@ -66,6 +67,7 @@ class Local:
         return line, {"SPARK_HOME": str(spark_home()), "SPARK_WORKER_DIR": str(scratch)}
 
     def event_log(self, name: str, said: str) -> bytes:
+        """The event log that the run left in its folder; the log is removed there, and so is the executors' scratch."""
         del said
         shutil.rmtree(self.folder / "scratch", ignore_errors=True)
         (file,) = (self.folder / "events" / name).iterdir()
@@ -81,6 +83,7 @@ class Kubernetes:
         self.folder, self.arguments, self.submit, self.out = folder, arguments, submit, out
 
     def command(self, point: Point, name: str) -> tuple[list[str], Mapping[str, str]]:
+        """The arguments of `fruits submit` for one SparkApplication."""
         line = [
             "submit",
             *self.submit,
@@ -103,6 +106,7 @@ class Kubernetes:
         return line, {}
 
     def event_log(self, name: str, said: str) -> bytes:
+        """The event log of the application that the run's output names, read from the store."""
         found = _APPLICATION.search(said)
         if not found:
             raise UserError("The run's log does not name its application.")

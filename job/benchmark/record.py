@@ -42,10 +42,12 @@ class Run:
 
     @property
     def pictures(self) -> int:
+        """Number of pictures of all splits."""
         return sum(self.images.values())
 
     @property
     def total(self) -> float:
+        """Seconds from the command's start to its end."""
         return self.seconds["total", "all"]
 
 

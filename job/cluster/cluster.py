@@ -35,6 +35,7 @@ class Operator(NamedTuple):
     namespaces: tuple[str, ...]
 
     def looks_after(self, namespace: str) -> bool:
+        """Whether this operator handles applications of a namespace; one without namespaces handles all."""
         return not self.namespaces or namespace in self.namespaces
 
 
@@ -87,6 +88,7 @@ class Cluster:
         self._authorization: Any = client.AuthorizationV1Api(api)
 
     def version(self) -> str:
+        """Version of the cluster's API server, such as v1.33.0."""
         with self._explained("asked for its version"):
             return str(self._version.get_code(_request_timeout=_PATIENCE).git_version)
 
@@ -155,6 +157,7 @@ class Cluster:
             )
 
     def application(self, name: str, namespace: str) -> Document | None:
+        """A SparkApplication as the cluster has it, or None where there is none of that name."""
         with self._explained(f"asked for {KIND} '{name}' in namespace '{namespace}'"):
             try:
                 return dict(

@@ -38,25 +38,31 @@ class Snapshot:
 
     @property
     def state(self) -> str:
+        """State of the application, such as RUNNING; empty before the operator has seen it."""
         return str((self.application.get("status", {}).get("applicationState") or {}).get("state") or "")
 
     @property
     def message(self) -> str:
+        """The operator's message about a failure, or an empty text."""
         return str((self.application.get("status", {}).get("applicationState") or {}).get("errorMessage") or "")
 
     @property
     def spec(self) -> Document:
+        """The application's spec."""
         return dict(self.application["spec"])
 
     @property
     def driver(self) -> Document | None:
+        """The driver's pod, or None where there is none."""
         return next(iter(self.of_role("driver")), None)
 
     @property
     def executors(self) -> list[Document]:
+        """The executors' pods."""
         return self.of_role("executor")
 
     def of_role(self, role: str) -> list[Document]:
+        """The pods whose label says that they are of this role, `driver` or `executor`."""
         return [pod for pod in self.pods if pod["metadata"].get("labels", {}).get("spark-role") == role]
 
     def events_of(self, thing: Document) -> list[Document]:

@@ -53,6 +53,7 @@ class Follower:
         self._answered = time.monotonic()
 
     def run(self) -> Ending:
+        """Follow the application until it has ended. Raises StuckError when it does not get ahead, or time is up."""
         begun = time.monotonic()
         try:
             while True:

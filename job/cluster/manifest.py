@@ -76,6 +76,11 @@ def check(document: Any, source: str) -> Document:
             f"The manifest '{source}' lacks {'spec' if isinstance(metadata, dict) else 'metadata'}: "
             "compare it with k8s/sparkapplication.yaml."
         )
+    _check_spec(spec, source)
+    return document
+
+
+def _check_spec(spec: Document, source: str) -> None:
     for key, rights in (("type", ("Python",)), ("mode", ("cluster", None))):
         if spec.get(key) not in rights:
             raise UsageError(
@@ -90,7 +95,6 @@ def check(document: Any, source: str) -> Document:
         raise UsageError(f"spec.arguments in '{source}' is no list of texts: put numbers into quotes.")
     if spec.get("suspend"):
         raise UsageError(f"spec.suspend in '{source}' is true, so that the job would never start: remove it.")
-    return document
 
 
 def prepare(document: Document, wanted: Wanted, given: Sequence[str], run_name: str) -> Document:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from job.cores import available_cores
 from job.errors import UserError
 
 DESCRIPTION = (
@@ -99,6 +100,7 @@ def examine(checks: list[tuple[str, Check]], limit: float = _LIMIT) -> Iterator[
 
 
 def python() -> Iterator[Finding]:
+    """The version of Python."""
     version = platform.python_version()
     if sys.version_info < (3, 11):  # noqa: UP036  (who runs this may have got round pip's check)
         yield Finding("Python", "fault", f"{version} is too old: use 3.11 or later.")
@@ -107,7 +109,8 @@ def python() -> Iterator[Finding]:
 
 
 def machine() -> Iterator[Finding]:
-    memory, cores = _memory(), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    """Cores, memory, and room for temporary files."""
+    memory, cores = _memory(), available_cores()
     size = f"{cores} cores, {memory / (1 << 30):.1f} GiB of memory"
     if memory < _LEAST_MEMORY:
         yield Finding(
@@ -139,6 +142,7 @@ def machine() -> Iterator[Finding]:
 
 
 def java() -> Iterator[Finding]:
+    """Which Java is used, and whether Spark runs on its version."""
     from job.engine.java import find_java
 
     path = find_java()

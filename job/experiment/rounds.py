@@ -165,8 +165,8 @@ class Rounds:
     def _round(self, each: Round, known: tuple[Fitted, dict[str, Scores]] | None) -> list[Row]:
         """The rows of one round. `known` is what is fitted and scored of it already."""
         found: dict[str, dict[str, Scores]] = {}
-        for name, recipe in {OWN: self._recipe, **BESIDE}.items():
-            recipe = replace(recipe, seed=self._recipe.seed, mask=self._recipe.mask)
+        for name, plan in {OWN: self._recipe, **BESIDE}.items():
+            recipe = replace(plan, seed=self._recipe.seed, mask=self._recipe.mask)
             fitted, scored = known if known and name == OWN else (None, {})
             found[name] = self._scored(each, recipe, fitted, dict(scored))
         rows = []

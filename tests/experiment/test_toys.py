@@ -1,4 +1,4 @@
-"""A toy of each exchangeable kind, added from outside, runs through the whole: `run`, the report, and the saved model."""
+"""A toy of each exchangeable kind, added from outside, runs through all: `run`, the report, and the saved model."""
 
 import sys
 from collections.abc import Iterator
@@ -67,9 +67,9 @@ TOYS = {
         name="toy",
         dtype=np.dtype(np.float32),
         apply=_doubled,
-        size=lambda k, d: 2 * d,
+        size=lambda _, d: 2 * d,
         learn=_learn_factor,
-        wanted=lambda k, size: 40,
+        wanted=lambda *_: 40,
     ),
     CLASSIFIERS: Classifier(name="toy", learn=_learn_means, chances=_nearest_mean),
     PROTOCOLS: Protocol("toy", _half),
