@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from threading import Lock
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
@@ -15,38 +15,48 @@ Found = TypeVar("Found")
 
 @cache
 def _blas() -> ThreadpoolController:
-    """The libraries that numpy multiplies with. They are looked for once, since finding them takes a while."""
-    return ThreadpoolController()
+    """The BLAS libraries that were loaded when this was first asked. Looking for them takes a while."""
+    return ThreadpoolController().select(user_api="blas")
 
 
-class _OneThread:
-    """Holds BLAS to one thread as long as anybody wants it so.
+class _Limits:
+    """How many threads BLAS may have, as wished by contexts that may overlap and end in any order.
 
-    The limit is one of the whole process: where several contexts overlap, the first to begin sets it and the last to
-    end takes it away.
+    The number is one of the whole process. The latest wish that still holds decides; when the last one has ended, each
+    library has the number again that it had before the first.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._wanted = 0
-        self._limit = ExitStack()
+        self._wishes: list[list[int]] = []
+        # Libraries by their path, with the number of threads that each had before the first wish.
+        self._before: dict[str, tuple[Any, int]] = {}
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, count: int, blas: ThreadpoolController) -> Iterator[None]:
+        """Context manager: the libraries of `blas` may have `count` threads each."""
+        wish = [count]
         with self._lock:
-            if not self._wanted:
-                self._limit.enter_context(_blas().limit(limits=1, user_api="blas"))
-            self._wanted += 1
+            for library in blas.lib_controllers:
+                self._before.setdefault(library.filepath, (library, library.num_threads))
+            self._wishes.append(wish)
+            self._apply()
         try:
             yield
         finally:
             with self._lock:
-                self._wanted -= 1
-                if not self._wanted:
-                    self._limit.close()
+                # Wishes of equal numbers are told apart by identity.
+                self._wishes = [other for other in self._wishes if other is not wish]
+                self._apply()
+
+    def _apply(self) -> None:
+        for library, before in self._before.values():
+            library.set_num_threads(self._wishes[-1][0] if self._wishes else before)
+        if not self._wishes:
+            self._before.clear()
 
 
-_ONE_THREAD = _OneThread()
+_LIMITS = _Limits()
 
 
 class Threads:
@@ -63,23 +73,27 @@ class Threads:
 
     def __enter__(self) -> Self:
         """Start the threads."""
-        self._resources.enter_context(_ONE_THREAD.held())
+        self._resources.enter_context(_LIMITS.held(1, _blas()))
         if self.count > 1:
             self._pool = self._resources.enter_context(ThreadPoolExecutor(self.count))
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the threads, and give BLAS its own back."""
+        """End the threads. BLAS has its own again once no context holds them any more."""
         self._resources.close()
         self._pool = None
 
     def map(self, work: Callable[[Part], Found], parts: Sequence[Part]) -> Iterable[Found]:
-        """What the work on each part gives, in the order of the parts."""
+        """The result of `work` for each part, in the order of the parts."""
         return map(work, parts) if self._pool is None or len(parts) == 1 else self._pool.map(work, parts)
 
     @staticmethod
     @contextmanager
     def of_blas(count: int) -> Iterator[None]:
-        """Context manager: BLAS may use `count` threads, for a decomposition that can't be cut into blocks."""
-        with _blas().limit(limits=count, user_api="blas"):
+        """Context manager: BLAS may use `count` threads, for a decomposition that can't be cut into blocks.
+
+        SciPy brings a BLAS of its own, which may have been loaded since libraries were last looked for.
+        """
+        _blas.cache_clear()
+        with _LIMITS.held(count, _blas()):
             yield

@@ -1,6 +1,11 @@
 """Threads of our own, and how many BLAS has meanwhile."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
+import pytest
 from threadpoolctl import ThreadpoolController
 
 from job.threads import Threads
@@ -37,3 +42,34 @@ def test_contexts_that_overlap_give_blas_its_threads_back():
 def test_a_decomposition_may_have_several_threads_of_blas():
     with Threads.of_blas(1):
         assert set(blas()) == {1}
+
+
+@pytest.mark.parametrize("first_ends_first", [True, False])
+def test_a_decomposition_that_overlaps_with_other_work_gives_blas_its_threads_back(first_ends_first):
+    before = blas()
+    first, second = Threads.of_blas(3), Threads(2)
+    first.__enter__()
+    assert set(blas()) == {3}
+    second.__enter__()
+    assert set(blas()) == {1}
+    ends = [lambda: first.__exit__(None, None, None), second.__exit__]
+    for end in ends if first_ends_first else ends[::-1]:
+        end()
+    assert blas() == before
+
+
+def test_a_library_that_was_loaded_later_is_limited_too():
+    program = """
+import numpy as np
+from threadpoolctl import ThreadpoolController
+from job.threads import Threads
+with Threads(2):
+    pass
+import scipy.linalg
+with Threads.of_blas(1):
+    pools = ThreadpoolController().select(user_api="blas").info()
+assert len(pools) == 2, pools
+assert {pool["num_threads"] for pool in pools} == {1}, pools
+"""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
