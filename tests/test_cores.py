@@ -45,7 +45,14 @@ def test_a_system_without_affinity_says_how_many_it_has(tmp_path: Path, monkeypa
 
 @pytest.mark.parametrize(
     ("quota", "cores"),
-    [("max 100000", 8), ("50000 100000", 1), ("100000 100000", 1), ("250000 100000", 3), ("9900000 100000", 8), ("", 8)],
+    [
+        ("max 100000", 8),
+        ("50000 100000", 1),
+        ("100000 100000", 1),
+        ("250000 100000", 3),
+        ("9900000 100000", 8),
+        ("", 8),
+    ],
 )
 def test_a_container_s_limit_by_version_2_is_rounded_up(quota: str, cores: int, tmp_path: Path):
     assert available_cores(groups(tmp_path, "0::/\n", {"cpu.max": f"{quota}\n"})) == cores

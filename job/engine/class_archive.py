@@ -11,8 +11,9 @@ _MAKING_LIMIT = 60.0
 
 
 class ClassArchive:
-    """Classes that the JVM loads from one mapped file instead of some 300 jars (tests/benchmarks/engine.py: spark_start).
+    """Classes that the JVM loads from one mapped file instead of some 300 jars.
 
+    tests/benchmarks/engine.py (whole) measures what that saves.
     The first run makes it at its exit, in the user's cache folder. Another Java or other jars get another archive.
     FRUITS_CLASS_ARCHIVE=off does without.
     """

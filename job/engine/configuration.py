@@ -18,7 +18,7 @@ from job.storage.uris import hadoop_uri
 # What every session of this package has: its stages hand columns to Python workers and shuffle nothing.
 _OWN = {
     "spark.python.daemon.module": "job.engine.worker_daemon",
-    # between the JVM and its workers TCP waits for acknowledgements (tests/benchmarks/engine.py: spark_start)
+    # between the JVM and its workers TCP waits for acknowledgements (tests/benchmarks/engine.py: whole)
     "spark.python.unix.domain.socket.enabled": "true",
     # the listing comes as one Arrow batch a partition, cut by `dataset`: never as a local relation
     "spark.sql.execution.arrow.localRelationThreshold": "0",
@@ -42,10 +42,6 @@ _COMMAND = {"spark.sql.adaptive.enabled": "false"}
 # that takes longer than it saves (tests/benchmarks/engine.py).
 _LOCAL_COMMAND = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 
-# Java options of the JVM of a local `fruits run`: its own work is short and seldom the same twice, so that the first
-# compiler and the collector of one thread finish it sooner (tests/benchmarks/engine.py).
-COMPILER = ("-XX:-UsePerfData", "-XX:TieredStopAtLevel=1")
-COLLECTOR = "-XX:+UseSerialGC"
 # The address of a Unix socket holds 107 bytes. The sockets are called `.<uuid>.sock`, in a folder called `fruits-<8>`.
 _LONGEST_SOCKET_FOLDER = 107 - len("/fruits-12345678/.") - 36 - len(".sock")
 

@@ -78,7 +78,8 @@ def spark_jars() -> list[str]:
     cores = [found[1] for jar in jars if (found := re.search(r"spark-core_[\d.]+-([^/\\]+)\.jar$", jar))]
     if cores and own not in cores:
         raise UserError(
-            f"pyspark is {own}, but the jars in '{folder}' are of Spark {cores[0]}: unset SPARK_HOME, or make them equal."
+            f"pyspark is {own}, but the jars in '{folder}' are of Spark {cores[0]}: unset SPARK_HOME, or "
+            "make them equal."
         )
     return jars
 

@@ -53,7 +53,7 @@ _MODULE_OPTIONS = (
     "--enable-native-access=ALL-UNNAMED",
 )
 # A driver that lives for some seconds needs no second compiler and no collector with threads of its own
-# (tests/benchmarks/engine.py measures whole runs).
+# (tests/benchmarks/engine.py: whole).
 _COMPILER = ("-XX:-UsePerfData", "-XX:TieredStopAtLevel=1")
 _COLLECTOR = "-XX:+UseSerialGC"
 _OPTIONS_FROM_OUTSIDE = ("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS")
@@ -64,8 +64,8 @@ _LAST_LINES = 50
 _ERROR_STREAM = 2
 # What a JVM and Spark say at every start, whatever comes after.
 _ALWAYS_SAID = re.compile(
-    r"\s*$|\s+at |Error occurred during initialization of VM|\s*\.\.\. \d+ more|Picked up |NOTE: |WARNING: |SLF4J|Setting default log level|To adjust logging level|"
-    r"Using Spark's |OpenJDK 64-Bit Server VM warning|Java HotSpot"
+    r"\s*$|\s+at |\s*\.\.\. \d+ more|Error occurred during initialization of VM|Picked up |NOTE: |WARNING: |SLF4J|"
+    r"Setting default log level|To adjust logging level|Using Spark's |OpenJDK 64-Bit Server VM warning|Java HotSpot"
 )
 
 
@@ -187,7 +187,7 @@ def _options(configuration: Configuration, folder: Path, *, debug: bool) -> list
     conf = {"spark.local.dir": str(folder), **configuration.conf}
     own = shlex.split(conf.get("spark.driver.extraJavaOptions", ""))
     short = []
-    if configuration.for_command:
+    if configuration.for_command and configuration.local:
         given = [*own, *(os.environ.get(name, "") for name in _OPTIONS_FROM_OUTSIDE)]
         chosen = any(re.search(r"-XX:\+Use\w+GC\b", option) for option in given)
         short = [*_COMPILER, *([] if chosen else [_COLLECTOR])]

@@ -47,6 +47,7 @@ class Jar(NamedTuple):
 
     @property
     def file(self) -> str:
+        """Its file name."""
         return f"{self.artifact}-{self.version}.jar"
 
 

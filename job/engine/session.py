@@ -40,7 +40,7 @@ def session(configuration: Configuration, jvm: Jvm | None = None, *, leave: bool
         already, or pyspark starts it.
     leave
         For a command whose process ends right after: a local JVM is killed, and Spark is not waited for
-        (tests/benchmarks/engine.py measures whole runs). pyspark can't be used in the process any more.
+        (tests/benchmarks/engine.py: whole). pyspark can't be used in the process any more.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def session(configuration: Configuration, jvm: Jvm | None = None, *, leave: bool
     leave = leave and configuration.local and configuration.conf.get("spark.eventLog.enabled") != "true"
     worked = False
     with ExitStack() as stack:
-        stack.enter_context(_quiet_py4j())
+        stack.enter_context(_quiet_py4j(configuration))
         stack.enter_context(_environment())
         if jvm is not None:
             stack.callback(lambda: jvm.stop(worked=worked, at_once=leave))
@@ -108,7 +108,7 @@ def _context(configuration: Configuration, jvm: Jvm | None) -> "SparkContext":
 
 
 def _start_workers(context: "SparkContext") -> None:
-    """Have a Python worker started for each core while the session is made (tests/benchmarks/engine.py: whole runs)."""
+    """Have a Python worker started for each core while the session is made (tests/benchmarks/engine.py: whole)."""
 
     def work() -> None:
         with suppress(Exception):
@@ -169,9 +169,12 @@ def _hang_up(context: "SparkContext") -> None:
 
 
 @contextmanager
-def _quiet_py4j() -> Iterator[None]:
-    """py4j logs what it raises, which without any handler would be printed."""
-    logger, handler = logging.getLogger("py4j"), logging.NullHandler()
+def _quiet_py4j(configuration: Configuration) -> Iterator[None]:
+    """py4j logs what it raises, which without any handler would be printed.
+
+    An interrupted call is logged by the root logger, which is quiet for the command alone.
+    """
+    logger, handler = logging.getLogger(None if configuration.for_command else "py4j"), logging.NullHandler()
     logger.addHandler(handler)
     try:
         yield

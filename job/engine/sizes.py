@@ -34,7 +34,7 @@ def has_fixed_executors(spark: "SparkSession") -> bool:
 
 
 def _sizes(spark: "SparkSession") -> dict[str, str]:
-    """What a session's configuration says of cores, each key asked for alone: all of it takes 0.1 s."""
+    """What a session's configuration says of cores, each key asked for alone: asking for all takes longer."""
     found = {key: spark.conf.get(key, "") for key in _SIZES}
     return {key: value for key, value in found.items() if value}
 

@@ -1,7 +1,7 @@
 """The process from which Spark forks its Python workers, with what they need imported once, before the first fork.
 
 Spark starts it by `spark.python.daemon.module`. Workers forked from pyspark's own daemon import numpy, pyarrow and
-OpenCV each for itself: 1-2 CPU-seconds a worker.
+OpenCV each for itself (tests/benchmarks/engine.py: extraction).
 """
 
 import gc
@@ -21,7 +21,7 @@ def leave_archives(path: list[str]) -> list[str]:
     """The path without Spark's archives, if pyspark and py4j are installed elsewhere on it; else the path.
 
     At the start of every task pyspark has the directories of all archives on the path read again
-    (tests/benchmarks/engine.py: scaling).
+    (tests/benchmarks/engine.py: whole).
     """
     others = [place for place in path if not _SPARKS.fullmatch(Path(place).name)]
     return others if PathFinder.find_spec("pyspark", others) and PathFinder.find_spec("py4j", others) else path
@@ -35,7 +35,7 @@ if __name__ == "__main__":
 
     from pyspark import daemon
 
-    # loaded here, used after the fork; none of them imports pyspark.ml, which would bring pandas and scipy: 0.5 s
+    # loaded here, used after the fork; none of them imports pyspark.ml, which would bring pandas and scipy
     import job.columns
     import job.learn.classifiers.networks
     import job.learn.encodings.counts
@@ -46,6 +46,6 @@ if __name__ == "__main__":
     from job import vision
 
     vision.single_thread()
-    # pyspark collects garbage after every task: what is here now is none, and looking through it takes 0.1 s
+    # pyspark collects garbage after every task: what is here now is none, and need not be looked through
     gc.freeze()
     daemon.manager()  # type: ignore[no-untyped-call]

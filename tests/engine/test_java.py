@@ -77,5 +77,7 @@ def test_a_spark_home_of_another_spark_is_named(tmp_path: Path, monkeypatch):
     (tmp_path / "jars").mkdir()
     (tmp_path / "jars" / "spark-core_2.12-3.5.1.jar").touch()
     monkeypatch.setenv("SPARK_HOME", str(tmp_path))
-    with pytest.raises(UserError, match=r"pyspark is 4\.1\.\d, but the jars in '.*' are of Spark 3\.5\.1: unset SPARK_HOME"):
+    with pytest.raises(
+        UserError, match=r"pyspark is 4\.1\.\d, but the jars in '.*' are of Spark 3\.5\.1: unset SPARK_HOME"
+    ):
         spark_jars()

@@ -65,11 +65,11 @@ def test_a_jvm_that_never_listens_is_given_up_in_time_and_its_reason_told(java, 
 
 
 def test_a_jvm_that_says_much_before_it_listens_is_not_blocked(java, tmp_path: Path):
-    java(
-        "i=0; while [ $i -lt 4000 ]; do echo 'a warning of some fifty characters, again and again' >&2; i=$((i+1)); done\n"
-        r"printf '\0\0\4\322\0\0\0\3key' > part; mv part $_PYSPARK_DRIVER_CONN_INFO_PATH; exec sleep 300"
-    )
-    os.chdir(tmp_path)
+    java(r"""
+i=0
+while [ $i -lt 4000 ]; do echo 'a warning of some fifty characters, again and again' >&2; i=$((i+1)); done
+place=$_PYSPARK_DRIVER_CONN_INFO_PATH
+printf '\0\0\4\322\0\0\0\3key' > "$place.part"; mv "$place.part" "$place"; exec sleep 300""")
     jvm = Jvm(Configuration.make(master="local[1]"))
     try:
         assert jvm.connect() == ("1234", "key")
@@ -112,17 +112,19 @@ def test_a_collector_chosen_in_the_environment_is_the_only_one(name: str, monkey
     assert len(secret) > 20
 
 
-def test_only_the_command_s_jvm_has_one_compiler_and_a_collector_of_one_thread(tmp_path: Path):
-    def options(*, for_command: bool) -> list[str]:
-        return jvms._options(Configuration.make(master="local[1]", for_command=for_command), tmp_path, debug=False)
+def test_only_the_local_command_s_jvm_has_one_compiler_and_a_collector_of_one_thread(tmp_path: Path):
+    def options(*, for_command: bool, master: str = "local[1]") -> list[str]:
+        return jvms._options(Configuration.make(master=master, for_command=for_command), tmp_path, debug=False)
 
     chosen = {"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"}
     assert chosen <= set(options(for_command=True))
     assert not chosen & set(options(for_command=False))
+    for master in ("local-cluster[2,1,1024]", "spark://a:7077", "k8s://https://a"):
+        assert not chosen & set(options(for_command=True, master=master))
 
 
 def test_no_setting_is_in_a_command_line_and_the_file_with_them_is_this_user_s_alone(tmp_path: Path):
-    secret = "TOPSECRET"  # noqa: S105
+    secret = "TOPSECRET"
     jvm = Jvm(Configuration.make(master="local[1]", conf={**CONF, "spark.hadoop.fs.s3a.secret.key": secret}))
     try:
         (file,) = (tmp_path / "t").glob("fruits-*/java-options")
@@ -159,7 +161,17 @@ def test_a_machine_whose_name_has_no_address_can_make_a_local_session():
         "from job.engine.configuration import Configuration\nfrom job.engine.session import session\n"
         "with session(Configuration.make(master='local[1]', for_command=True)) as spark: print(spark.range(7).count())"
     )
-    command = ["unshare", "-u", "sh", "-c", 'hostname no-such-host-xyz && exec "$@"', "sh", sys.executable, "-c", program]
+    command = [
+        "unshare",
+        "-u",
+        "sh",
+        "-c",
+        'hostname no-such-host-xyz && exec "$@"',
+        "sh",
+        sys.executable,
+        "-c",
+        program,
+    ]
     if subprocess.run(["unshare", "-u", "true"], capture_output=True, check=False).returncode:
         pytest.skip("this user can't name the machine otherwise")
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment(), timeout=120)

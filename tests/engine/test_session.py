@@ -201,6 +201,7 @@ import time
 from job.engine.jvm import Jvm
 from job.signals import terminated_as_interrupted
 code = 0
+configuration = Configuration.make(master="local[1]", for_command=True)
 def slow(batches):
     print("in a query", flush=True, file=open("said", "a"))
     time.sleep(60)

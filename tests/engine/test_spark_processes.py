@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from urllib.parse import unquote
@@ -234,3 +235,42 @@ def test_a_run_that_fails_leaves_no_java_process(arguments: list[str], sample: P
     while left := list(filter(own, psutil.process_iter(["name", "environ"]))):
         assert time.monotonic() < deadline, left
         time.sleep(0.2)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_told_to_end_cleans_up_after_itself(number: signal.Signals, sample: Path, environment):
+    """As Kubernetes deletes a driver, and as a user gives up."""
+    # a path short enough for Unix sockets
+    with tempfile.TemporaryDirectory(prefix="t-") as place:
+        temporary, out = Path(place, "t"), Path(place, "out")
+        temporary.mkdir()
+        command = [sys.executable, "-m", "job", "run", "--data", str(sample), "--out", str(out), "--words", "30"]
+        with subprocess.Popen(
+            command,
+            env={**environment, "TMPDIR": str(temporary)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as run:
+            for line in run.stdout:
+                if line.startswith("event=step operation=start_spark"):
+                    break
+            children = psutil.Process(run.pid).children(recursive=True)
+            assert list(temporary.iterdir())
+            run.send_signal(number)
+            run.stdout.read()
+            said, code = run.stderr.read(), run.wait(LIMIT)
+        assert (code, said) == (130, "fruits: Interrupted: nothing was left half-written.\n")
+        _, alive = psutil.wait_procs(children, timeout=20)
+        assert not alive
+        assert not list(temporary.iterdir())
+        assert not list(out.iterdir())
+
+
+def test_files_of_the_current_folder_are_not_taken_for_the_command_s_own(sample: Path, environment, tmp_path: Path):
+    (tmp_path / "job.py").write_text("raise SystemExit('my own Spark job')")
+    (tmp_path / "numbers.py").write_text("raise SystemExit('my own numbers')")
+    command = (str(Path(sys.executable).with_name("fruits")),)
+    given = ["--data", sample, "--out", "out", "--words", WORDS, "--no-classify", "--master", "local[2]"]
+    answer = fruits("run", *given, environment=environment, folder=tmp_path, command=command)
+    assert answer.code == 0, answer.err
