@@ -38,6 +38,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +65,8 @@ MODEL_FOLDER = "model"
 # A description is some 10 kB; with 10,000 categories it is below one megabyte.
 _MOST_CONTENT = 16 << 20
 _FACT = "fact_"
+# The stage that each pipeline of this program begins with, as its metadata and the name of its folder have it.
+_FIRST_STAGE = "DescriptorExtractor_"
 _WAY_OUT = "copy it again, or make the run again"
 
 
@@ -197,14 +200,40 @@ def _find(address: str) -> tuple[str, bytes]:
     if not storage.exists(address):
         raise UserError(f"There is no model at '{address}': check the address.")
     for root in (address, storage.join(address, MODEL_FOLDER)):
-        if any(storage.exists(storage.join(root, part)) for part in (CONTENT, "metadata", "stages")):
-            raise UserError(
-                f"The model '{root}' is only half there, because its {CONTENT}, which is written last, is missing or "
-                "can't be read: wait until its run has ended, or make the run again."
-            )
+        _refuse_without_content(root)
     raise UserError(
         f"'{address}' holds no model: give the folder of a run, or the folder with {CONTENT} that a run left in it."
     )
+
+
+def _refuse_without_content(root: str) -> None:
+    """UserError that tells a model of this program that is half-written from one of Spark ML or of MLflow.
+
+    Nothing is raised where there is no model at all.
+    """
+    inside = {part for part in (CONTENT, "metadata", "stages", "MLmodel") if storage.exists(storage.join(root, part))}
+    if CONTENT in inside or _is_begun(root, inside):
+        raise UserError(
+            f"The model '{root}' is only half there, because its {CONTENT}, which is written last, is missing or "
+            "can't be read: wait until its run has ended, or make the run again."
+        )
+    other = "MLflow" if "MLmodel" in inside else "Spark ML" if inside else None
+    if other:
+        raise UserError(
+            f"The model '{root}' was saved by {other} and has no {CONTENT}: load it with {other}, or give the folder "
+            f"of a run of {PROGRAM}."
+        )
+
+
+def _is_begun(root: str, inside: AbstractSet[str]) -> bool:
+    """Whether files of a run's model are there; `inside` are the names of files and folders in `root`."""
+    # Spark's own writers leave `_SUCCESS` beside metadata, and a run does not.
+    if not inside & {"metadata", "stages"} or storage.exists(storage.join(root, "metadata/_SUCCESS")):
+        return False
+    (metadata,) = storage.read_many(root, ["metadata/part-00000"], max_bytes=_MOST_CONTENT)
+    stages = storage.list_folders(root, "stages") if "stages" in inside else []
+    found = [metadata.decode(errors="replace")] if isinstance(metadata, bytes) else []
+    return any(_FIRST_STAGE in text for text in [*found, *stages])
 
 
 def _content(root: str, data: bytes) -> dict[str, Any]:
@@ -244,7 +273,7 @@ def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 def _digest_or_none(content: Mapping[str, Any]) -> str | None:
     try:
         return _own_digest(content)
-    except ValueError:  # text that is no Unicode, or a number too large for a float
+    except (ValueError, RecursionError):  # no Unicode, a number too large for a float, or lists too deep in each other
         return None
 
 

@@ -1,4 +1,4 @@
-"""What has no `model.json` is told apart: a model of this program that is half-written, and those of others."""
+"""Without `model.json`, a half-written model of this program is told apart from models of other software."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
