@@ -103,3 +103,13 @@ def test_weights_are_refused_where_they_would_be_ignored(rows):
 def test_nothing_to_learn_from_gets_a_sentence(name):
     with pytest.raises(ValueError, match="no pictures to learn categories from"):
         CLASSIFIERS.get(name).fit(np.empty((0, 3)), np.empty(0, np.int64), 2)
+
+
+def test_lda_of_one_picture_a_category_predicts_the_nearest():
+    random = np.random.default_rng(6)
+    features, labels = random.normal(0, 1, (7, 30)), np.arange(7)
+    classifier = CLASSIFIERS.get("lda")
+    found = classifier.fit(features, labels, 7)
+    others = random.normal(0, 1, (50, 30))
+    nearest = np.square(others[:, None] - features).sum(axis=2).argmin(axis=1)
+    np.testing.assert_array_equal(classifier.probabilities(others, found).argmax(axis=1), nearest)

@@ -13,16 +13,26 @@ from job.learn.moments import Moments, moments
 
 # Share of the identity in the covariance. Chosen in docs/choosing-the-model.md.
 SHRINKAGE = 0.02
+# Less than this share of the variance within categories is rounding.
+_NOTHING = 1e-9
 
 
 def from_moments(found: Moments, shrinkage: float = SHRINKAGE) -> Trained:
-    """Learn from sums. A category without rows is never predicted. ValueError when there are no rows at all."""
+    """Learn from sums. A category without rows is never predicted. ValueError when there are no rows at all.
+
+    Where rows of one category do not differ, as with one picture each, the category of the nearest mean is predicted.
+    """
     if not found.total:
         raise ValueError("There are no pictures to learn categories from")
     width = found.sums.shape[1]
     covariance = found.within() / found.total
-    covariance *= 1 - shrinkage
-    covariance[np.diag_indices(width)] += shrinkage / (1 - shrinkage) * np.trace(covariance) / width
+    spread, overall = np.trace(covariance) / width, np.trace(found.scatter()) / found.total / width
+    if spread > _NOTHING * overall:
+        covariance *= 1 - shrinkage
+        covariance[np.diag_indices(width)] += shrinkage * spread
+    else:
+        # One picture a category, or equal ones: nothing is known of how they vary, so the nearest mean wins.
+        covariance = np.eye(width) * (overall or 1.0)
     means = found.means
     coefficients = solved(covariance, means.T).T
     with np.errstate(divide="ignore"):
