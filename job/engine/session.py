@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -44,12 +44,15 @@ def session(configuration: Configuration, jvm: Jvm | None = None, *, leave: bool
 
     Raises
     ------
+    ValueError
+        When there is a session in this process already.
     UserError
         When Java or Spark can't be started, or when the JVM ended in the midst of the work.
     SparkFailure
         In place of an error of Spark's.
 
     """
+    _check_none()
     if jvm is None and not started_by_spark_submit() and configuration.conf.get("spark.master", "").startswith("local"):
         jvm = Jvm(configuration)
     leave = leave and configuration.local and configuration.conf.get("spark.eventLog.enabled") != "true"
@@ -59,6 +62,7 @@ def session(configuration: Configuration, jvm: Jvm | None = None, *, leave: bool
         stack.enter_context(_environment())
         if jvm is not None:
             stack.callback(lambda: jvm.stop(worked=worked, at_once=leave))
+            stack.enter_context(_own_gateway(leave=leave))
         context = _context(configuration, jvm)
         try:
             from pyspark.sql import SparkSession
@@ -76,7 +80,7 @@ def session(configuration: Configuration, jvm: Jvm | None = None, *, leave: bool
             if leave:
                 _hang_up(context)
             else:
-                _stop(context, gateway=jvm is not None)
+                _stop(context)
 
 
 def _context(configuration: Configuration, jvm: Jvm | None) -> "SparkContext":
@@ -92,7 +96,6 @@ def _context(configuration: Configuration, jvm: Jvm | None) -> "SparkContext":
     try:
         context = SparkContext(conf=SparkConf().setAll(list(configuration.conf.items())))
     except Exception as error:  # noqa: BLE001  (of Spark's or py4j's, raised again)
-        _forget_gateway()
         raise _with_its_text(error) from None
     finally:
         if jvm is not None:  # a command that this process starts must not take this JVM for spark-submit's
@@ -118,7 +121,7 @@ def _start_workers(context: "SparkContext") -> None:
     threading.Thread(target=work, daemon=True).start()
 
 
-def _stop(context: "SparkContext", *, gateway: bool) -> None:
+def _stop(context: "SparkContext") -> None:
     """Stop Spark, and forget all that pyspark keeps of it in this process.
 
     It is stopped from another thread, which has a connection of its own to the JVM: that of this thread may have been
@@ -135,9 +138,7 @@ def _stop(context: "SparkContext", *, gateway: bool) -> None:
             else:
                 context.stop()
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(_STOP_LIMIT)
+    _in_time(work)
     with suppress(Exception):  # where the JVM was gone
         if context._accumulatorServer is not None:
             context._accumulatorServer.shutdown()
@@ -147,18 +148,43 @@ def _stop(context: "SparkContext", *, gateway: bool) -> None:
             SparkContext._active_spark_context = None
     SparkSession._instantiatedSession = SparkSession._activeSession = None
     SQLContext._instantiatedContext = None
-    if gateway:
-        _forget_gateway()
 
 
-def _forget_gateway() -> None:
-    """Let a later session of this process connect to its own JVM."""
+def _in_time(work: Callable[[], None]) -> None:
+    """Do it in another thread, and wait for it no longer than is reasonable."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(_STOP_LIMIT)
+
+
+def _check_none() -> None:
+    """Raises ValueError when there is a session in this process: pyspark can't have two."""
     from pyspark import SparkContext
 
-    if SparkContext._gateway is not None:
-        with suppress(Exception):
-            SparkContext._gateway.shutdown()
+    if SparkContext._active_spark_context is not None:
+        raise ValueError("There is a Spark session in this process already: use it, or stop it first.")
+
+
+@contextmanager
+def _own_gateway(*, leave: bool) -> Iterator[None]:
+    """Let pyspark connect to the JVM of this session; in the end it knows again what it knew before."""
+    from pyspark import SparkContext
+
+    before = SparkContext._gateway, SparkContext._jvm
     SparkContext._gateway = SparkContext._jvm = None
+    try:
+        yield
+    finally:
+        own = SparkContext._gateway
+
+        def work() -> None:
+            with suppress(Exception):
+                if own is not None:
+                    own.shutdown()
+
+        if not leave:
+            _in_time(work)
+        SparkContext._gateway, SparkContext._jvm = before
 
 
 def _hang_up(context: "SparkContext") -> None:

@@ -132,13 +132,39 @@ from pyspark.ml import Pipeline, PipelineModel
 from pyspark.sql import SparkSession
 assert SparkSession.getActiveSession() is None
 spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", False).getOrCreate()
-print(spark.range(5).count(), spark.conf.get("spark.sql.codegen.factoryMode", "none set"))
+print(spark.range(5).count(), spark.conf.get("spark.sql.codegen.factoryMode"))
 Pipeline(stages=[]).fit(spark.range(1)).save("model")
 print(len(PipelineModel.load("model").stages))
 """
     done = python(program, place)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n") == ["10", "10", "5 FALLBACK", "0", ""]
+
+
+def test_a_session_of_the_user_s_is_never_touched(place: Path):
+    program = f"""{SESSIONS}
+from pyspark.sql import SparkSession
+mine = SparkSession.builder.master("local[1]").config("spark.ui.enabled", False).getOrCreate()
+try:
+    with session(configuration):
+        pass
+except ValueError as error:
+    print(error)
+print(mine.range(3).count())
+mine.stop()
+with session(configuration) as spark:
+    print(spark.range(5).count(), Path(spark.conf.get("spark.local.dir")).name.startswith("fruits-"))
+again = SparkSession.builder.master("local[1]").config("spark.ui.enabled", False).getOrCreate()
+print(again.range(4).count(), again.conf.get("spark.local.dir", "none set"))
+"""
+    done = python(program, place)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "There is a Spark session in this process already: use it, or stop it first.",
+        "3",
+        "5 True",
+        "4 none set",
+    ]
 
 
 def test_a_session_after_one_that_failed_works(place: Path):

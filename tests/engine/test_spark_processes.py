@@ -87,7 +87,7 @@ def test_the_process_finds_what_the_shared_session_finds(shared, sample: Path, f
 
 
 def test_the_stored_model_predicts_the_same_in_another_program(sample: Path, finished: Results, tmp_path: Path):
-    program = Path(__file__).with_name("load_model.py")
+    program = Path(__file__).parents[1] / "stages" / "load_model.py"
     arguments = [finished.folder / "model", sample / "Test", tmp_path / "found.json"]
     done = subprocess.run(
         [sys.executable, program, *arguments],

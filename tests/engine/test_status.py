@@ -3,28 +3,7 @@ import time
 import pytest
 
 from job.engine.status import figures
-from job.report.limits import limited_by
 from job.taskfigures import TaskFigures
-
-# ---- what limited an operation
-
-
-@pytest.mark.parametrize(
-    ("tasks", "seconds", "cores", "said"),
-    [
-        (TaskFigures(), 1.0, 4, "Driver work"),
-        (TaskFigures(2, 2, 4.0, 4.5, 5.0, 9.0), 6.0, 8, "Too few tasks: 2 for 8 cores, so 6 had nothing to do"),
-        (TaskFigures(8, 8, 0.5, 1.0, 5.0, 12.0), 6.0, 4, "Skew: the longest task took 5.00 s, the median one 1.00 s"),
-        (TaskFigures(64, 64, 0.9, 1.0, 1.1, 64.0), 17.0, 4, "The cores: busy 94%"),
-        (TaskFigures(4, 4, 0.1, 0.1, 0.2, 0.5), 3.0, 4, "Driver work and job starts: the tasks took 0.20 of 3.00 s"),
-        (TaskFigures(8, 8, 1.0, 1.0, 1.2, 8.0, 6.0), 2.1, 4, "Waiting for the store: 75% of the tasks' time"),
-        (TaskFigures(4, 4, 1.0, 1.0, 1.2, 4.4), 2.0, 4, "Start-up and waiting: the cores were busy 55%"),
-    ],
-)
-def test_what_kept_an_operation_from_being_faster_is_told_in_a_sentence(tasks, seconds, cores, said):
-    sentence = limited_by(tasks, seconds, cores)
-    assert sentence.startswith(said)
-    assert sentence.endswith(".")
 
 
 def test_skew_is_the_longest_task_over_the_median_one():

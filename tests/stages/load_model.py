@@ -30,5 +30,6 @@ pictures = (
 )
 found = PipelineModel.load(model).transform(pictures).select("ima", "prediction", "predicted_cat", "probability")
 with open(output, "w", encoding="utf-8") as file:  # noqa: PTH123  (one line, no path to join)
-    json.dump([row.asDict() for row in found.collect()], file)
+    # the probability of the category that was predicted
+    json.dump([{**row.asDict(), "probability": float(max(row["probability"]))} for row in found.collect()], file)
 spark.stop()
