@@ -7,12 +7,13 @@ from numpy.typing import NDArray
 
 from job.threads import Threads
 
-# Of float32, 2 MB: smaller blocks are not worth their calls, larger ones leave the cache.
+# Number of scores in a block, 2 MB of float32. Smaller blocks are not worth their calls, and larger ones do not stay in
+# the cache of the processor.
 _BLOCK_VALUES = 1 << 19
-# Fewer rows than this are not worth a thread, nor are fewer values.
+# A block has at least this number of rows, and of scores: less is not worth a thread.
 _LEAST_ROWS = 256
 _LEAST_VALUES = 1 << 16
-# Up to so many words scores lie as (K, n), beyond as (n, K); places among them must fit in 8 bits.
+# Up to this many words, scores are laid out as (K, n), above it as (n, K). At most 255: word numbers are held in uint8.
 _FEW_WORDS = 128
 
 
@@ -37,8 +38,11 @@ def assign(
     Parameters
     ----------
     descriptors : whole numbers of shape (n, d)
-    words : float32 of shape (K, d), on the descriptor's grid (see `job.vision.descriptors`)
-    threads : blocks worked on at a time, for who assigns again and again; None: one
+    words : float32 of shape (K, d)
+        On the descriptor's grid (see `job.vision.descriptors`).
+    threads
+        Threads that blocks of descriptors are worked on by; None: the calling thread. A caller that assigns many times
+        makes them once.
 
     Returns
     -------
@@ -62,8 +66,10 @@ def assign(
 
 
 def blocks(rows: int, columns: int, threads: Threads) -> list[slice]:
-    """Blocks of scores of about the same size, in whole rounds of the threads: 20 % of the time of 75 iterations on
-    28,700 descriptors."""
+    """Cuts a (rows, columns) matrix of scores into blocks of rows of about the same size.
+
+    Their number is a multiple of the number of threads where there are enough rows, so that all threads end together.
+    """
     rounds = -(-rows * columns // (_BLOCK_VALUES * threads.count))
     step = max(_LEAST_ROWS, _LEAST_VALUES // max(1, columns), -(-rows // max(1, rounds * threads.count)))
     return [slice(start, start + step) for start in range(0, rows, step)]
@@ -72,11 +78,26 @@ def blocks(rows: int, columns: int, threads: Threads) -> list[slice]:
 def best_words(
     descriptors: NDArray[np.generic], words: NDArray[np.float32], offsets: NDArray[np.float32], second: bool = False
 ) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.float32] | None]:
-    """The word of the highest score x.w_k - |w_k|^2 / 2 of each descriptor, the lowest of equal ones, that score, and
-    with `second` the highest of the other words: each of shape (n,). `offsets` are the words' `half_squares`.
+    """The best word of each descriptor, by the score x.w_k - |w_k|^2 / 2.
 
-    Scores of few words lie as (K, n), so that maxima and comparisons run along whole rows: 3/4 of the time for K = 50.
-    Those of many lie as (n, K), since `argmax` reads them once: half the time for K = 5,000.
+    Scores of few words are laid out as (K, n), so that maxima and comparisons run along whole rows. Scores of many
+    words are laid out as (n, K), because `argmax` then reads them only once. Each is the faster for its number of words
+    (tests/benchmarks/engine.py measures vocabularies of both kinds).
+
+    Parameters
+    ----------
+    descriptors : whole numbers or float32 of shape (n, d)
+    words : float32 of shape (K, d)
+    offsets : float32 of shape (K,)
+        The words' `half_squares`.
+    second
+        Whether the second highest score is wanted.
+
+    Returns
+    -------
+    The number of the best word, the lowest of equally good ones; its score; and with `second` the highest score of all
+    other words, else None. Each is of shape (n,).
+
     """
     values, k = descriptors.astype(np.float32, copy=False), len(words)
     each = np.arange(len(values))
@@ -99,9 +120,21 @@ def best_words(
 
 
 def histograms(nearest: NDArray[np.int32], pictures: NDArray[np.integer], count: int, k: int) -> NDArray[np.int32]:
-    """Bags of words: int32 of shape (count, K), how often each word occurs in each picture.
+    """Bags of words: how often each word occurs in each picture.
 
-    `nearest` and `pictures` have shape (n,): the word of each descriptor, and the picture it is from, in 0..count-1.
+    Parameters
+    ----------
+    nearest : int32 of shape (n,)
+        The word of each descriptor, in 0..k-1.
+    pictures : whole numbers of shape (n,)
+        The picture that each descriptor is from, in 0..count-1.
+    count, k
+        Number of pictures, and of words.
+
+    Returns
+    -------
+    int32 of shape (count, k).
+
     """
     flat = pictures.astype(np.int64) * k + nearest
     return np.bincount(flat, minlength=count * k).astype(np.int32).reshape(count, k)

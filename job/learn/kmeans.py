@@ -16,8 +16,20 @@ from job.threads import Threads
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Visual words: `words` float32 (K, d); `inertia` the sum of squared distances of the descriptors they were
-    trained on; `iterations` of Lloyd's algorithm; `descriptors` how many it was trained on."""
+    """Visual words, and how they were learned.
+
+    Attributes
+    ----------
+    words
+        float32 (K, d).
+    inertia
+        Sum of the squared distances of the descriptors that they were learned from to their nearest words.
+    iterations
+        Number of Lloyd's iterations.
+    descriptors
+        Number of descriptors that they were learned from.
+
+    """
 
     words: NDArray[np.float32]
     inertia: float
@@ -25,22 +37,32 @@ class Vocabulary:
     descriptors: int
 
     def codebook(self) -> Codebook:
-        """As what the encoding "counts" has learned."""
+        """The words as the codebook of the encoding "counts"."""
         facts = {"inertia": self.inertia, "iterations": self.iterations, "descriptors": self.descriptors}
         return Codebook({"words": self.words}, facts)
 
 
 @dataclass(frozen=True)
 class ClusterSums:
-    """What one part of the descriptors contributes to an iteration: `counts` int64 (K,), `sums` int64 (K, d), and the
-    sum of all squared lengths. Parts add up exactly, in any order."""
+    """What one part of the descriptors contributes to an iteration. Parts add up exactly, in any order.
+
+    Attributes
+    ----------
+    counts
+        int64 (K,): number of descriptors of each word.
+    sums
+        int64 (K, d): their sum.
+    squares
+        Sum of the squared lengths of all descriptors.
+
+    """
 
     counts: NDArray[np.int64]
     sums: NDArray[np.int64]
     squares: int
 
     def __add__(self, other: "ClusterSums") -> "ClusterSums":
-        """Both parts together."""
+        """The sums of both parts."""
         return ClusterSums(self.counts + other.counts, self.sums + other.sums, self.squares + other.squares)
 
     def to_bytes(self) -> bytes:
@@ -58,9 +80,18 @@ class ClusterSums:
 
 @dataclass(frozen=True)
 class Farthest:
-    """The descriptors of a part that lie farthest from their words: `distances` float64 (m,), squared, falling, and
-    `rows` (m, d). Of equal distances the descriptors with the larger bytes come first, so that parts add up to the same
-    in any order."""
+    """The different descriptors of a part that lie farthest from their words. Parts add up to the same in any order.
+
+    Attributes
+    ----------
+    most
+        Number of descriptors that are kept at most.
+    distances
+        float64 (m,): their squared distances, falling. Of equal distances the larger bytes come first.
+    rows
+        (m, d): the descriptors.
+
+    """
 
     most: int
     distances: NDArray[np.float64]
@@ -68,9 +99,8 @@ class Farthest:
 
     def __add__(self, other: "Farthest") -> "Farthest":
         """The farthest of both parts."""
-        distances, rows = np.concatenate([self.distances, other.distances]), np.concatenate([self.rows, other.rows])
-        order = sorted(range(len(rows)), key=lambda row: (distances[row], rows[row].tobytes()), reverse=True)
-        return Farthest(self.most, distances[order[: self.most]], rows[order[: self.most]])
+        distances = np.concatenate([self.distances, other.distances])
+        return _farthest(np.concatenate([self.rows, other.rows]), distances, self.most)
 
     def to_bytes(self) -> bytes:
         """As bytes, for `from_bytes`."""
@@ -85,13 +115,40 @@ class Farthest:
             return cls(int(found["most"]), found["distances"], found["rows"])
 
 
-def farthest(descriptors: NDArray[np.generic], words: NDArray[np.float32], most: int) -> Farthest:
-    """The `most` different descriptors of a part, whole numbers (n, d), that lie farthest from their words (K, d)."""
-    distances = _squared_distances(descriptors, words, assign(descriptors, words))
-    rows, first = np.unique(descriptors, axis=0, return_index=True)
-    distances = distances[first]
-    order = sorted(range(len(rows)), key=lambda row: (distances[row], rows[row].tobytes()), reverse=True)[:most]
-    return Farthest(most, distances[order], rows[order])
+def farthest(
+    descriptors: NDArray[np.generic],
+    words: NDArray[np.float32],
+    most: int,
+    moved: NDArray[np.float32] | None = None,
+) -> Farthest:
+    """The `most` different descriptors of a part that lie farthest from their words.
+
+    Parameters
+    ----------
+    descriptors : whole numbers of shape (n, d)
+    words : float32 of shape (K, d)
+        A descriptor's word is the nearest of these.
+    most
+        Number of descriptors that are wanted, such as the number of words that have none.
+    moved : float32 of shape (K, d)
+        Where the words are now: distances are taken to these, as `lloyd` does. None: they have not moved.
+
+    """
+    nearest = assign(descriptors, words)
+    return _farthest(descriptors, _squared_distances(descriptors, words if moved is None else moved, nearest), most)
+
+
+def _farthest(rows: NDArray[np.generic], distances: NDArray[np.float64], most: int) -> Farthest:
+    """Orders descriptors by distance, then by their bytes, and keeps the first of equal ones."""
+    # What is left out here is nearer than `most` different descriptors, since equal ones have equal distances.
+    least = np.unique(distances)[-most:][:1]
+    places = np.flatnonzero(distances >= least) if len(least) else np.empty(0, np.intp)
+    order = sorted(places.tolist(), key=lambda row: (distances[row], rows[row].tobytes()), reverse=True)
+    first: dict[bytes, int] = {}
+    for row in order:
+        first.setdefault(rows[row].tobytes(), row)
+    kept = list(first.values())[:most]
+    return Farthest(most, distances[kept], rows[kept])
 
 
 def grid_mean(
@@ -111,8 +168,8 @@ def grouped_sums(
 ) -> NDArray[np.int64]:
     """Sums int64 (K, d) of the descriptors in each group, exact: 2^15 values of 16 bits add up to less than 2^31.
 
-    `groups` is of shape (n,), or (n, m) for descriptors that count in m groups, with a sign for each. A product with
-    a sparse matrix of K x n: sorting by group and `add.reduceat` take 6 times as long.
+    `groups` is of shape (n,), or (n, m) for descriptors that count in m groups, with a sign for each. The sums are a
+    product with a sparse K x n matrix, which is faster than sorting by group and `add.reduceat`.
     """
     from scipy.sparse import csc_array
 
@@ -159,21 +216,32 @@ def train(
     """Learn K words from descriptors that come in a random order.
 
     With a tolerance, small samples (the first 1/16, then 1/4 of the descriptors) bring the words near their place
-    before all descriptors are used; without one, all are from the start, to convergence.
+    before all descriptors are used. Without one, every iteration uses all descriptors, until no word moves.
 
     Parameters
     ----------
-    descriptors : whole numbers of shape (n, d), in random order (see `job.learn.sampling`)
-    quantum : grid of the words, so that products are exact in float32
-    seed : seed of the draws of `far_words`
-    start : "k-means||" for `far_words`, "random" for `random_words`
-    tolerance : stop when an iteration lowers the inertia by less than this fraction; 0: when no word moves
-    threads : blocks of descriptors worked on at a time
+    descriptors : whole numbers of shape (n, d)
+        In a random order (see `job.learn.sampling`).
+    k
+        Number of words.
+    quantum
+        Words are rounded to multiples of it, so that products with them are exact in float32.
+    seed
+        Seed of the draws of `far_words`.
+    start
+        "k-means||" for `far_words`, "random" for `random_words`.
+    tolerance
+        Stop when an iteration lowers the inertia by less than this fraction of it; 0: when no word moves.
+    max_iterations
+        Stop after this many iterations, on the samples and on all descriptors each.
+    threads
+        Number of blocks of descriptors that are worked on at a time.
 
     Raises
     ------
     ValueError
-        There are fewer than K distinct descriptors, the start is another, or the descriptors are no whole numbers.
+        There are fewer than K distinct descriptors, the start is neither of the two, or the descriptors are no whole
+        numbers: sums of floats would not be exact, so that words would depend on blocks and threads.
     """
     if not np.issubdtype(descriptors.dtype, np.integer):
         raise ValueError(f"words are learned from whole numbers, not from {descriptors.dtype}: scale and round them")
@@ -210,9 +278,8 @@ def lloyd(
 ) -> Vocabulary:
     """Lloyd's iterations from given words; see `train` for the parameters.
 
-    Sums are brought up to date from the descriptors that changed their word: 0.1 s saved of 0.3 for 75 iterations on
-    28,700 descriptors and K = 50. A word that loses all its descriptors goes to the descriptor that lies farthest from
-    its own.
+    Sums are brought up to date from the descriptors that changed their word. A word that loses all its descriptors
+    goes to the descriptor that lies farthest from its own word (tests/benchmarks/engine.py measures the vocabulary).
     """
     k, lengths = len(words), squared_lengths(descriptors)
     squares = int(lengths.sum())
@@ -242,6 +309,7 @@ def lloyd(
 def _fill_empty(
     words: NDArray[np.float32], counts: NDArray[np.int64], descriptors: NDArray[np.generic], nearest: NDArray[np.int32]
 ) -> None:
+    """Puts words that have no descriptors, in place, where descriptors lie farthest from their own words."""
     empty = np.flatnonzero(counts == 0)
     if not len(empty):
         return

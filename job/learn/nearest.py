@@ -6,34 +6,43 @@ from numpy.typing import NDArray
 from job.learn.assign import best_words, blocks, half_squares
 from job.threads import Threads
 
-# Of so many words that moved, comparing descriptors with them alone takes as long as comparing with all.
+# If more than this share of the words moved, comparing with all words is as fast as comparing with the moved ones.
 _MOST_MOVED = 0.75
-# Bounds are kept once fewer descriptors than this change their word in an iteration: before, most must be compared
-# anyway, and to find the second nearest word as well takes a quarter more.
+# Bounds are kept once fewer than this share of the descriptors change their word in an iteration. Before that, most
+# descriptors must be compared anyway, and finding the second nearest word as well only takes longer.
 _CALM = 0.02
-# Of so many unsure ones copying them takes longer than comparing all.
+# If more than this share of the descriptors are unsure, comparing all of them is as fast as copying the unsure ones.
 _MOST_UNSURE = 0.75
-# Descriptors are kept as float32 up to this many values (256 MB).
+# Descriptors are held as float32 up to this number of values (256 MB). More of them are converted block by block.
 _KEPT_VALUES = 1 << 26
 
 
 class Nearest:
-    """`words_of`, int32 (n,): always what `job.learn.assign.assign` gives for the words as they are.
+    """The nearest word of each descriptor, brought up to date whenever words move.
 
-    Two ways spare comparisons:
+    Two ways avoid comparisons (tests/benchmarks/engine.py measures the vocabulary):
 
-    - While many words stay where they are, a descriptor is compared only with those that moved, unless its own moved
-      away from it (Kaukoranta, Fränti and Nevalainen, 2000). For K = 5,000, 28,686 descriptors take 0.6 s, not 1.6.
-    - While all move, but little, a descriptor keeps its word unseen as long as the nearest and the second nearest lie
-      farther apart than what its own moved since and what any other did (Hamerly, 2010). For K = 50, until no word
-      moves, 875,910 descriptors take 4.4 s, not 11.3.
+    - While many words stay where they are, a descriptor is compared only with those that moved, unless its own word
+      moved away from it (Kaukoranta, Fränti and Nevalainen, 2000). This helps where words are many.
+    - While all words move, but little, a descriptor keeps its word without a comparison as long as its nearest and its
+      second nearest word lie farther apart than its own word and any other one have moved since (Hamerly, 2010). This
+      helps in the last iterations, until no word moves.
 
     Parameters
     ----------
     descriptors : whole numbers of shape (n, d)
-    words : float32 of shape (K, d), on the descriptor's grid, none longer than the longest descriptor, as means are not
-    lengths : int64 of shape (n,), the squared length of each descriptor
-    threads : what blocks are worked on by
+    words : float32 of shape (K, d)
+        On the descriptor's grid, none longer than the longest descriptor, which holds for means.
+    lengths : int64 of shape (n,)
+        The squared length of each descriptor.
+    threads
+        Threads that blocks of descriptors are worked on by.
+
+    Attributes
+    ----------
+    words_of
+        int32 (n,): what `job.learn.assign.assign` gives for the words as they are now.
+
     """
 
     def __init__(
@@ -44,14 +53,14 @@ class Nearest:
         self._lengths = lengths.astype(np.float32)
         self.words_of = np.empty(len(descriptors), np.int32)
         self._scores = np.empty(len(descriptors), np.float32)
-        # From the nearest word's distance to the second nearest's, not above the true one: float32 (n,) once kept.
+        # Once bounds are kept, float32 (n,): how much farther the second nearest word lies than the nearest, or less.
         self._gaps = np.empty(0, np.float32)
         self._longest = float(lengths.max(initial=0)) ** 0.5
         self._calm = False
         self._compare(None)
 
     def move(self, words: NDArray[np.float32]) -> NDArray[np.intp]:
-        """Words have moved to `words`. The descriptors that changed their word."""
+        """Moves the words to `words`, (K, d). Returns the numbers of the descriptors that changed their word."""
         before, last = self.words_of, self._words
         self.words_of, self._words, self._offsets = before.copy(), words, half_squares(words)
         moved = np.flatnonzero((words != last).any(axis=1))
@@ -82,17 +91,17 @@ class Nearest:
             else:
                 lengths = self._lengths[rows]
                 near, far = (np.sqrt(np.maximum(lengths - 2 * score, 0)) for score in (highest, second))
-                # squared distances are rounded where scores are; what that makes of a distance
+                # `error / near` bounds how far float32 rounding of a squared distance changes the distance itself.
                 with np.errstate(divide="ignore"):
                     self._gaps[rows] = far - near - error / near
 
-        # 32 times what float32 rounds of the largest square
+        # 32 times the rounding of float32 for the largest square that can occur.
         error = np.float32(32.0 * np.finfo(np.float32).eps * 3.0 * self._longest**2)
         count = len(self.words_of) if chosen is None else len(chosen)
         list(self._threads.map(work, blocks(count, len(self._words), self._threads)))
 
     def _left_behind(self, moved: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Compares all descriptors with the words that moved. The descriptors whose own moved away from them."""
+        """Compares all descriptors with the words that moved. Returns those whose own word moved away from them."""
         if not len(moved):
             return moved
         words, offsets = self._words[moved], self._offsets[moved]
@@ -103,7 +112,7 @@ class Nearest:
             own, score = self.words_of[rows], self._scores[rows]
             best, highest, _ = best_words(self._descriptors[rows], words, offsets)
             nearest = moved[best].astype(np.int32)
-            # none that stayed is nearer than the own one was
+            # No word that stayed is nearer than the descriptor's own word was before.
             better = (highest > score) | ((highest == score) & (nearest < own))
             left = ~better & went[own] & ((highest < score) | (nearest != own))
             own[better], score[better] = nearest[better], highest[better]
@@ -118,7 +127,7 @@ class Nearest:
         others = np.full(len(moved), moved.max())
         if len(moved) > 1:
             others[moved.argmax()] = np.partition(moved, -2)[-2]
-        # what float32 rounds of a gap is taken off as well
+        # The rounding of a gap in float32 counts as a movement too.
         closer = (moved + others + np.finfo(np.float32).eps * 2.0 * self._longest).astype(np.float32)
 
         def work(rows: slice) -> NDArray[np.intp]:
@@ -126,6 +135,6 @@ class Nearest:
             gaps -= closer.take(self.words_of[rows])
             return np.flatnonzero(gaps <= 0) + int(rows.start)
 
-        # of each descriptor two values, its gap and its word
+        # Two values are read for each descriptor: its gap and its word.
         unsure: list[NDArray[np.intp]] = [*self._threads.map(work, blocks(len(self._gaps), 2, self._threads))]
         return np.concatenate(unsure)

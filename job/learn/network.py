@@ -14,14 +14,22 @@ from numpy.typing import NDArray
 from job.threads import Threads
 
 Weights = tuple[NDArray[np.float64], ...]
-# Rows worked on at a time: their activations stay in the second-level cache.
+# Number of rows that are worked on at a time, so that their activations stay in the second-level cache.
 _BLOCK_ROWS = 2048
 
 
 @dataclass(frozen=True)
 class Network:
-    """Weights of a layer of shape (inputs + 1, outputs), the bias in the last row; features are first centred and
-    divided by `scale`."""
+    """A trained network.
+
+    Attributes
+    ----------
+    centre, scale
+        float64 (d,): features are first centred and divided by the scale.
+    weights
+        float64 (inputs + 1, outputs) of each layer; the last row holds the biases.
+
+    """
 
     centre: NDArray[np.float64]
     scale: NDArray[np.float64]
@@ -29,7 +37,7 @@ class Network:
 
     @property
     def layers(self) -> list[int]:
-        """Number of values in each layer: features, hidden ones, categories."""
+        """Number of values in each layer: the features, each hidden layer, the categories."""
         return [len(self.weights[0]) - 1, *(matrix.shape[1] for matrix in self.weights)]
 
 
@@ -56,11 +64,23 @@ def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def probabilities(features: NDArray[np.float64], network: Network) -> NDArray[np.float64]:
-    """Probabilities float64 (n, C) of each category; rows add up to 1."""
-    return _softmax(_forward((features - network.centre) / network.scale, network.weights)[-1])
+    """Probabilities float64 (n, C) of each category for features (n, d); rows add up to 1."""
+    return _softmax(_forward(_scaled(features, network.centre, network.scale), network.weights)[-1])
+
+
+def _scaled(
+    features: NDArray[np.float64], centre: NDArray[np.float64], scale: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Features (n, d), centred and divided by the scale. They are copied once where that changes them, else not."""
+    if not centre.any() and (scale == 1.0).all():
+        return np.asarray(features, np.float64)
+    found: NDArray[np.float64] = features - centre
+    found /= scale
+    return found
 
 
 def _unpack(flat: NDArray[np.float64], layers: Sequence[int]) -> Weights:
+    """The matrices of the layers as views of all weights in a row."""
     matrices, start = [], 0
     for inputs, outputs in pairwise(layers):
         size = (inputs + 1) * outputs
@@ -77,9 +97,26 @@ def loss_and_gradient(
     penalty: float,
     each: Callable[..., Iterable[Any]] = map,
 ) -> tuple[float, NDArray[np.float64]]:
-    """Mean cross-entropy plus penalty / 2 times the squared weights (biases apart), and its gradient by
-    back-propagation (Rumelhart, Hinton and Williams, 1986). `each` maps it over blocks of rows, added up in their
-    order."""
+    """Mean cross-entropy with a penalty, and its gradient by back-propagation (Rumelhart, Hinton and Williams, 1986).
+
+    Parameters
+    ----------
+    flat : float64 of shape (sum of (inputs + 1) * outputs,)
+        The weights of all layers in a row.
+    layers
+        Number of values in each layer.
+    features, labels : (n, d) and (n,)
+        Labels are whole numbers in 0..C-1.
+    penalty
+        Half of it, times the sum of the squared weights without the biases, is added to the loss.
+    each
+        Maps a function over blocks of rows, like `map`. Their results are added in the order of the blocks.
+
+    Returns
+    -------
+    The loss, and the gradient in the shape of `flat`.
+
+    """
     weights = _unpack(flat, layers)
 
     def part(rows: slice) -> tuple[float, NDArray[np.float64]]:
@@ -94,8 +131,8 @@ def loss_and_gradient(
 
 
 def _blocks(rows: int) -> list[slice]:
-    """Blocks of about the same size, a multiple of eight of them where they are many: four threads take 20 % less on
-    20,939 rows. The number of threads has no part in it, so that sums are the same with any."""
+    """Blocks of about the same size; where they are many, their number is a multiple of eight, which two, four or eight
+    threads share evenly. The blocks do not depend on the number of threads, so that sums do not either."""
     count = max(1, -(-rows // _BLOCK_ROWS))
     step = -(-rows // (count // 8 * 8 or count))
     return [slice(start, start + step) for start in range(0, rows, step)]
@@ -104,7 +141,7 @@ def _blocks(rows: int) -> list[slice]:
 def _loss_and_gradient(
     weights: Weights, features: NDArray[np.float64], labels: NDArray[np.integer], count: int
 ) -> tuple[float, NDArray[np.float64]]:
-    """What some of `count` rows contribute to the mean."""
+    """What these rows, out of `count`, contribute to the mean loss and its gradient."""
     *inputs, logits = _forward(features, weights)
     error = _softmax(logits)
     rows = np.arange(len(labels))
@@ -134,12 +171,31 @@ def train(
     scaled: bool = False,
     threads: int = 1,
 ) -> Network:
-    """Train a network of the given layer sizes [d, hidden ..., C] on features (n, d) and labels (n,) in 0..C-1.
+    """Train a network.
 
     Weights start uniform in +-2.4 / inputs, as in Spark's MultilayerPerceptronClassifier, and are moved by L-BFGS
-    (Liu and Nocedal, 1989) until an iteration lowers the loss by less than `tolerance` of itself. With `scaled`,
-    features are centred and divided by one number, the root of their mean variance: a number for each would raise the
-    noise of the last components to the level of the first (0.64 instead of 0.75 right of 40 categories, 500 words).
+    (Liu and Nocedal, 1989).
+
+    Parameters
+    ----------
+    features : float64 of shape (n, d)
+    labels : whole numbers of shape (n,), in 0..C-1
+    layers
+        Number of values in each layer: [d, hidden ..., C].
+    seed
+        Seed of the first weights.
+    max_iterations
+        Most iterations.
+    tolerance
+        Stop when an iteration lowers the loss by less than this fraction of it.
+    penalty
+        See `loss_and_gradient`.
+    scaled
+        Centre the features and divide all of them by one number, the root of their mean variance. A number for each
+        feature would raise the noise of the last components to the level of the first.
+    threads
+        Number of threads that blocks of rows are worked on by. It does not change the result.
+
     """
     from scipy.optimize import minimize
 
@@ -157,7 +213,7 @@ def train(
             start,
             jac=True,
             method="L-BFGS-B",
-            args=(layers, (features - centre) / scale, labels, penalty, pool.map),
+            args=(layers, _scaled(features, centre, scale), labels, penalty, pool.map),
             options={
                 "maxiter": max_iterations,
                 "ftol": tolerance,

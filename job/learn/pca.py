@@ -1,8 +1,9 @@
-"""Principal components of bags of words, from exact sums."""
+"""Principal components of one vector a picture, from sums over all vectors or from the vectors themselves."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,15 +11,34 @@ from numpy.typing import NDArray
 from job.cores import available_cores
 from job.threads import Threads
 
-# Matrices of up to this many rows are decomposed whole: their fast full decomposition takes no longer than a part.
+# Matrices of up to this many rows are decomposed whole: the full decomposition takes no longer than a part of it.
 _FEW = 1500
+# Bytes of a value and its column in a sparse matrix, and of a sum.
+_BYTES_FILLED, _BYTES_SUM = 8, 8
+# Columns of the matrix of products that are computed at a time from sparse rows.
+_BAND = 512
+# Weights of an axis that differ by less than this share count as equally large.
+_EQUAL = 1e-6
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over vectors: `count`, `total` (K,), `gram` (K, K) = sum of b b^T; int64, or float64 for floats.
+    """Sums over vectors of K values, which parts of the vectors add up to.
 
-    Those of whole numbers are exact, and parts of them add up to the same in any order.
+    Attributes
+    ----------
+    count
+        Number of vectors.
+    total
+        Their sum, (K,): int64 for whole numbers, float64 for others.
+    gram
+        Sum of their outer products b b^T, of the same type: (K, K), or some columns of it, (K, b).
+
+    Notes
+    -----
+    Sums of whole numbers are exact, and the same in any order. Those of floats depend on the order in their last
+    digits.
+
     """
 
     count: int
@@ -26,7 +46,7 @@ class Moments:
     gram: NDArray[Any]
 
     def __add__(self, other: "Moments") -> "Moments":
-        """Both parts together."""
+        """The sums over both parts."""
         return Moments(self.count + other.count, self.total + other.total, self.gram + other.gram)
 
     def to_bytes(self) -> bytes:
@@ -44,39 +64,102 @@ class Moments:
 
 @dataclass(frozen=True)
 class Projection:
-    """`mean` float64 (K,), `axes` float64 (K, c) with orthonormal columns, `variances` float64 (c,), falling."""
+    """Principal axes.
+
+    Attributes
+    ----------
+    mean
+        float64 (K,): mean of the vectors.
+    axes
+        float64 (K, c): orthonormal columns, and columns of zeros beyond the rank of the vectors.
+    variances
+        float64 (c,): sample variance of the vectors along each axis, falling; 0 beyond the rank.
+
+    """
 
     mean: NDArray[np.float64]
     axes: NDArray[np.float64]
     variances: NDArray[np.float64]
 
 
-def moments(bags: NDArray[Any]) -> Moments:
-    """Sums over vectors of shape (n, K). Those of whole numbers are exact, as counts are far below 2^26; those of
-    others are float64 sums."""
-    wide = bags.astype(np.float64)
-    if np.issubdtype(bags.dtype, np.integer):
-        return Moments(len(bags), bags.sum(axis=0, dtype=np.int64), (wide.T @ wide).astype(np.int64))
-    return Moments(len(bags), wide.sum(axis=0), wide.T @ wide)
+def choose(count: int, width: int, tasks: int, filled: int) -> Literal["rows", "moments"]:
+    """What sends fewer bytes from the executors to the driver.
+
+    Parameters
+    ----------
+    count, width
+        The table has `count` rows of `width` values.
+    tasks
+        Number of tasks, each of which sends its own sums.
+    filled
+        Number of values that are not 0; count * width where that is not known.
+
+    Returns
+    -------
+    "rows" for the vectors themselves as a sparse matrix (see `fit_rows`), "moments" for sums (see `moments`, and
+    `bands` where these are large).
+
+    """
+    rows = _BYTES_FILLED * min(filled, count * width)
+    return "rows" if rows <= _BYTES_SUM * tasks * width * width else "moments"
+
+
+def bands(width: int, tasks: int, most_bytes: int = 128 << 20) -> list[slice]:
+    """Columns of the matrix of products, such that the sums of `tasks` tasks over each band are at most `most_bytes`.
+
+    A band is one pass over the vectors with `moments(rows, band)`; the sums of all bands are put together by `joined`.
+    A band has at least one column.
+    """
+    step = max(1, min(width, most_bytes // (_BYTES_SUM * max(1, tasks * width))))
+    return [slice(start, min(start + step, width)) for start in range(0, width, step)]
+
+
+def moments(rows: NDArray[Any], columns: slice = slice(None)) -> Moments:
+    """Sums over vectors of shape (n, K); of the products only those with the values in `columns`.
+
+    Sums of whole numbers are exact as long as each stays below 2^53.
+    """
+    wide = rows.astype(np.float64)
+    # numpy sees that both factors are one array, and computes half of the symmetric product.
+    gram = wide.T @ wide if columns == slice(None) else wide.T @ wide[:, columns]
+    if np.issubdtype(rows.dtype, np.integer):
+        return Moments(len(rows), rows.sum(axis=0, dtype=np.int64), gram.astype(np.int64))
+    return Moments(len(rows), wide.sum(axis=0), gram)
+
+
+def joined(parts: Sequence[Moments]) -> Moments:
+    """The sums over the same vectors for all columns, from those for each of `bands`, in their order."""
+    return Moments(parts[0].count, parts[0].total, np.concatenate([part.gram for part in parts], axis=1))
 
 
 def fit(part: Moments, components: int) -> Projection:
     """The axes of largest variance: eigenvectors of the covariance (Hotelling, 1933), sample variance (n - 1).
 
-    Each axis points where its largest weight is positive, so that the sign does not depend on the solver. Axes beyond
-    the rank of the data would be arbitrary: they are zero, and so are the features on them.
+    Each axis points where its largest weight is positive, so that the sign does not depend on the solver. Of weights
+    that are equally large but for rounding, the first decides.
+
+    Axes beyond the rank of the data would be arbitrary, and another processor would find others. They are zero, and so
+    are all features on them. The rank is the number of variances above the bound of `numpy.linalg.matrix_rank` (Golub
+    and Van Loan, 2013, 5.4.1): the largest value, times the larger dimension, times the rounding of float64. The mean
+    counts among the values here, since the covariance is a difference to its products.
+
+    Axes of variances that are equal, or differ by less than rounding, remain arbitrary among themselves: any rotation
+    of them fits the data equally well. Distances between pictures do not depend on it.
     """
     mean = part.total / part.count
-    covariance = (part.gram - part.count * np.outer(mean, mean)) / max(1, part.count - 1)
+    covariance = np.outer(mean, mean)
+    covariance *= part.count
+    np.subtract(part.gram, covariance, out=covariance)
+    covariance /= max(1, part.count - 1)
     values, vectors = _largest(covariance, components)
-    return _projection(mean, values, vectors, part.count, len(mean))
+    return _projection(mean, values, vectors, part.count)
 
 
 def fit_rows(rows: Any, components: int) -> Projection:
     """The same from the vectors themselves, (n, K): an array, or a sparse matrix of scipy.
 
-    The smaller of the matrices n x n and K x K is decomposed where there are many words, so that a vocabulary larger
-    than the number of pictures costs no K x K matrix.
+    Where there are many words, the smaller of the matrices n x n and K x K is decomposed. A vocabulary that is larger
+    than the number of pictures then costs no K x K matrix.
     """
     count, width = rows.shape
     if width <= _FEW or width <= count:
@@ -88,19 +171,27 @@ def fit_rows(rows: Any, components: int) -> Projection:
     own = np.asarray(wide @ mean).ravel()
     gram += float(mean @ mean) - own - own[:, None]
     values, vectors = _largest(gram, min(components, count))
-    kept = max(1, int(_known(values, count, width).sum()))
-    lengths = np.sqrt(np.maximum(values[:kept], np.finfo(np.float64).tiny))
-    axes = np.zeros((width, components))
-    axes[:, :kept] = (wide.T @ vectors[:, :kept] - np.outer(mean, vectors[:, :kept].sum(axis=0))) / lengths
     variances = np.zeros(components)
     variances[: len(values)] = values / max(1, count - 1)
-    return _projection(mean, variances, axes, count, width)
+    kept = int(_known(variances, mean, count).sum())
+    axes = np.zeros((width, components))
+    axes[:, :kept] = wide.T @ vectors[:, :kept] - np.outer(mean, vectors[:, :kept].sum(axis=0))
+    axes[:, :kept] /= np.sqrt(values[:kept])
+    return _projection(mean, variances, axes, count)
 
 
 def _sparse_moments(rows: Any) -> Moments:
-    """Sums over a sparse matrix of whole numbers, exact."""
-    wide = rows.astype(np.int64)
-    return Moments(rows.shape[0], np.asarray(wide.sum(axis=0)).ravel(), (wide.T @ wide).toarray())
+    """Sums over a sparse matrix, exact for whole numbers. Products are made dense band by band, since most are not 0
+    where the vectors are many."""
+    width = rows.shape[1]
+    dtype = np.int64 if np.issubdtype(rows.dtype, np.integer) else np.float64
+    wide = rows.astype(dtype)
+    flipped, by_column = wide.T.tocsr(), wide.tocsc()
+    gram = np.empty((width, width), dtype)
+    for start in range(0, width, _BAND):
+        band = slice(start, start + _BAND)
+        gram[:, band] = (flipped @ by_column[:, band].tocsr()).toarray()
+    return Moments(rows.shape[0], np.asarray(wide.sum(axis=0)).ravel(), gram)
 
 
 def _largest(matrix: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -117,24 +208,24 @@ def _largest(matrix: NDArray[np.float64], count: int) -> tuple[NDArray[np.float6
     return values[::-1][:count], vectors[:, ::-1][:, :count]
 
 
-def _known(values: NDArray[np.float64], count: int, width: int) -> NDArray[np.bool_]:
-    """Which of the falling eigenvalues are more than rounding: bool of their shape.
-
-    The bound is that of `numpy.linalg.matrix_rank` (Golub and Van Loan, 2013, 5.4.1), for eigenvalues; and n rows have
-    no more than n - 1 directions about their mean.
-    """
-    bound = max(float(values[0]), 0.0) * max(count, width) * np.finfo(np.float64).eps
-    return (values > bound) & (np.arange(len(values)) < max(1, count - 1))
+def _known(variances: NDArray[np.float64], mean: NDArray[np.float64], count: int) -> NDArray[np.bool_]:
+    """Which of the falling variances are more than rounding: bool of their shape. n vectors have no more than n - 1
+    directions about their mean."""
+    largest = max(float(variances[0]), 0.0) + float(mean @ mean)
+    bound = largest * max(count, len(mean)) * np.finfo(np.float64).eps
+    return (variances > bound) & (np.arange(len(variances)) < count - 1)
 
 
 def _projection(
-    mean: NDArray[np.float64], values: NDArray[np.float64], axes: NDArray[np.float64], count: int, width: int
+    mean: NDArray[np.float64], variances: NDArray[np.float64], axes: NDArray[np.float64], count: int
 ) -> Projection:
     """Axes with their signs fixed, zero beyond the rank of the data."""
-    largest = np.abs(axes).argmax(axis=0)
-    known = _known(values, count, width)
-    axes = np.where(known, axes * np.sign(axes[largest, np.arange(axes.shape[1])]), 0.0)
-    return Projection(mean, np.ascontiguousarray(axes), np.where(known, np.maximum(values, 0.0), 0.0))
+    known = _known(variances, mean, count)
+    weights = np.abs(axes)
+    decisive = (weights >= (1 - _EQUAL) * weights.max(axis=0)).argmax(axis=0)
+    signs = np.sign(axes[decisive, np.arange(axes.shape[1])])
+    axes = np.where(known, axes * signs, 0.0)
+    return Projection(mean, np.ascontiguousarray(axes), np.where(known, variances, 0.0))
 
 
 def project(rows: Any, projection: Projection) -> NDArray[np.float64]:

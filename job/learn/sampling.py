@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_PER_WORD = 1000
-_FEWEST_PER_WORD = 64
+# Number of descriptors for each word by default, and the least for which `far_words` has its choice.
+_PER_WORD, _FEWEST_PER_WORD = 1000, 64
+# Descriptors that are drawn are gathered in the driver: bytes of them by default.
 _MOST_BYTES = 512 << 20
-# 25 iterations on so many of 843,792 end at an inertia 0.3 % above that of all (K = 50), on 50,000 0.4 %.
+# Least number of descriptors by default. Fewer would leave the inertia higher for few words as well.
 _LEAST = 100_000
+# SplitMix64 counts in steps of 2^64 divided by the golden ratio.
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -24,11 +26,24 @@ def name_key(name: str, seed: int) -> int:
 
 
 def descriptor_keys(names: Sequence[str], pictures: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
-    """Keys of the descriptors of some pictures: uint64 of shape (n,), uniform. `pictures` of shape (n,), ascending, has
-    the place in `names` of each descriptor's picture.
+    """Uniform keys of the descriptors of some pictures.
 
-    SplitMix64 (Steele, Lea and Flood, 2014) started at the key of the picture's name; a picture's first descriptor has
-    the first value.
+    A picture's descriptors have the values of SplitMix64 (Steele, Lea and Flood, 2014), started at the key of the
+    picture's name, in their order. So a key depends on the name, the descriptor's number and the seed alone.
+
+    Parameters
+    ----------
+    names
+        Names of the pictures.
+    pictures : int64 of shape (n,), ascending
+        The place in `names` of each descriptor's picture.
+    seed
+        Seed of the draw, 0 or more.
+
+    Returns
+    -------
+    uint64 of shape (n,).
+
     """
     first = np.searchsorted(pictures, np.arange(len(names)))
     number = np.arange(1, len(pictures) + 1) - first[pictures]
@@ -50,7 +65,10 @@ def default_size(words: int, bytes_each: int) -> int:
 
 
 def threshold(wanted: int, total: int) -> np.uint64:
-    """Key below which about `wanted` of `total` descriptors lie: never fewer, but for odds of 1 in 10^9 (6 sigma)."""
+    """The key below which at least `wanted` of `total` descriptors lie, and few more.
+
+    It lies six standard deviations above the expected key, so that fewer lie below it once in 10^9 draws.
+    """
     if wanted >= total:
         return np.uint64(0xFFFFFFFFFFFFFFFF)
     share = min(1.0, (wanted + 6.0 * wanted**0.5 + 36.0) / total)
@@ -59,7 +77,20 @@ def threshold(wanted: int, total: int) -> np.uint64:
 
 @dataclass(frozen=True)
 class Draw:
-    """A draw of `wanted` descriptors in which tasks take part while descriptors go by, each with `most` or fewer."""
+    """A draw of descriptors, to which each task contributes while it works on pictures.
+
+    Attributes
+    ----------
+    wanted
+        Number of descriptors that are drawn in all.
+    most
+        Number of descriptors that a task contributes at most.
+    seed
+        Seed of the draw.
+    dtype, values
+        A packed descriptor has `values` values of this type.
+
+    """
 
     wanted: int
     most: int
@@ -69,16 +100,16 @@ class Draw:
 
     @classmethod
     def of(cls, wanted: int, tasks: int, seed: int, dtype: np.dtype[Any], values: int, largest: float = 2.0) -> "Draw":
-        """A draw from `tasks` tasks, the largest of which works on `largest` times the mean.
+        """A draw from `tasks` tasks, the largest of which works on `largest` times the mean number of descriptors.
 
-        Each may give as many descriptors as the largest one is expected to have, and six standard deviations more.
+        Each may contribute the number that is expected of the largest one, plus six standard deviations.
         """
         share = largest * wanted / tasks
         return cls(wanted, math.ceil(share + 6.0 * share**0.5 + 36.0), seed, dtype, values)
 
     def lowest(self, parts: "Sequence[Part]") -> NDArray[Any] | None:
-        """The descriptors with the lowest keys, in their order, or all if they are fewer: (n, values). None where a
-        task has more of them than it gave."""
+        """The `wanted` descriptors with the lowest keys, or all if there are fewer, in the order of their keys: (n,
+        values). None when there are none, or when a task has more of them than it was allowed to contribute."""
         wanted = min(self.wanted, sum(part.seen for part in parts))
         if not wanted:
             return None
@@ -95,7 +126,18 @@ class Draw:
 
 @dataclass(frozen=True)
 class Part:
-    """Of `seen` descriptors those with the lowest keys, in any order: `keys` uint64 (n,), `rows` (n, values)."""
+    """What a task contributes: the descriptors with the lowest keys, in any order.
+
+    Attributes
+    ----------
+    keys
+        uint64 (n,).
+    rows
+        (n, values): packed descriptors.
+    seen
+        Number of descriptors that the task has worked on.
+
+    """
 
     keys: NDArray[np.uint64]
     rows: NDArray[Any]
@@ -103,7 +145,7 @@ class Part:
 
 
 class Lowest:
-    """A task's part in a draw. No more than twice as many descriptors as it gives are held, and those of a batch."""
+    """Gathers a task's part in a draw. It holds at most twice what the task may contribute, and one batch."""
 
     def __init__(self, draw: Draw) -> None:
         self._draw = draw
@@ -111,14 +153,24 @@ class Lowest:
         self._waiting: list[Part] = []
 
     def add(self, names: Sequence[str], rows: NDArray[Any], pictures: NDArray[np.int64]) -> None:
-        """Adds packed descriptors (n, values) of some pictures; `pictures` (n,), ascending, has the place in `names` of
-        each descriptor's picture."""
+        """Add packed descriptors of some pictures.
+
+        Parameters
+        ----------
+        names
+            Names of the pictures.
+        rows : of shape (n, values)
+            The descriptors.
+        pictures : int64 of shape (n,), ascending
+            The place in `names` of each descriptor's picture.
+
+        """
         self._waiting.append(Part(descriptor_keys(names, pictures, self._draw.seed), rows, len(rows)))
         if sum(part.seen for part in self._waiting) > self._draw.most:
             self.part()
 
     def part(self) -> Part:
-        """What was found so far."""
+        """What the task contributes so far."""
         found, most = [self._part, *self._waiting], self._draw.most
         keys, rows = (
             np.concatenate(arrays) for arrays in ([part.keys for part in found], [part.rows for part in found])

@@ -8,11 +8,12 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
+
+from job.learn import scores
 
 TIMINGS_SCHEMA = pa.schema(
     [
@@ -45,7 +46,7 @@ def confusion_matrix(true: NDArray[Any], predicted: NDArray[Any], labels: Sequen
         The arrays differ in length, or a value is no index into `labels`.
 
     """
-    counts = _counts(true, predicted, len(labels))
+    counts = scores.confusion(true, predicted, len(labels))
     columns = [pa.array(labels, pa.string()), *(pa.array(column) for column in counts.T)]
     return pa.Table.from_arrays(columns, names=["cat", *labels])
 
@@ -62,17 +63,15 @@ def categories_table(true: NDArray[Any], predicted: NDArray[Any], labels: Sequen
     Table with the columns `cat` (string), `precision`, `recall`, `f1` (float64 or null), `support` (int64, pictures).
 
     """
-    counts = _counts(true, predicted, len(labels))
-    right = counts.diagonal()
-    support = counts.sum(axis=1)
-    claimed = counts.sum(axis=0)
+    found = scores.by_category(scores.confusion(true, predicted, len(labels)))
     return pa.table(
         {
             "cat": pa.array(labels, pa.string()),
-            "precision": _ratio(right, claimed),
-            "recall": _ratio(right, support),
-            "f1": _ratio(2 * right, support + claimed),
-            "support": pa.array(support),
+            # `from_pandas` makes NaN null.
+            "precision": pa.array(found.precision, from_pandas=True),
+            "recall": pa.array(found.recall, from_pandas=True),
+            "f1": pa.array(found.f1, from_pandas=True),
+            "support": pa.array(found.support),
         }
     )
 
@@ -117,24 +116,3 @@ def to_csv(table: pa.Table) -> bytes:
 def _has_text_to_quote(table: pa.Table) -> bool:
     texts = (column for column in table.columns if not pa.types.is_primitive(column.type))
     return any(pc.any(pc.match_substring_regex(column, '[",\r\n]|^$')).as_py() for column in texts)
-
-
-def _counts(true: NDArray[Any], predicted: NDArray[Any], categories: int) -> NDArray[np.int64]:
-    """Pictures per (true, predicted): int64 of shape (categories, categories)."""
-    if true.shape != predicted.shape:
-        raise ValueError(f"{true.size} true labels and {predicted.size} predictions: each picture needs one of both.")
-    rows, columns = _indices(true, categories), _indices(predicted, categories)
-    flat = np.bincount(rows * categories + columns, minlength=categories * categories)
-    return flat.reshape(categories, categories).astype(np.int64)
-
-
-def _indices(values: NDArray[Any], categories: int) -> NDArray[np.int64]:
-    numbers = np.asarray(values, dtype=np.float64)
-    wrong = ~((numbers >= 0) & (numbers < categories) & (numbers == np.floor(numbers)))
-    if wrong.any():
-        raise ValueError(f"label {numbers[wrong][0]:g} is none of 0 to {categories - 1}.")
-    return numbers.astype(np.int64)
-
-
-def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> pa.Array:
-    return pa.array(part / np.where(whole == 0, 1, whole), mask=whole == 0)

@@ -1,27 +1,12 @@
 import numpy as np
 import pytest
+from clusters import QUANTUM, blobs, direct_inertia
 from sklearn.cluster import KMeans, kmeans_plusplus
 
-from job.learn import kmeans, nearest
+from job.learn import kmeans
 from job.learn.assign import assign, squared_lengths
-from job.learn.start import far_words, random_words
-from job.threads import Threads
+from job.learn.start import random_words
 from job.vision import descriptors as registry
-
-QUANTUM = registry.get("sift").quantum
-
-
-def blobs(n=6000, k=12, width=16, seed=1, spread=6.0):
-    """Whole numbers round K centres, in random order: uint8 of shape (n, width)."""
-    random = np.random.default_rng(seed)
-    centres = random.uniform(30, 200, (k, width))
-    values = centres[random.integers(0, k, n)] + random.normal(0, spread, (n, width))
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
-
-
-def direct_inertia(descriptors, words):
-    difference = descriptors.astype(np.float64)[:, None] - words.astype(np.float64)[None]
-    return np.square(difference).sum(axis=2).min(axis=1).sum()
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 1e-4])
@@ -36,44 +21,6 @@ def test_the_same_descriptors_give_the_same_words_to_the_last_bit(tolerance):
     for other in (again, threaded):
         assert other.words.tobytes() == once.words.tobytes()
         assert (other.inertia, other.iterations, other.descriptors) == (once.inertia, once.iterations, 6000)
-
-
-@pytest.mark.parametrize("calm", [0.0, 0.02, 1.1])
-@pytest.mark.parametrize("count", [1, 4])
-@pytest.mark.parametrize("width", [2, 128])  # in a plane moves often go straight towards a descriptor
-def test_words_nearest_while_words_move_are_those_of_comparing_all(calm, count, width, monkeypatch):
-    monkeypatch.setattr(nearest, "_CALM", calm)
-    spec = registry.get("sift")
-    once = blobs(n=3000, width=width)
-    descriptors = np.concatenate([once, once[::-1]])  # each twice
-    lengths, random = squared_lengths(descriptors), np.random.default_rng(5)
-    words = random_words(descriptors, 30)
-    with Threads(count) as threads:
-        found = nearest.Nearest(descriptors, words, lengths, threads)
-        for size in (40, 20, 0.1, 3, 0.5, 0.1, 0.05, 0, 1, 60, 0.1, 0.03):
-            before = found.words_of.copy()
-            words = words + np.rint(random.normal(0, size, words.shape) / spec.quantum) * np.float32(spec.quantum)
-            words = np.clip(words, 0, 255).astype(np.float32)
-            changed = found.move(words)
-            np.testing.assert_array_equal(found.words_of, assign(descriptors, words))
-            np.testing.assert_array_equal(changed, np.flatnonzero(found.words_of != before))
-
-
-@pytest.mark.parametrize("count", [1, 4])
-@pytest.mark.parametrize("k", [7, 200])
-def test_words_nearest_while_some_words_stay_are_those_of_comparing_all(k, count):
-    random = np.random.default_rng(6)
-    # of so few values many are equally near to several words
-    descriptors = random.integers(0, 4, (4000, 4)).astype(np.uint8)
-    words = random.integers(0, 4, (k, 4)).astype(np.float32)
-    with Threads(count) as threads:
-        found = nearest.Nearest(descriptors, words, squared_lengths(descriptors), threads)
-        for share in (0.5, 0.3, 0.0, 0.1, 1.0, 0.2, 0.7, *[1.5 / k] * 20):
-            before, moves = found.words_of.copy(), random.random(k) < share
-            words = np.where(moves[:, None], random.integers(0, 4, (k, 4)), words).astype(np.float32)
-            changed = found.move(words)
-            np.testing.assert_array_equal(found.words_of, assign(descriptors, words))
-            np.testing.assert_array_equal(changed, np.flatnonzero(found.words_of != before))
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 1e-4])
@@ -170,27 +117,6 @@ def test_a_word_that_lost_all_its_descriptors_goes_to_the_one_that_lies_farthest
     assert found.inertia == 8.0
 
 
-def test_a_start_takes_distinct_descriptors_in_their_order():
-    descriptors = np.array([[3, 1], [3, 1], [0, 2], [3, 1], [5, 5]], np.uint8)
-    np.testing.assert_array_equal(random_words(descriptors, 3), [[3, 1], [0, 2], [5, 5]])
-
-
-@pytest.mark.parametrize("threads", [1, 4])
-def test_a_far_start_finds_the_small_groups_that_a_random_one_misses(threads):
-    random = np.random.default_rng(8)
-    small = np.repeat(random.integers(0, 250, (40, 16)), 3, axis=0)
-    many = np.concatenate([np.full((6000, 16), 125), small]) + random.integers(0, 5, (6120, 16))
-    descriptors = random.permutation(many).astype(np.uint8)
-    with Threads(threads) as pool:
-        far, anyone = far_words(descriptors, 50, pool), random_words(descriptors, 50)
-    assert far.shape == (50, 16)
-    assert far.dtype == np.float32
-    assert len(np.unique(far, axis=0)) == 50
-    own = {row.tobytes() for row in descriptors}
-    assert all(word.astype(np.uint8).tobytes() in own for word in far)
-    assert direct_inertia(descriptors, far) < 0.2 * direct_inertia(descriptors, anyone)
-
-
 def test_many_words_from_a_far_start_end_near_those_of_scikit_learn_from_its_far_start():
     inertias = []
     for seed in (1, 2, 3):
@@ -247,6 +173,41 @@ def test_the_farthest_descriptors_are_the_same_however_they_are_parted():
 def test_floats_are_refused_in_a_sentence():
     with pytest.raises(ValueError, match="whole numbers, not from float32"):
         kmeans.train(np.ones((10, 4), np.float32), 2, quantum=1.0)
+
+
+def test_equal_descriptors_count_once_among_the_farthest_also_when_they_are_in_several_parts():
+    words = np.zeros((1, 2), np.float32)
+    rows = np.array([[9, 9], [1, 0], [9, 9], [0, 5], [9, 9], [5, 0]], np.uint8)
+    whole = kmeans.farthest(rows, words, 3)
+    np.testing.assert_array_equal(whole.rows, [[9, 9], [5, 0], [0, 5]])
+    for parts in (np.array_split(rows, 3), rows[:, None], np.array_split(rows[::-1], 2)):
+        found = [kmeans.farthest(part, words, 3) for part in parts]
+        total = sum(found[1:], start=found[0])
+        np.testing.assert_array_equal(total.rows, whole.rows)
+        np.testing.assert_array_equal(total.distances, whole.distances)
+
+
+def test_fewer_descriptors_than_are_wanted_are_all_among_the_farthest():
+    words = np.zeros((1, 2), np.float32)
+    rows = np.array([[1, 0], [1, 0], [0, 5]], np.uint8)
+    np.testing.assert_array_equal(kmeans.farthest(rows, words, 10).rows, [[0, 5], [1, 0]])
+    nothing = kmeans.farthest(rows[:0], words, 10)
+    np.testing.assert_array_equal((nothing + kmeans.farthest(rows, words, 10)).rows, [[0, 5], [1, 0]])
+
+
+def test_an_iteration_in_parts_fills_empty_words_as_one_in_one_place_does():
+    descriptors = np.unique(blobs(n=500, k=5), axis=0)
+    words = np.concatenate([descriptors[:4].astype(np.float32), np.full((3, 16), 250, np.float32)])
+    one_place = kmeans.lloyd(descriptors, words, quantum=QUANTUM, tolerance=0.0, max_iterations=1).words
+    parts = np.array_split(descriptors, 4)
+    sums = [kmeans.cluster_sums(part, words) for part in parts]
+    total = sum(sums[1:], start=sums[0])
+    moved = kmeans.grid_mean(total.counts, total.sums, words, QUANTUM)
+    empty = np.flatnonzero(total.counts == 0)
+    assert len(empty) == 3
+    found = [kmeans.farthest(part, words, len(empty), moved) for part in parts]
+    moved[empty] = sum(found[1:], start=found[0]).rows
+    np.testing.assert_array_equal(moved, one_place)
 
 
 def test_the_seed_decides_the_first_far_words():

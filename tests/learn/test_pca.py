@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
-from threadpoolctl import threadpool_limits
-import pytest
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
 
 from job.learn import pca
 
@@ -103,7 +102,10 @@ np.save(sys.argv[1], pca.project(others, pca.fit(pca.moments(bags), 350)))
 
 def test_features_of_data_of_lower_rank_do_not_depend_on_the_kind_of_processor(tmp_path: Path):
     found = []
-    for kind in ("Haswell", "Sandybridge", "Prescott"):
+    kinds = ["Haswell", "Zen", "Sandybridge", "Prescott"]
+    if Path("/proc/cpuinfo").exists() and "avx512bw" in Path("/proc/cpuinfo").read_text():
+        kinds.append("SkylakeX")
+    for kind in kinds:
         path = tmp_path / f"{kind}.npy"
         environment = {**os.environ, "OPENBLAS_CORETYPE": kind}
         subprocess.run([sys.executable, "-c", PROGRAM, path], env=environment, check=True)
@@ -121,7 +123,7 @@ def wide() -> np.ndarray:
     return np.random.default_rng(6).poisson(0.05, (300, 2000)).astype(np.int32)
 
 
-def test_the_small_matrix_gives_the_components_of_the_large_one(wide, monkeypatch):
+def test_the_small_matrix_gives_the_components_of_the_large_one(wide):
     small = pca.fit_rows(wide, 250)
     whole = pca.fit(pca.moments(wide), 250)
     np.testing.assert_allclose(small.variances, whole.variances, rtol=1e-8, atol=1e-10)
@@ -145,3 +147,63 @@ def test_floats_are_not_cut_to_whole_numbers():
     peer = PCA(12, svd_solver="full").fit(rows)
     np.testing.assert_allclose(found.mean, rows.mean(axis=0))
     np.testing.assert_allclose(found.variances, peer.explained_variance_)
+
+
+# ---- what counts as rank
+
+
+def test_what_a_large_mean_leaves_of_rounding_is_no_component():
+    """The covariance is a difference of products: beside a large mean, its rounding is far above that of itself."""
+    random = np.random.default_rng(9)
+    rows = random.normal(size=(200, 3)) @ random.normal(size=(3, 10)) + 1e4
+    projection = pca.fit(pca.moments(rows), 10)
+    assert (projection.variances[:3] > 0.1).all()
+    np.testing.assert_array_equal(projection.variances[3:], 0.0)
+    np.testing.assert_array_equal(pca.project(random.normal(size=(5, 10)), projection)[:, 3:], 0.0)
+
+
+def test_of_weights_that_are_equal_but_for_rounding_the_first_decides_the_sign():
+    """Two words that grow and shrink against each other: another processor rounds the other way."""
+    one, other = np.array([[-(0.5**0.5)], [0.5**0.5]]), np.array([[-(0.5**0.5) * (1 - 1e-15)], [0.5**0.5]])
+    for axes in (one, other, -one, -other):
+        found = pca._projection(np.zeros(2), np.ones(1), axes, 10).axes
+        np.testing.assert_allclose(found, [[0.5**0.5], [-(0.5**0.5)]])
+
+
+def test_sparse_floats_are_not_cut_to_whole_numbers():
+    rows = np.random.default_rng(10).random((300, 20)) * (np.random.default_rng(11).random((300, 20)) < 0.3)
+    sparse, dense = pca.fit_rows(csr_array(rows), 20), pca.fit_rows(rows, 20)
+    np.testing.assert_allclose(sparse.variances, dense.variances, rtol=1e-9)
+    np.testing.assert_allclose(sparse.axes, dense.axes, atol=1e-9)
+
+
+# ---- what is sent to the driver
+
+
+def test_many_words_are_gathered_as_rows_and_many_pictures_as_sums():
+    assert pca.choose(4200, 5000, 4, 69 * 4200) == "rows"
+    assert pca.choose(10_000_000, 500, 64, 69 * 10_000_000) == "moments"
+    assert pca.choose(1000, 50, 1, 50_000) == "moments"
+
+
+def test_dense_rows_count_all_their_values():
+    assert pca.choose(100, 20, 2, 10**9) == pca.choose(100, 20, 2, 2000)
+
+
+@pytest.mark.parametrize(
+    ("width", "tasks", "most"), [(7, 3, 500), (60, 4, 60 * 8 * 4 * 17), (60, 1, 1), (60, 2, 1 << 30)]
+)
+def test_sums_in_bands_are_those_of_all_columns_and_each_band_is_small(width, tasks, most):
+    rows = np.random.default_rng(12).poisson(1.0, (50, width)).astype(np.int32)
+    parts, whole = np.array_split(rows, tasks), pca.moments(rows)
+    bands = pca.bands(width, tasks, most)
+    found = []
+    for band in bands:
+        sums = [pca.Moments.from_bytes(pca.moments(part, band).to_bytes()) for part in parts]
+        assert sum(each.gram.nbytes for each in sums) <= max(most, 8 * width * tasks)
+        found.append(sum(sums[1:], start=sums[0]))
+    total = pca.joined(found)
+    np.testing.assert_array_equal(total.gram, whole.gram)
+    np.testing.assert_array_equal(total.total, whole.total)
+    assert total.count == whole.count
+    assert len(bands) == 1 or max(band.stop - band.start for band in bands) < width

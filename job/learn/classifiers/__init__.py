@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 CLASSIFIERS: "Registry[Classifier]" = Registry(
     "classifier",
     {
-        "mlp": "job.learn.classifiers.networks:MLP",
-        "logistic": "job.learn.classifiers.networks:LOGISTIC",
+        "mlp": "job.learn.classifiers.mlp:MLP",
+        "logistic": "job.learn.classifiers.logistic:LOGISTIC",
         "lda": "job.learn.classifiers.lda:LDA",
         "ridge": "job.learn.classifiers.ridge:RIDGE",
         "linear-svm": "job.learn.classifiers.linear_svm:LINEAR_SVM",
