@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 RECIPES = {
     "sift": ("--preset", "reference", "--words", 30),
-    "two blocks": ("--features", "rootsift:counts:20+orb:counts:20"),
-    "blocks as they are": ("--features", "sift:counts:20+hsv", "--components", 0),
+    "two blocks": ("--features", "rootsift:counts:20+orb:counts:20", "--components", 10),
+    "blocks as they are": ("--features", "sift:counts:20+hsv"),
+    "histograms and patches": ("--features", "soft-hsv+lbp+patches:patches:64", "--classifier", "lda"),
 }
 BAD = {"bad/empty.jpg": b"", "bad/text.jpg": b"no picture", "bad/cut.jpg": sample_picture(0, 7)[:2000]}
 
