@@ -140,7 +140,7 @@ class Settings:
     )
     preset: str = setting(
         "accurate",
-        "reference: the prototype's algorithm; accurate: the best known; fast: the cheapest",
+        "settings to start from, each of which another flag replaces",
         chosen=True,
     )
     descriptor: str = setting(None, "what describes a picture", chosen=True)

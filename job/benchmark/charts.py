@@ -1,13 +1,13 @@
-"""The figures of a benchmark's page as inline SVG: colours come from the page's style sheet."""
+"""The figures of a benchmark's page, as inline SVG made with `job.report.svg`."""
 
 from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
 from job.benchmark.events import Task
-from job.report import text
+from job.report import svg, text
+from job.report.svg import WIDTH
 
-WIDTH = 860
 _LEFT, _RIGHT = 110, 90
 # Operations that take less than this share of the longest run are drawn together.
 _SMALL = 0.01
@@ -20,18 +20,15 @@ def stacked(bars: Sequence[tuple[str, Mapping[str, float]]], names: Sequence[str
     drawn = []
     for row, (label, parts) in enumerate(bars):
         top, x = row * 34 + 6, float(_LEFT)
-        drawn.append(_words(_LEFT - 8, top + 16, label, "end"))
+        drawn.append(svg.words(_LEFT - 8, top + 16, label, "axis", "end"))
         for name in names:
             width = parts.get(name, 0.0) * scale
             if width > 0:
-                drawn.append(
-                    Markup(
-                        '<rect class="c{}" x="{:.1f}" y="{}" width="{:.2f}" height="22"><title>{}</title></rect>'
-                    ).format(names.index(name), x, top, width, f"{label}, {name}: {text.seconds(parts[name])}")
-                )
+                hint = f"{label}, {name}: {text.seconds(parts[name])}"
+                drawn.append(svg.bar(x, top, width, 22, f"c{names.index(name)}", hint))
                 x += width
-        drawn.append(_words(x + 6, top + 16, text.seconds(sum(parts.values())), "start"))
-    return _svg(len(bars) * 34 + 10, "Seconds of a run by operation, for each number of executors.", drawn)
+        drawn.append(svg.words(x + 6, top + 16, text.seconds(sum(parts.values())), "axis", "start"))
+    return svg.svg(WIDTH, len(bars) * 34 + 10, "Seconds of a run by operation, for each number of executors.", drawn)
 
 
 def lines(
@@ -51,29 +48,22 @@ def lines(
     for tick in range(5):
         value = most * tick / 4
         y = at(first, value)[1]
-        drawn.append(
-            Markup('<line class="grid" x1="{}" y1="{:.1f}" x2="{}" y2="{:.1f}"/>').format(_LEFT, y, WIDTH - 220, y)
-        )
-        drawn.append(_words(_LEFT - 8, y + 4, f"{value:.3g}", "end"))
-    drawn += [_words(at(x, 0)[0], bottom + 20, f"{x:g}", "middle") for x in places]
+        drawn.append(svg.line(_LEFT, y, WIDTH - 220, y))
+        drawn.append(svg.words(_LEFT - 8, y + 4, f"{value:.3g}", "axis", "end"))
+    drawn += [svg.words(at(x, 0)[0], bottom + 20, f"{x:g}", "axis", "middle") for x in places]
     ideal = [(x, x / first if diagonal else 1.0) for x in places]
-    drawn.append(_path([at(*point) for point in ideal], 'class="ideal"'))
+    drawn.append(svg.path([at(*point) for point in ideal], "ideal"))
     for number, (name, points) in enumerate(series.items()):
         found = [at(*point) for point in points]
-        drawn.append(_path(found, f'class="l{number}"'))
+        style = Markup('class="c{}"').format(number)
+        drawn.append(svg.path(found, f"l{number}"))
         drawn += [
-            Markup('<circle class="c{}" cx="{:.1f}" cy="{:.1f}" r="4.5"><title>{}</title></circle>').format(
-                number, x, y, f"{name}, {point[0]:g} executors: {point[1]:.2f}"
-            )
+            svg.marker(number, x, y, 4.5, style, f"{name}, {point[0]:g} executors: {point[1]:.2f}")
             for (x, y), point in zip(found, points, strict=True)
         ]
-        drawn.append(
-            Markup('<rect class="c{}" x="{}" y="{}" width="12" height="12"/>').format(
-                number, WIDTH - 205, 20 + number * 20
-            )
-        )
-        drawn.append(_words(WIDTH - 188, 30 + number * 20, name, "start"))
-    return _svg(height, note, drawn)
+        drawn.append(svg.marker(number, WIDTH - 199, 26 + number * 20, 6, style))
+        drawn.append(svg.words(WIDTH - 188, 30 + number * 20, name, "axis", "start"))
+    return svg.svg(WIDTH, height, note, drawn)
 
 
 def timeline(tasks: Sequence[Task], names: Sequence[str]) -> Markup:
@@ -96,36 +86,22 @@ def timeline(tasks: Sequence[Task], names: Sequence[str]) -> Markup:
             )
             number = names.index(task.operation) if task.operation in names else len(names)
             drawn.append(
-                Markup(
-                    '<g class="c{}"><title>{}</title><rect class="pale" x="{:.1f}" y="{}" width="{:.2f}" '
-                    'height="13"/><rect x="{:.1f}" y="{}" width="{:.2f}" height="13"/></g>'
-                ).format(number, hint, x, y, max(late, 0.4), x + late, y, max(task.worked * scale, 0.4))
+                Markup('<g class="c{}">{}{}{}</g>').format(
+                    number,
+                    svg.title(hint),
+                    svg.bar(x, y, max(late, 0.4), 13, "pale"),
+                    svg.bar(x + late, y, max(task.worked * scale, 0.4), 13, ""),
+                )
             )
-        drawn.append(_words(_LEFT - 8, top + 12, f"executor {executor}", "end"))
+        drawn.append(svg.words(_LEFT - 8, top + 12, f"executor {executor}", "axis", "end"))
         top += max(1, len(lanes)) * 16 + 8
     for part in range(5):
         x = _LEFT + (end - begin) * scale * part / 4
-        drawn.append(_words(x, top + 14, f"{begin + (end - begin) * part / 4:.1f} s", "middle"))
-    return _svg(top + 22, "Tasks of each executor along time.", drawn)
+        drawn.append(svg.words(x, top + 14, f"{begin + (end - begin) * part / 4:.1f} s", "axis", "middle"))
+    return svg.svg(WIDTH, top + 22, "Tasks of each executor along time.", drawn)
 
 
 def operations(seconds: Sequence[Mapping[str, float]]) -> list[str]:
     """Names of the operations that are worth a colour, in the order of a run; the others go under 'other'."""
     whole = max(sum(parts.values()) for parts in seconds)
     return [name for name in seconds[0] if max(parts.get(name, 0.0) for parts in seconds) >= _SMALL * whole]
-
-
-def _path(points: Sequence[tuple[float, float]], style: str) -> Markup:
-    return Markup('<polyline {} points="{}"/>').format(Markup(style), " ".join(f"{x:.1f},{y:.1f}" for x, y in points))  # noqa: S704  (ours)
-
-
-def _words(x: float, y: float, words: str, anchor: str) -> Markup:
-    return Markup('<text class="axis" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
-        x, y, anchor, text.clean(words)
-    )
-
-
-def _svg(height: float, note: str, parts: Sequence[Markup]) -> Markup:
-    return Markup(
-        '<svg class="figure" viewBox="0 0 {} {:.0f}" width="{}" height="{:.0f}" role="img" aria-label="{}">{}</svg>'
-    ).format(WIDTH, height, WIDTH, height, note, Markup("").join(parts))

@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import mean
 
 from job.benchmark import events, record
-from job.benchmark.backends import Backend
-from job.benchmark.record import Benchmark, Failure, Run
+from job.benchmark.launchers import Launcher
+from job.benchmark.record import Benchmark, Failure, MeasuredRun
 from job.benchmark.schedule import Point
 from job.errors import UserError
 from job.report import text
@@ -21,7 +21,7 @@ from job.report import text
 def execute(
     benchmark: Benchmark,
     points: Sequence[Point],
-    backend: Backend,
+    launcher: Launcher,
     folder: Path,
     timeout: float,
     tell: Callable[[str], None],
@@ -33,7 +33,7 @@ def execute(
     for number, point in enumerate(missing):
         begun = time.monotonic()
         try:
-            run = _make(point, backend, folder, timeout)
+            run = _make(point, launcher, folder, timeout)
         except UserError as error:
             benchmark.failures.append(Failure(point, error.message))
             said = f"failed: {error.message}"
@@ -60,9 +60,9 @@ def _left(benchmark: Benchmark, points: Sequence[Point], latest: float) -> float
     return sum(map(like, points))
 
 
-def _make(point: Point, backend: Backend, folder: Path, timeout: float) -> Run:
+def _make(point: Point, launcher: Launcher, folder: Path, timeout: float) -> MeasuredRun:
     name = f"{point.name}-{datetime.now(UTC):%Y%m%d%H%M%S}"
-    line, more = backend.command(point, name)
+    line, more = launcher.command(point, name)
     log = folder / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as out:
@@ -90,13 +90,13 @@ def _make(point: Point, backend: Backend, folder: Path, timeout: float) -> Run:
         manifest = json.loads((folder / "runs" / name / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"Its manifest can't be read: {error}.") from None
-    return record.of_manifest(point, manifest, _tasks(backend, name, log))
+    return record.of_manifest(point, manifest, _tasks(launcher, name, log))
 
 
-def _tasks(backend: Backend, name: str, log: Path) -> list[events.Task]:
+def _tasks(launcher: Launcher, name: str, log: Path) -> list[events.Task]:
     """Its tasks; none where the event log can't be had, which is no reason to throw the run away."""
     try:
-        content = backend.event_log(name, log.read_text(encoding="utf-8"))
+        content = launcher.event_log(name, log.read_text(encoding="utf-8"))
     except (UserError, OSError, ValueError):
         return []
     return events.read(content.decode(errors="replace").splitlines()).tasks

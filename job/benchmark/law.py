@@ -5,13 +5,14 @@ operation's split in thousands and `p` the cores. `a` is start-up, `b` the drive
 them is negative (non-negative least squares of relative errors), so that no extrapolation gets below nothing.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from job.benchmark.record import Benchmark, Key, Run
+from job.benchmark.record import Benchmark, Key, MeasuredRun
 from job.errors import UserError
 from job.learn import sampling
 from job.vision.descriptors import DESCRIPTORS
@@ -31,8 +32,8 @@ class Law:
     """The fitted law of every operation.
 
     parameters: float64 (operations, 3), `a, b, c`; draws: the same from resampled runs, (draws, operations, 3); noise:
-    the runs' totals over the fitted ones; descriptors: of a picture; sample: on how many descriptors the vocabulary is
-    trained at most (0: on all); error: median relative error of the fitted totals, worst: the largest.
+    the runs' totals over the fitted ones; descriptors: of a picture; sample: the most descriptors that the vocabulary
+    is trained on (0: on all); error: median relative error of the fitted totals, worst: the largest.
     """
 
     keys: list[Key]
@@ -121,15 +122,15 @@ def _sample(benchmark: Benchmark) -> int:
     )
 
 
-def _resampled(runs: Sequence[Run], draw: np.random.Generator) -> list[Run]:
+def _resampled(runs: Sequence[MeasuredRun], draw: np.random.Generator) -> list[MeasuredRun]:
     """As many runs at each point as were made there, drawn among them with replacement."""
-    points: dict[tuple[int, int], list[Run]] = {}
+    points: dict[tuple[int, int], list[MeasuredRun]] = {}
     for run in runs:
         points.setdefault((run.point.executors, run.pictures), []).append(run)
     return [own[number] for own in points.values() for number in draw.integers(len(own), size=len(own))]
 
 
-def _parameters(keys: Sequence[Key], runs: Sequence[Run], cores: int, known: tuple[float, float, int]) -> Array:
+def _parameters(keys: Sequence[Key], runs: Sequence[MeasuredRun], cores: int, known: tuple[float, float, int]) -> Array:
     """`a, b, c` of each operation and of the rest."""
     from scipy.optimize import nnls
 
@@ -157,5 +158,7 @@ def _parameters(keys: Sequence[Key], runs: Sequence[Run], cores: int, known: tup
 
 
 def _bytes_of(benchmark: Benchmark) -> int:
-    """Bytes of one row of the descriptor that a benchmark's runs used."""
-    return DESCRIPTORS.get(str(benchmark.settings.get("descriptor") or "sift")).bytes
+    """Bytes of one row of the descriptor that a benchmark's runs learned their first vocabulary from."""
+    features, descriptor = benchmark.settings.get("features"), benchmark.settings.get("descriptor")
+    name = re.split(r"[:+]", str(features or descriptor or "sift"))[0]
+    return DESCRIPTORS.get(name).bytes

@@ -1,4 +1,4 @@
-"""`fruits plan`: executors, cores, memory, partitions, time and cost of a run with N pictures, from a benchmark."""
+"""Executors, cores, memory, partitions, time and cost of a run with N pictures, from a benchmark."""
 
 import math
 from dataclasses import dataclass
@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from job.benchmark.record import Benchmark
 
 MOST_PICTURES = 1_000_000_000
-# An executor more is worth it as long as the whole run keeps so much of the efficiency of the fewest.
+# Another executor is worth it as long as the whole run keeps this share of the efficiency of the fewest.
 _WORTH = 0.7
 _MB = 1 << 20
-# What a picture costs the driver: its row in the listing, several times (names, order, shards), and on its way into
-# the JVM.
+# Bytes that a picture takes in the driver: its row in the listing, several times (names, order, shards), in Python;
+# and the same on its way into the JVM.
 _LISTING_BYTES, _JVM_BYTES = 500, 250
+# A classifier that is trained on the whole matrix has it in the driver as float64: in Python as it came, centred, and
+# scaled; in the JVM once, on its way to Python.
+_MATRIX_COPIES, _JVM_MATRIX_COPIES = 3, 1
 # Spark caches descriptors in 60 % of a heap less 300 MB; a heap of a gigabyte is the least that works well.
 _CACHE_SHARE, _RESERVED, _LEAST_HEAP = 0.6, 300, 1024
 _STEP = 128  # MB
@@ -26,7 +29,7 @@ _WORKER = 384  # MB of a Python worker with OpenCV and a batch of pictures
 
 
 @dataclass(frozen=True)
-class Plan:
+class ClusterPlan:
     """A cluster for so many pictures: seconds with their interval, dollars for whole machines, memory in MB."""
 
     pictures: int
@@ -70,7 +73,7 @@ def choose(
     budget: float | None = None,
     executors: int | None = None,
     most: int = 1000,
-) -> Plan:
+) -> ClusterPlan:
     """The cheapest plan that keeps the deadline, by the upper end of its interval; without a deadline the quickest
     within the budget; without either as many executors as are worth it. Raises UserError where there is none."""
     plans = [make(law, benchmark, instance, pictures, count) for count in ([executors] if executors else _counts(most))]
@@ -108,22 +111,22 @@ def _counts(most: int) -> list[int]:
     return found
 
 
-def make(law: "Law", benchmark: "Benchmark", instance: "Instance", pictures: int, executors: int) -> Plan:
+def make(law: "Law", benchmark: "Benchmark", instance: "Instance", pictures: int, executors: int) -> ClusterPlan:
     """What a run with so many pictures takes on so many executors."""
     from job import dataset
     from job.benchmark.summary import used_cores
-    from job.vision import descriptors
 
     runs, cores = benchmark.measured(), executors * benchmark.cores
     middle, low, high = law.total(pictures, cores)
     train = round(pictures * law.train_share)
     size = sum(run.bytes["train"] for run in runs) / sum(run.images["train"] for run in runs)
-    packed = descriptors.get(benchmark.settings["descriptor"]).bytes * law.descriptors * pictures / _MB
+    packed = _descriptor_bytes(benchmark) * pictures / _MB
     heap = _rounded(max(_LEAST_HEAP, packed / executors / _CACHE_SHARE + _RESERVED))
     overhead = 384 + _WORKER * benchmark.cores
+    matrix = _matrix_bytes(benchmark, train) / _MB
     driver = (
-        _rounded(max(1024, 768 + pictures * _JVM_BYTES / _MB)),
-        _rounded(max(512, 384 + pictures * _LISTING_BYTES / _MB)),
+        _rounded(max(1024, 768 + pictures * _JVM_BYTES / _MB + _JVM_MATRIX_COPIES * matrix)),
+        _rounded(max(512, 384 + pictures * _LISTING_BYTES / _MB + _MATRIX_COPIES * matrix)),
     )
     # the memory of a machine that its share of cores has: what does not fit is kept on disk
     fair = int(instance.memory * 1024 * 0.9 * min(1.0, benchmark.cpus / instance.cores)) - overhead
@@ -135,7 +138,7 @@ def make(law: "Law", benchmark: "Benchmark", instance: "Instance", pictures: int
         )
     )
     partitions = dataset.partitions(train, int(size * train), cores)
-    return Plan(
+    return ClusterPlan(
         pictures,
         executors,
         benchmark.cores,
@@ -153,7 +156,31 @@ def make(law: "Law", benchmark: "Benchmark", instance: "Instance", pictures: int
     )
 
 
-def values(plan: Plan) -> dict[str, Any]:
+def _descriptor_bytes(benchmark: "Benchmark") -> float:
+    """Bytes of a picture's descriptors, in the mean of all runs."""
+    runs = benchmark.measured()
+    found = sum(sum(run.descriptor_bytes.values()) for run in runs) / sum(run.pictures for run in runs)
+    if found:
+        return found
+    from job.vision.descriptors import DESCRIPTORS
+
+    # a benchmark made before bytes were noted
+    bytes_each = DESCRIPTORS.get(benchmark.settings["descriptor"]).bytes
+    return bytes_each * sum(sum(run.descriptors.values()) for run in runs) / sum(run.pictures for run in runs)
+
+
+def _matrix_bytes(benchmark: "Benchmark", pictures: int) -> float:
+    """Bytes of the training features, float64, that come to the driver; 0 where sums of them are enough."""
+    from job.learn.classifiers import CLASSIFIERS
+
+    settings = benchmark.settings
+    if settings.get("no_classify") or CLASSIFIERS.get(settings.get("classifier") or "mlp").from_moments is not None:
+        return 0.0
+    width = max((run.width for run in benchmark.measured()), default=0) or int(settings.get("components") or 0)
+    return 8.0 * pictures * width
+
+
+def values(plan: ClusterPlan) -> dict[str, Any]:
     """The plan in the form of the chart's values."""
     return {
         "driver": {"memory": _amount(plan.driver_heap), "memoryOverhead": _amount(plan.driver_overhead)},
@@ -167,7 +194,7 @@ def values(plan: Plan) -> dict[str, Any]:
     }
 
 
-def values_text(plan: Plan) -> str:
+def values_text(plan: ClusterPlan) -> str:
     """The same as YAML."""
     import yaml
 
@@ -186,7 +213,7 @@ def _amount(megabytes: int) -> str:
     return f"{megabytes // 1024}g" if megabytes % 1024 == 0 else f"{megabytes}m"
 
 
-def _sentence(plan: Plan) -> str:
+def _sentence(plan: ClusterPlan) -> str:
     return (
         f"{plan.pictures:,} pictures on {plan.executors} executors of {plan.cores} core"
         f"{'s' if plan.cores > 1 else ''}: {text.seconds(plan.seconds)}, 90 % interval {text.seconds(plan.low)} to "
@@ -194,7 +221,7 @@ def _sentence(plan: Plan) -> str:
     )
 
 
-def lines(plan: Plan, law: "Law", benchmark: "Benchmark", instance: "Instance") -> list[str]:
+def lines(plan: ClusterPlan, law: "Law", benchmark: "Benchmark", instance: "Instance") -> list[str]:
     """What the plan says, line by line."""
     from job.benchmark.law import measured_sizes
 

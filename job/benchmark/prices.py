@@ -1,7 +1,6 @@
 """What a machine costs an hour."""
 
-import argparse
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from job.errors import UsageError
 
@@ -46,27 +45,3 @@ def instance(name: str, price: float | None) -> Instance:
         )
     known = INSTANCES[name]
     return known if price is None else known._replace(price=price)
-
-
-def add_arguments(group: Any) -> None:
-    """The options by which cost is reckoned."""
-    group.add_argument(
-        "--instance", default="m5.xlarge", metavar="TYPE", help="machine whose price is reckoned with (m5.xlarge)"
-    )
-    group.add_argument(
-        "--price-per-hour",
-        type=dollars,
-        metavar="USD",
-        help="its price, where the table's (on demand, us-east-1) is not yours",
-    )
-
-
-def dollars(text: str) -> float:
-    """An amount of money, nothing or more."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"'{text}' must be a number of dollars")
-    return value

@@ -20,11 +20,12 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Run:
+class MeasuredRun:
     """One whole run: where it stands in the benchmark, its folder, and of its manifest what is compared.
 
-    images, descriptors, bytes: by split; seconds: by operation and split; files: SHA-256 by path; waited: core-seconds
-    for the store; tasks: of all operations, none where the event log could not be read.
+    images, descriptors, bytes, descriptor_bytes: by split; seconds: by operation and split; files: SHA-256 by path;
+    width: values of a feature vector; waited: core-seconds for the store; tasks: of all operations, none where the
+    event log could not be read.
     """
 
     point: Point
@@ -39,15 +40,17 @@ class Run:
     accuracy: float | None = None
     waited: Mapping[Key, float] = field(default_factory=dict)
     tasks: Sequence[Task] = ()
+    descriptor_bytes: Mapping[str, int] = field(default_factory=dict)
+    width: int = 0
 
     @property
     def pictures(self) -> int:
-        """Number of pictures of all splits."""
+        """Pictures of all splits."""
         return sum(self.images.values())
 
     @property
     def total(self) -> float:
-        """Seconds from the command's start to its end."""
+        """Seconds of the whole run."""
         return self.seconds["total", "all"]
 
 
@@ -79,10 +82,10 @@ class Benchmark:
     driver_cpus: float
     memory: str
     machine: dict[str, Any] = field(default_factory=dict)
-    runs: list[Run] = field(default_factory=list)
+    runs: list[MeasuredRun] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
-    def measured(self) -> list[Run]:
+    def measured(self) -> list[MeasuredRun]:
         """All runs but the warm-up."""
         return [run for run in self.runs if run.point.repeat]
 
@@ -94,7 +97,7 @@ class Benchmark:
         }
 
 
-def of_manifest(point: Point, manifest: Mapping[str, Any], tasks: Sequence[Task]) -> Run:
+def of_manifest(point: Point, manifest: Mapping[str, Any], tasks: Sequence[Task]) -> MeasuredRun:
     """A run from the manifest that it left."""
     splits = manifest["dataset"]
     seconds: dict[Key, float] = {}
@@ -105,7 +108,7 @@ def of_manifest(point: Point, manifest: Mapping[str, Any], tasks: Sequence[Task]
             if isinstance(taken, dict)
             else {(operation, split): taken}
         )
-    return Run(
+    return MeasuredRun(
         point,
         manifest["run_name"],
         {name: part["images"] for name, part in splits.items()},
@@ -113,11 +116,13 @@ def of_manifest(point: Point, manifest: Mapping[str, Any], tasks: Sequence[Task]
         {name: part.get("bytes", 0) for name, part in splits.items()},
         seconds,
         {file["path"]: file["sha256"] for file in manifest["files"]},
-        manifest["vocabulary"]["descriptors"],
+        manifest["vocabulary"].get("descriptors", 0),
         manifest.get("partitions", {}).get("extract_descriptors", 0),
         manifest.get("accuracy"),
         {(row["operation"], row["split"]): row["waited_s"] for row in manifest["analysis"] if "waited_s" in row},
         tasks,
+        {name: part.get("descriptor_bytes", 0) for name, part in splits.items()},
+        manifest.get("dimensions", {}).get("features", [0, 1])[1] - 1,
     )
 
 
@@ -131,7 +136,7 @@ def write(benchmark: Benchmark, folder: Path) -> None:
     storage.write_bytes(str(folder / CSV), to_csv(benchmark.measured()).encode())
 
 
-def to_csv(runs: Sequence[Run]) -> str:
+def to_csv(runs: Sequence[MeasuredRun]) -> str:
     """`operation,split,executors,cores,repeat,seconds`, and at the end `pictures`, by which several sizes differ."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -165,9 +170,9 @@ def read(path: Path) -> Benchmark:
         raise UsageError(f"'{file}' is no whole benchmark.json ({error}): make one with `fruits benchmark`.") from None
 
 
-def _run(content: dict[str, Any]) -> Run:
+def _run(content: dict[str, Any]) -> MeasuredRun:
     pairs = {
         name: {(operation, split): value for operation, split, value in content[name]} for name in ("seconds", "waited")
     }
     tasks = [Task(*task) for task in content["tasks"]]
-    return Run(**{**content, **pairs, "point": Point(**content["point"]), "tasks": tasks})
+    return MeasuredRun(**{**content, **pairs, "point": Point(**content["point"]), "tasks": tasks})

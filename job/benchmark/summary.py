@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from job.benchmark import limits
 from job.benchmark.prices import Instance
-from job.benchmark.record import Benchmark, Key, Run
+from job.benchmark.record import Benchmark, Key, MeasuredRun
 
 # What a run computes; the model's files tell of versions as well.
 _RESULTS = (
@@ -50,9 +50,9 @@ class Size:
     images: dict[str, int]
     executors: list[int]
     cells: dict[Key, list[Cell]]
-    runs: dict[int, list[Run]]
+    runs: dict[int, list[MeasuredRun]]
 
-    def typical(self, executors: int) -> Run:
+    def typical(self, executors: int) -> MeasuredRun:
         """The run in the middle of those on so many executors."""
         runs = sorted(self.runs[executors], key=lambda run: run.total)
         return runs[(len(runs) - 1) // 2]
@@ -72,7 +72,7 @@ def used_cores(benchmark: Benchmark, executors: int) -> float:
     return executors * benchmark.cpus + benchmark.driver_cpus
 
 
-def _size(benchmark: Benchmark, instance: Instance, runs: Sequence[Run]) -> Size:
+def _size(benchmark: Benchmark, instance: Instance, runs: Sequence[MeasuredRun]) -> Size:
     by_executors = {
         count: [run for run in runs if run.point.executors == count]
         for count in sorted({run.point.executors for run in runs})

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from job.cluster.manifest import GROUP, KIND, PLURAL, VERSION
+from job.cluster.application import GROUP, KIND, PLURAL, VERSION
 from job.errors import UserError
 
 Document = dict[str, Any]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from job.cluster.manifest import memory_fields
+from job.cluster.application import memory_fields
 
 Document = dict[str, Any]
 

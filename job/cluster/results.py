@@ -11,8 +11,7 @@ from typing import Any
 
 from job import storage
 from job.errors import UsageError, UserError
-
-MANIFEST = "manifest.json"
+from job.storage.runfolder import MANIFEST
 
 
 def check(out: str, folder: Path) -> None:

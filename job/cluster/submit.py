@@ -1,12 +1,13 @@
 """A run on a cluster: handed to the Spark operator, followed to its end, its results fetched."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from job.cluster import arguments as run_arguments
-from job.cluster import manifest
-from job.cluster.manifest import KIND, MADE_BY, PLURAL
+from job.cluster import application, run_arguments
+from job.cluster.application import KIND, MADE_BY, PLURAL, Wanted
 from job.errors import UsageError, UserError
 
 # Seconds that a deleted application and its pods may take to be gone.
@@ -14,41 +15,67 @@ _GONE = 60.0
 INTERRUPTED = 130
 
 
-def submit(arguments: Any) -> int:
-    """Submits, follows, fetches; returns the job's exit code. `arguments` are those of `fruits submit`.
+@dataclass(frozen=True)
+class Submission:
+    """What the command line says of a job that is submitted.
 
-    Raises UserError with one sentence when it failed.
+    Attributes
+    ----------
+    manifest
+        File with the SparkApplication; None: the shipped one, whose pods mount no folder of this machine.
+    wanted
+        What is set in it.
+    arguments
+        Of `fruits run`, in place of the manifest's.
+    results
+        Folder of this machine that the run's folder is copied into; None copies nothing.
+    wait_timeout
+        Seconds after which the job is given up, when it has not ended by then.
+    start_timeout
+        Seconds after which the job is given up, when a pod could not start by then.
+    keep
+        Whether a job that is given up stays in the cluster.
+
+    """
+
+    manifest: Path | None
+    wanted: Wanted
+    arguments: Sequence[str]
+    results: Path | None
+    wait_timeout: float
+    start_timeout: float
+    keep: bool
+
+
+def submit(job: Submission) -> None:
+    """Submits the job, follows it to its end, and copies its results.
+
+    Raises
+    ------
+    UserError
+        With one sentence, and the job's exit code, when it failed, was given up or interrupted.
+
     """
     from job.experiment.run import default_run_name
 
-    own = arguments.manifest is not None
-    document = manifest.load(Path(arguments.manifest) if own else manifest.shipped())
-    wanted = manifest.Wanted(
-        arguments.name,
-        arguments.namespace,
-        arguments.image,
-        arguments.executors,
-        arguments.executor_cores,
-        tuple(arguments.fields),
-    )
-    given = arguments.arguments[1:] if arguments.arguments[:1] == ["run"] else arguments.arguments
-    document = manifest.prepare(document, wanted, given, default_run_name())
-    flags = run_arguments.parse(document["spec"]["arguments"]) if manifest.runs_fruits(document) else {}
-    if flags and not own:
+    document = application.load(job.manifest or application.shipped())
+    given = job.arguments[1:] if job.arguments[:1] == ["run"] else job.arguments
+    document = application.prepare(document, job.wanted, given, default_run_name())
+    flags = run_arguments.parse(document["spec"]["arguments"]) if application.runs_fruits(document) else {}
+    if flags and job.manifest is None:
         run_arguments.check_addresses(flags)
-    folder = Path(arguments.results) if arguments.results else None
-    if folder:
+    if job.results:
         if not flags:
             raise UsageError(
                 "--results can't tell where the results are: the manifest's arguments are not those of `fruits run`."
             )
         from job.cluster import results
 
-        results.check(run_arguments.settings(flags).out, folder)
-    return _run(document, flags, folder, arguments)
+        results.check(run_arguments.settings(flags).out, job.results)
+    _run(document, flags, job)
 
 
-def _run(document: dict[str, Any], flags: dict[str, Any], folder: Path | None, arguments: Any) -> int:
+def _run(document: dict[str, Any], flags: dict[str, Any], job: Submission) -> None:
     from job.cluster.cluster import connect
     from job.cluster.diagnosis import patience
     from job.cluster.display import Display
@@ -59,9 +86,7 @@ def _run(document: dict[str, Any], flags: dict[str, Any], folder: Path | None, a
     check_operator(cluster, namespace)
     with Display() as display:
         _make_room(cluster, name, namespace, display)
-        follower = Follower(
-            cluster, name, namespace, display, arguments.wait_timeout, patience(arguments.start_timeout)
-        )
+        follower = Follower(cluster, name, namespace, display, job.wait_timeout, patience(job.start_timeout))
         try:
             cluster.create(document)
             display.say(
@@ -71,17 +96,16 @@ def _run(document: dict[str, Any], flags: dict[str, Any], folder: Path | None, a
         except (KeyboardInterrupt, StuckError) as error:
             said = error.message if isinstance(error, StuckError) else "Interrupted."
             code = error.exit_code if isinstance(error, StuckError) else INTERRUPTED
-            raise UserError(f"{said} {_give_up(cluster, name, namespace, keep=arguments.keep)}", code) from None
+            raise UserError(f"{said} {_give_up(cluster, name, namespace, keep=job.keep)}", code) from None
         if ending.code:
             raise UserError(ending.sentence, ending.code)
         out = run_arguments.settings(flags).out if flags else None
-        if folder and out and not flags.get("dry_run"):
+        if job.results and out and not flags.get("dry_run"):
             from job.cluster import results
 
-            display.say(f"Results: {results.fetch(out, flags['run_name'], folder)}")
+            display.say(f"Results: {results.fetch(out, flags['run_name'], job.results)}")
         elif out:
             display.say(f"Done. Results: {out.rstrip('/')}/{flags['run_name']}")
-    return 0
 
 
 def check_operator(cluster: Any, namespace: str) -> None:

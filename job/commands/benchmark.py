@@ -3,17 +3,16 @@
 import argparse
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from job.benchmark import prices
-from job.commands.options import counts, duration, memory, positive
+from job.commands.options import add_prices, counts, duration, memory, positive
 from job.errors import UsageError, UserError
 from job.experiment.choices import choices
 from job.experiment.flags import add_settings
 from job.settings import Settings, flag_name, resolve
 
 if TYPE_CHECKING:
-    from job.benchmark.backends import Backend
+    from job.benchmark.prices import Instance
     from job.benchmark.record import Benchmark
 
 DESCRIPTION = (
@@ -59,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     own.add_argument("--resume", action="store_true", help="go on with the interrupted benchmark in --results")
     own.add_argument("--run-timeout", type=duration, default=3600.0, metavar="1h", help="longest time of a run (1h)")
-    prices.add_arguments(own)
+    add_prices(own)
     there = parser.add_argument_group("kubernetes", "As for `fruits submit`.")
     there.add_argument("--manifest", metavar="FILE", help="a SparkApplication (default: the shipped one)")
     there.add_argument("--name", default="fruits-benchmark", metavar="NAME", help="its name (fruits-benchmark)")
@@ -76,23 +75,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Measures; 0 when all runs were made, 1 when one of them failed. Raises UserError before any run is made."""
-    from job.benchmark import execute, report, schedule
+    """Makes the runs and shows what they say together; 0 when all of them ended well.
+
+    Raises UserError before the first run for options that can't be meant, and at the end when a run has failed.
+    """
+    from job.benchmark import execute, prepare, prices, schedule
 
     instance = prices.instance(arguments.instance, arguments.price_per_hour)
     settings = _settings(arguments)
     folder = Path(arguments.results)
-    benchmark, backend = (
-        _kubernetes(arguments, settings) if arguments.backend == "kubernetes" else _local(arguments, settings)
+    wanted = prepare.Wanted(
+        arguments.executors,
+        arguments.executor_cores,
+        arguments.executor_memory,
+        arguments.sizes,
+        arguments.repeats,
+        folder,
+        arguments.run_timeout,
+        _given(arguments),
+        settings,
     )
+    if arguments.backend == "kubernetes":
+        there = prepare.OnCluster(
+            arguments.manifest, arguments.name, arguments.namespace, arguments.image, arguments.fields
+        )
+        benchmark, launcher = prepare.on_kubernetes(wanted, there)
+    else:
+        benchmark, launcher = prepare.local(wanted)
     points = schedule.schedule(benchmark.executors, benchmark.cores, benchmark.sizes, benchmark.repeats, settings.seed)
     if settings.dry_run:
         for number, point in enumerate(points, start=1):
             _say(f"[{number}/{len(points)}] {point}")
         return 0
-    benchmark = _resumed(benchmark, folder) if arguments.resume else _new(benchmark, folder)
-    execute.execute(benchmark, points, backend, folder, arguments.run_timeout, _say)
-    return report.finish(benchmark, folder, instance)
+    benchmark = prepare.resume(benchmark, folder) if arguments.resume else prepare.begin(benchmark, folder)
+    execute.execute(benchmark, points, launcher, folder, arguments.run_timeout, _say)
+    finish(benchmark, folder, instance)
+    return 0
+
+
+def finish(benchmark: "Benchmark", folder: Path, instance: "Instance") -> None:
+    """Prints the tables and writes the page. Raises UserError where no run was made, or one has failed."""
+    from job import storage
+    from job.benchmark import page, record, summary, tables
+
+    failures = benchmark.failures
+    if not benchmark.measured():
+        reason = failures[0].sentence if failures else "there was none to make"
+        raise UserError(f"No run of the benchmark ended well: {reason}")
+    found = summary.sizes(benchmark, instance)
+    for size in found:
+        tables.show(size, benchmark, instance, tables.sameness(size, folder / "runs"))
+    record.write(benchmark, folder)
+    storage.write_bytes(str(folder / page.HTML), page.page(benchmark, found, folder, instance).encode())
+    _say(f"Results: {folder / record.JSON}, {record.CSV}, {page.HTML}")
+    if failures:
+        raise UserError(
+            f"{len(failures)} of the runs failed, the first ({failures[0].point}): "
+            f"{failures[0].sentence.rstrip('.')}; --resume makes them again."
+        )
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -114,121 +154,11 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 def _given(arguments: argparse.Namespace) -> list[str]:
     """The settings of `fruits run` that were given, as its command line."""
-    from job.cluster.arguments import render
+    from job.cluster.run_arguments import render
 
     flags = {spec.name: getattr(arguments, spec.name) for spec in fields(Settings) if spec.name not in _OURS}
     config = ["--config", arguments.config] if arguments.config else []
     return [*config, *render({name: value for name, value in flags.items() if value is not None})]
-
-
-def _local(arguments: argparse.Namespace, settings: Settings) -> "tuple[Benchmark, Backend]":
-    from job.benchmark.backends import Local, machine
-    from job.benchmark.record import Benchmark
-
-    given = _given(arguments)
-    memory = arguments.executor_memory or 1024
-    benchmark = Benchmark(
-        "local",
-        given,
-        arguments.executors,
-        arguments.executor_cores,
-        arguments.sizes,
-        arguments.repeats,
-        settings.seed,
-        settings.public(),
-        float(arguments.executor_cores),
-        1.0,
-        f"{memory}m",
-        machine(),
-    )
-    return benchmark, Local(Path(arguments.results).absolute(), given, memory)
-
-
-def _kubernetes(arguments: argparse.Namespace, settings: Settings) -> "tuple[Benchmark, Backend]":
-    from job.benchmark.backends import Kubernetes
-    from job.benchmark.record import Benchmark
-    from job.cluster import arguments as run_arguments
-    from job.cluster import manifest, results
-
-    given = _given(arguments)
-    wanted = list(arguments.fields)
-    if arguments.executor_memory:
-        wanted.append(f"executor.memory={arguments.executor_memory}m")
-    document = manifest.prepare(
-        manifest.load(Path(arguments.manifest) if arguments.manifest else manifest.shipped()),
-        manifest.Wanted(
-            arguments.name,
-            arguments.namespace,
-            arguments.image,
-            max(arguments.executors),
-            arguments.executor_cores,
-            tuple(wanted),
-        ),
-        given,
-        "benchmark",
-    )
-    flags = run_arguments.parse(document["spec"]["arguments"])
-    effective = run_arguments.settings(flags)
-    if not settings.dry_run:
-        results.check(effective.out, Path(arguments.results))
-    submit = ["--name", arguments.name]
-    for flag, value in (
-        ("--manifest", arguments.manifest),
-        ("--namespace", arguments.namespace),
-        ("--image", arguments.image),
-    ):
-        submit += [flag, value] if value else []
-    submit += [item for field in wanted for item in ("--set", field)]
-    submit += ["--wait-timeout", f"{arguments.run_timeout:.0f}s"]
-    executor, driver = document["spec"]["executor"], document["spec"]["driver"]
-    benchmark = Benchmark(
-        "kubernetes",
-        [*submit, "--", *given],
-        arguments.executors,
-        arguments.executor_cores,
-        arguments.sizes,
-        arguments.repeats,
-        settings.seed,
-        effective.public(),
-        _cpus(executor),
-        _cpus(driver),
-        str(executor.get("memory", "1g")),
-    )
-    return benchmark, Kubernetes(Path(arguments.results), given, submit, effective.out)
-
-
-def _cpus(part: dict[str, Any]) -> float:
-    """Cores that a pod asks for: coreRequest such as 500m, else its task slots."""
-    text = str(part.get("coreRequest") or part.get("cores") or 1)
-    return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
-
-
-def _new(benchmark: "Benchmark", folder: Path) -> "Benchmark":
-    from job.benchmark import record
-
-    if (folder / record.JSON).exists():
-        raise UsageError(
-            f"There is a benchmark in '{folder}' already: go on with it by --resume, or name another --results."
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"The folder '{folder}' can't be made ({error.strerror}): name another --results.") from None
-    return benchmark
-
-
-def _resumed(benchmark: "Benchmark", folder: Path) -> "Benchmark":
-    from job.benchmark import record
-
-    before = record.read(folder)
-    then, now = before.made_as(), benchmark.made_as()
-    for name, value in now.items():
-        if then[name] != value:
-            raise UsageError(
-                f"--resume: the benchmark in '{folder}' was made with {name} {then[name]}, not {value}: "
-                "give the same options, or name another --results."
-            )
-    return before
 
 
 def _say(line: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from job.cores import available_cores
 from job.errors import UserError
+from job.splits import FOLDERS
 
 DESCRIPTION = (
     "Checks Python, Java, Spark, OpenCV, the store, the cluster and the Spark operator. Changes nothing, downloads "
@@ -23,7 +24,7 @@ DESCRIPTION = (
 )
 Level = Literal["ok", "warning", "fault", "absent"]
 _COLOURS = {"ok": "32", "warning": "33", "fault": "31", "absent": "2"}
-# All checks run side by side; what has not answered by then is told so.
+# Seconds: all checks run side by side, and one that has not answered by then is told as a fault.
 _LIMIT = 13.0
 _JAVA_LIMIT = 8.0
 _LEAST_MEMORY = 2 << 30
@@ -248,7 +249,7 @@ def store(data: str | None) -> Iterator[Finding]:
         storage.check(root)
         yield Finding("store", "ok", f"{root} can be listed")
         root = storage.data_root(root)
-        lacking = [name for name in ("Training", "Test") if name not in storage.list_folders(root)]
+        lacking = [name for name in FOLDERS.values() if name not in storage.list_folders(root)]
         if lacking:
             yield Finding(
                 "pictures",
@@ -285,7 +286,7 @@ def store(data: str | None) -> Iterator[Finding]:
 def cluster(namespace: str | None) -> Iterator[Finding]:
     """The cluster, the operator, and what this user may do; needed only when a namespace is named."""
     from job.cluster import cluster as clusters
-    from job.cluster.manifest import DEFAULT_NAMESPACE, GROUP, PLURAL
+    from job.cluster.application import DEFAULT_NAMESPACE, GROUP, PLURAL
     from job.cluster.submit import check_operator
 
     bad: Level = "fault" if namespace else "warning"

@@ -52,3 +52,27 @@ def memory(text: str) -> int:
 def add_debug(parser: argparse.ArgumentParser) -> None:
     """Adds `--debug`."""
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def dollars(text: str) -> float:
+    """An amount of money, nothing or more."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' must be a number of dollars")
+    return value
+
+
+def add_prices(parser: argparse._ActionsContainer) -> None:
+    """Adds the options by which cost is reckoned: `--instance` and `--price-per-hour`."""
+    parser.add_argument(
+        "--instance", default="m5.xlarge", metavar="TYPE", help="machine whose price is reckoned with (m5.xlarge)"
+    )
+    parser.add_argument(
+        "--price-per-hour",
+        type=dollars,
+        metavar="USD",
+        help="its price, where the table's (on demand, us-east-1) is not yours",
+    )

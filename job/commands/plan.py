@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from job.benchmark import prices
-from job.commands.options import add_debug, duration, positive
+from job.commands.options import add_debug, add_prices, dollars, duration, positive
 from job.errors import UsageError
 
 DESCRIPTION = "Fits a scaling law to the measurements of `fruits benchmark`, and says what a run with N pictures takes."
@@ -21,10 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--images", type=positive, required=True, metavar="N", help="pictures in all, up to a billion")
     parser.add_argument("--deadline", type=duration, metavar="10m", help="longest time the run may take")
-    parser.add_argument("--budget", type=prices.dollars, metavar="USD", help="most dollars the run may cost")
-    parser.add_argument("--executors", type=positive, metavar="N", help="so many executors (default: the plan says)")
+    parser.add_argument("--budget", type=dollars, metavar="USD", help="most dollars the run may cost")
+    parser.add_argument(
+        "--executors", type=positive, metavar="N", help="exactly N executors (default: the plan chooses)"
+    )
     parser.add_argument("--max-executors", type=positive, default=1000, metavar="N", help="most executors (1000)")
-    prices.add_arguments(parser)
+    add_prices(parser)
     parser.add_argument("--values", metavar="FILE", help="write the values for the chart here (`helm install -f FILE`)")
     add_debug(parser)
 
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Prints a plan. Raises UserError when no cluster keeps deadline and budget, or the benchmark tells too little."""
     from job import storage
-    from job.benchmark import law, plan, record
+    from job.benchmark import law, plan, prices, record
 
     if arguments.images > plan.MOST_PICTURES:
         raise UsageError(f"--images is {arguments.images}: a plan reaches up to {plan.MOST_PICTURES} pictures.")

@@ -1,6 +1,7 @@
 """`fruits submit`: the same run on a cluster, through the Spark operator, followed to its end."""
 
 import argparse
+from pathlib import Path
 
 from job.commands.options import add_debug, duration, positive
 
@@ -66,7 +67,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Submits, follows, fetches; returns the job's exit code. Raises UserError with one sentence when it failed."""
-    from job.cluster.submit import submit
+    """Submits, follows, fetches; 0 when the job ended well. Raises UserError, with the job's exit code, when not."""
+    from job.cluster.application import Wanted
+    from job.cluster.submit import Submission, submit
 
-    return submit(arguments)
+    wanted = Wanted(
+        arguments.name,
+        arguments.namespace,
+        arguments.image,
+        arguments.executors,
+        arguments.executor_cores,
+        tuple(arguments.fields),
+    )
+    submit(
+        Submission(
+            Path(arguments.manifest) if arguments.manifest is not None else None,
+            wanted,
+            arguments.arguments,
+            Path(arguments.results) if arguments.results else None,
+            arguments.wait_timeout,
+            arguments.start_timeout,
+            arguments.keep,
+        )
+    )
+    return 0

@@ -21,7 +21,8 @@ class Parser(argparse.ArgumentParser):
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Adds a flag for each setting, and `--config`. Values stay texts: `job.settings.resolve` reads them."""
     parser.add_argument("--config", metavar="FILE", help="settings from a TOML file")
-    names = {"preset": PRESETS.names, **choices()}
+    known = {name: f" ({', '.join(listed)})" for name, listed in choices().items()}
+    known["preset"] = ": " + "; ".join(f"{name} is {PRESETS.get(name).help}" for name in PRESETS)
     for spec in fields(Settings):
         about, name = spec.metadata, flag_name(spec.name)
         if spec.type in (bool, "bool"):
@@ -29,8 +30,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         elif about["repeat"]:
             parser.add_argument(name, action="append", metavar=about["metavar"], help=about["help"])
         else:
-            listed = f" ({', '.join(names[spec.name])})" if spec.name in names else ""
-            parser.add_argument(name, metavar=about["metavar"] or "NAME", help=about["help"] + listed)
+            told = about["help"] + known.get(spec.name, "")
+            parser.add_argument(name, metavar=about["metavar"] or "NAME", help=told)
 
 
 def run_parser() -> Parser:

@@ -1,7 +1,4 @@
-"""The report's figures as inline SVG: colours come from the page's style sheet, so they follow its dark mode.
-
-Each function returns `Markup`; every name from outside is escaped by `Markup.format`.
-"""
+"""The figures of a run's report, as inline SVG made with `job.report.svg`."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,20 +7,11 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from job.report import text
+from job.report import svg, text
+from job.report.svg import WIDTH
 
-WIDTH = 860
-SPLITS = ("train", "test", "all")
-# Categories beyond these get hues by the golden angle; markers change too, for those who can't tell hues apart.
-_PALETTE = ("#2f7ed8", "#e8833a", "#3a9d5d", "#c8487c", "#8a63d2", "#a88b1f", "#1fa3ad", "#d0483b")
-_GOLDEN_ANGLE = 137.508
-
-
-def category_colour(index: int) -> str:
-    """A colour for the category `index`, readable on white and on black."""
-    if index < len(_PALETTE):
-        return _PALETTE[index]
-    return f"hsl({index * _GOLDEN_ANGLE % 360:.0f} {55 + index % 3 * 12}% {46 + index % 2 * 10}%)"
+# Splits that have a colour of their own in the style sheet.
+_KINDS = ("train", "test", "all")
 
 
 def seconds_bars(rows: Sequence[tuple[str, Mapping[str, float]]]) -> Markup:
@@ -35,25 +23,20 @@ def seconds_bars(rows: Sequence[tuple[str, Mapping[str, float]]]) -> Markup:
     scale = (WIDTH - left - right) / longest
     height = len(rows) * step + 34
     parts = []
-    for tick in _ticks(longest):
-        parts.append(_line(left + tick * scale, 4, left + tick * scale, height - 24))
-        parts.append(_text(left + tick * scale, height - 8, f"{tick:g} s", "axis", "middle"))
+    for tick in svg.ticks(longest):
+        parts.append(svg.line(left + tick * scale, 4, left + tick * scale, height - 24))
+        parts.append(svg.words(left + tick * scale, height - 8, f"{tick:g} s", "axis", "middle"))
     for number, (operation, by_split) in enumerate(rows):
         top = number * step + 8
-        parts.append(_text(left - 10, top + 14, operation, "label", "end"))
+        parts.append(svg.words(left - 10, top + 14, operation, "label", "end"))
         x = float(left)
-        for split in SPLITS:
-            taken = by_split.get(split)
-            if taken is None:
-                continue
-            parts.append(
-                Markup(
-                    '<rect class="{}" x="{:.1f}" y="{}" width="{:.1f}" height="18" rx="2"><title>{}</title></rect>'
-                ).format(split, x, top, max(taken * scale, 0.8), f"{operation}, {split}: {text.seconds(taken)}")
-            )
-            x += max(taken * scale, 0.8)
-        parts.append(_text(x + 8, top + 14, text.seconds(sum(by_split.values())), "value", "start"))
-    return _svg(
+        for split, taken in by_split.items():
+            width = max(taken * scale, 0.8)
+            kind = split if split in _KINDS else "all"
+            parts.append(svg.bar(x, top, width, 18, kind, f"{operation}, {split}: {text.seconds(taken)}"))
+            x += width
+        parts.append(svg.words(x + 8, top + 14, text.seconds(sum(by_split.values())), "value", "start"))
+    return svg.svg(
         WIDTH, height, "Bar chart: seconds per operation, train and test; the table below has the numbers.", parts
     )
 
@@ -75,19 +58,19 @@ def comparison_dots(rows: Sequence[tuple[str, Sequence[float | None]]], names: S
     parts = []
     for power in range(low, high + 1):
         x = place(10.0**power)
-        parts.append(_line(x, 4, x, height - 26))
-        parts.append(_text(x, height - 8, f"{10.0**power:g} s", "axis", "middle"))
+        parts.append(svg.line(x, 4, x, height - 26))
+        parts.append(svg.words(x, height - 8, f"{10.0**power:g} s", "axis", "middle"))
     for number, (operation, series) in enumerate(rows):
         y = number * step + 22
-        parts.append(_text(left - 10, y + 5, operation, "label", "end"))
+        parts.append(svg.words(left - 10, y + 5, operation, "label", "end"))
         points = [(place(value), value, index) for index, value in enumerate(series) if value is not None]
         if points:
-            parts.append(_line(min(points)[0], y, max(points)[0], y, "span"))
+            parts.append(svg.line(min(points)[0], y, max(points)[0], y, "span"))
         # This run comes first in `names` and is drawn last, on top.
         for x, value, index in reversed(points):
             hint = f"{operation}, {names[index]}: {text.seconds(value)}"
-            parts.append(_marker(index, x, y, 7, Markup('class="series{}"').format(index), hint))
-    return _svg(
+            parts.append(svg.marker(index, x, y, 7, Markup('class="series{}"').format(index), hint))
+    return svg.svg(
         WIDTH, height, "Dot plot on a logarithmic axis: seconds per operation of " + ", ".join(names) + ".", parts
     )
 
@@ -95,14 +78,14 @@ def comparison_dots(rows: Sequence[tuple[str, Sequence[float | None]]], names: S
 def series_key(index: int) -> Markup:
     """The marker of `comparison_dots`' series `index`, for a legend."""
     return Markup('<svg class="key" width="16" height="16" aria-hidden="true">{}</svg>').format(
-        _marker(index, 8, 8, 6, Markup('class="series{}"').format(index), "")
+        svg.marker(index, 8, 8, 6, Markup('class="series{}"').format(index), "")
     )
 
 
 def category_key(index: int) -> Markup:
     """The marker of `scatter`'s category `index`, for a legend."""
     return Markup('<svg class="key" width="14" height="14" aria-hidden="true">{}</svg>').format(
-        _marker(index, 7, 7, 5, Markup('fill="{}"').format(category_colour(index)), "")
+        svg.marker(index, 7, 7, 5, Markup('fill="{}"').format(svg.colour(index)), "")
     )
 
 
@@ -121,7 +104,7 @@ def confusion_map(counts: NDArray[np.int64], labels: Sequence[str]) -> Markup:
     width, height = margin + size * side + 20, top + size * side + 12
     totals = counts.sum(axis=1)
     parts = [
-        _text(4, 16, "true ↓   predicted →", "axis", "start"),
+        svg.words(4, 16, "true ↓   predicted →", "axis", "start"),
         Markup('<rect class="paper" x="{}" y="{}" width="{}" height="{}"/>').format(
             margin, top, size * side, size * side
         ),
@@ -129,9 +112,9 @@ def confusion_map(counts: NDArray[np.int64], labels: Sequence[str]) -> Markup:
     for index, label in enumerate(labels):
         middle = index * side + side / 2
         short = text.cell(label, 34)
-        parts.append(_text(margin - 7, top + middle + font * 0.35, short, "label", "end", font))
+        parts.append(svg.words(margin - 7, top + middle + font * 0.35, short, "label", "end", font))
         if side >= 84:
-            parts.append(_text(margin + middle, top - 10, short, "label", "middle", font))
+            parts.append(svg.words(margin + middle, top - 10, short, "label", "middle", font))
         else:
             turn = Markup('transform="translate({:.1f} {:.1f}) rotate(-90)"').format(
                 margin + middle + font * 0.35, top - 7
@@ -151,9 +134,11 @@ def confusion_map(counts: NDArray[np.int64], labels: Sequence[str]) -> Markup:
         )
         if side >= 30:
             strong = "count strong" if share > 0.3 else "count"
-            parts.append(_text(x + side / 2, y + side / 2 + 5, str(count), strong, "middle", 15 if side >= 60 else 11))
+            parts.append(
+                svg.words(x + side / 2, y + side / 2 + 5, str(count), strong, "middle", 15 if side >= 60 else 11)
+            )
     note = "Confusion matrix as a heat map; rows are true categories, columns predicted ones."
-    return _svg(width, height, note, parts, natural=True)
+    return svg.svg(width, height, note, parts, natural=True)
 
 
 def scatter(
@@ -173,11 +158,11 @@ def scatter(
     down = height - edge - (y - bottom) / tall * (height - 2 * edge)
     parts = [
         Markup('<rect class="paper" x="1" y="1" width="{}" height="{}" rx="6"/>').format(WIDTH - 2, height - 2),
-        _text(WIDTH - 14, height - 10, "component 0 →", "axis", "end"),
-        _text(14, 22, "↑ component 1", "axis", "start"),
+        svg.words(WIDTH - 14, height - 10, "component 0 →", "axis", "end"),
+        svg.words(14, 22, "↑ component 1", "axis", "start"),
     ]
     for index, label in enumerate(labels):
-        colour = category_colour(index)
+        colour = svg.colour(index)
         for ring in (False, True):
             chosen = np.flatnonzero((cats == index) & (rings == ring))
             if not len(chosen):
@@ -188,49 +173,7 @@ def scatter(
                 else Markup('fill="{}" fill-opacity="0.72"')
             ).format(colour)
             hint = f"{label} ({'test' if ring else 'train'})"
-            marks = [_marker(index, float(across[point]), float(down[point]), 4, Markup(""), "") for point in chosen]
+            marks = [svg.marker(index, float(across[point]), float(down[point]), 4, Markup(""), "") for point in chosen]
             parts.append(Markup("<g {}><title>{}</title>{}</g>").format(style, hint, Markup("").join(marks)))
     note = f"Map of pictures by their first two principal components, coloured by {len(labels)} categories."
-    return _svg(WIDTH, height, note, parts)
-
-
-def _svg(width: float, height: float, note: str, parts: Sequence[Markup], *, natural: bool = False) -> Markup:
-    """`natural` figures keep their size and scroll; the others shrink with the page."""
-    return Markup(
-        '<svg class="figure{}" viewBox="0 0 {:.0f} {:.0f}" width="{:.0f}" height="{:.0f}" role="img"'
-        ' aria-label="{}">{}</svg>'
-    ).format(" natural" if natural else "", width, height, width, height, note, Markup("").join(parts))
-
-
-def _text(x: float, y: float, words: str, kind: str, anchor: str, font: int = 13) -> Markup:
-    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}" font-size="{}">{}</text>').format(
-        kind, x, y, anchor, font, text.clean(words)
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str = "grid") -> Markup:
-    return Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(kind, x1, y1, x2, y2)
-
-
-def _marker(index: int, x: float, y: float, radius: float, style: Markup, hint: str) -> Markup:
-    """Circle, square, diamond or triangle, in turn."""
-    title = Markup("<title>{}</title>").format(hint) if hint else Markup("")
-    shape = index % 4
-    if shape == 0:
-        return Markup('<circle {} cx="{:.1f}" cy="{:.1f}" r="{:.1f}">{}</circle>').format(style, x, y, radius, title)
-    r = radius
-    corners = {
-        1: ((-0.88, -0.88), (0.88, -0.88), (0.88, 0.88), (-0.88, 0.88)),
-        2: ((0, -1.25), (1.25, 0), (0, 1.25), (-1.25, 0)),
-        3: ((0, -1.15), (1.1, 0.85), (-1.1, 0.85)),
-    }[shape]
-    points = " ".join(f"{x + dx * r:.1f},{y + dy * r:.1f}" for dx, dy in corners)
-    return Markup('<polygon {} points="{}">{}</polygon>').format(style, points, title)
-
-
-def _ticks(longest: float) -> list[float]:
-    """About five round numbers from 0 to `longest`."""
-    raw = longest / 5
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
-    return [number * step for number in range(int(longest / step) + 1)]
+    return svg.svg(WIDTH, height, note, parts)

@@ -26,7 +26,7 @@ from pathlib import Path
 from measure import add_results_option, record, spread
 from pictures import choose, stage
 
-from job.cluster import manifest
+from job.cluster import application
 from job.storage.upload import upload
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "cluster"))
@@ -183,8 +183,10 @@ def main() -> None:
 
     uri = f"s3://fruits/{NAME}"
     fill(options, uri)
-    wanted = manifest.Wanted(name=NAME, image=options.image, executors=2, fields=tuple(options.fields))
-    document = manifest.prepare(manifest.load(manifest.shipped()), wanted, ["--data", uri, *options.arguments], NAME)
+    wanted = application.Wanted(name=NAME, image=options.image, executors=2, fields=tuple(options.fields))
+    document = application.prepare(
+        application.load(application.shipped()), wanted, ["--data", uri, *options.arguments], NAME
+    )
     turns = [turn(document) for _ in range(options.repeats + 1)][1:]
     cluster, alone = ([pair[place] for pair in turns] for place in (0, 1))
     more = [ours["COMPLETED"] - theirs["container ended"] for ours, theirs in zip(cluster, alone, strict=True)]

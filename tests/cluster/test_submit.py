@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fake_cluster import RUNNING, FakeCluster, event, pod, terminated, waiting
 
-from job.cluster import diagnosis, manifest
+from job.cluster import application, diagnosis
 
 Submit = Callable[..., tuple[int, str, str]]
 SHORT = "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No preemption victims."
@@ -236,7 +236,7 @@ def test_a_machine_that_knows_no_cluster_is_told(monkeypatch: pytest.MonkeyPatch
 
 def test_a_finished_job_of_the_same_name_is_replaced_and_no_other(cluster: FakeCluster, submit: Submit) -> None:
     there = {
-        "metadata": {"name": "fruits-run", "labels": dict(manifest.MADE_BY)},
+        "metadata": {"name": "fruits-run", "labels": dict(application.MADE_BY)},
         "spec": {},
         "status": {"applicationState": {"state": "FAILED"}},
     }

@@ -25,24 +25,26 @@ _ALL_EXECUTORS = (
 _APPLICATION = re.compile(r"event=step operation=start_spark .*\bapplication=(\S+)")
 
 
-class Backend(Protocol):
-    """Where the runs are made; it leaves each run's folder in `folder/runs`, its event log in `folder/events`."""
+class Launcher(Protocol):
+    """Starts the runs: each leaves its folder in `folder/runs`, and its event log where `event_log` finds it."""
 
     def command(self, point: Point, name: str) -> tuple[list[str], Mapping[str, str]]:
         """The arguments of `fruits` that make this run, and what they want in the environment."""
 
     def event_log(self, name: str, said: str) -> bytes:
-        """The event log of a run that has `said` so much. Raises UserError or OSError when there is none."""
+        """The event log of the run `name`, which `said` this on its output. Raises UserError or OSError when there is
+        none."""
 
 
-class Local:
+class LocalLauncher:
     """Executors that are processes of this machine (Spark's local-cluster)."""
 
     def __init__(self, folder: Path, arguments: Sequence[str], memory: int) -> None:
         self.folder, self.arguments, self.memory = folder, arguments, memory
 
     def command(self, point: Point, name: str) -> tuple[list[str], Mapping[str, str]]:
-        """The arguments of `fruits run` on executors that are processes of this machine."""
+        """A `fruits run` on executors that are processes of this machine, and the folders that those want in the
+        environment."""
         events = self.folder / "events" / name
         scratch = self.folder / "scratch"
         line = [
@@ -76,14 +78,14 @@ class Local:
         return content
 
 
-class Kubernetes:
+class KubernetesLauncher:
     """A SparkApplication for each run, through the operator, by `fruits submit`."""
 
     def __init__(self, folder: Path, arguments: Sequence[str], submit: Sequence[str], out: str) -> None:
         self.folder, self.arguments, self.submit, self.out = folder, arguments, submit, out
 
     def command(self, point: Point, name: str) -> tuple[list[str], Mapping[str, str]]:
-        """The arguments of `fruits submit` for one SparkApplication."""
+        """A `fruits submit` of one SparkApplication that fetches the run's folder; nothing in the environment."""
         line = [
             "submit",
             *self.submit,

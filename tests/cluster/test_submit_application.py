@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from job.cluster import arguments, manifest
+from job.cluster import application, run_arguments
 from job.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,20 +15,20 @@ SHIPPED = ["run", "--data", "s3://fruits/sample", "--event-log", "s3://fruits/ev
 
 
 def prepared(*given: str, **wanted: Any) -> dict[str, Any]:
-    return manifest.prepare(manifest.load(manifest.shipped()), manifest.Wanted(**wanted), given, "the-run")
+    return application.prepare(application.load(application.shipped()), application.Wanted(**wanted), given, "the-run")
 
 
 def flags(*given: str, **wanted: Any) -> dict[str, Any]:
-    return arguments.parse(prepared(*given, **wanted)["spec"]["arguments"])
+    return run_arguments.parse(prepared(*given, **wanted)["spec"]["arguments"])
 
 
 def test_the_shipped_manifest_is_the_one_in_k8s_and_comes_with_the_wheel() -> None:
-    assert manifest.shipped().read_text() == (ROOT / "k8s" / "sparkapplication.yaml").read_text()
+    assert application.shipped().read_text() == (ROOT / "k8s" / "sparkapplication.yaml").read_text()
     assert '"k8s/sparkapplication.yaml" = "job/cluster/sparkapplication.yaml"' in (ROOT / "pyproject.toml").read_text()
 
 
 def test_the_shipped_manifest_is_submitted_as_it_is_but_for_its_run_name_and_mark() -> None:
-    before, after = yaml.safe_load(manifest.shipped().read_text()), prepared()
+    before, after = yaml.safe_load(application.shipped().read_text()), prepared()
     assert after["metadata"]["labels"].pop("app.kubernetes.io/managed-by") == "fruits-submit"
     assert before["spec"].pop("arguments") == SHIPPED
     assert sorted(after["spec"].pop("arguments")) == sorted([*SHIPPED, "--run-name", "the-run"])
@@ -55,7 +55,7 @@ def test_train_and_test_take_the_place_of_data() -> None:
 
 def test_repeated_arguments_and_those_that_start_with_a_dash_come_through() -> None:
     given = ("--conf", "spark.a=1", "--conf", "spark.b=-Xmx1g -Dx=y", "--categories=-Odd,Apple")
-    again = arguments.parse(prepared(*given)["spec"]["arguments"])
+    again = run_arguments.parse(prepared(*given)["spec"]["arguments"])
     assert again["conf"] == ["spark.a=1", "spark.b=-Xmx1g -Dx=y"]
     assert again["categories"] == "-Odd,Apple"
 
@@ -63,8 +63,8 @@ def test_repeated_arguments_and_those_that_start_with_a_dash_come_through() -> N
 def test_the_environment_of_this_machine_is_not_the_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FRUITS_WORDS", "7")
     monkeypatch.setenv("FRUITS_OUT", "here")
-    assert arguments.settings(flags()).words != 7
-    assert arguments.settings(flags()).out == "s3://fruits/out"
+    assert run_arguments.settings(flags()).words != 7
+    assert run_arguments.settings(flags()).out == "s3://fruits/out"
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ def test_image_name_namespace_executors_and_cores_are_set() -> None:
 
 
 def test_a_number_of_executors_ends_dynamic_allocation() -> None:
-    document = manifest.load(manifest.shipped())
+    document = application.load(application.shipped())
     document["spec"]["dynamicAllocation"] = {"enabled": True, "maxExecutors": 9}
-    made = manifest.prepare(document, manifest.Wanted(executors=2), [], "r")
+    made = application.prepare(document, application.Wanted(executors=2), [], "r")
     assert "dynamicAllocation" not in made["spec"]
-    assert "dynamicAllocation" in manifest.prepare(document, manifest.Wanted(), [], "r")["spec"]
+    assert "dynamicAllocation" in application.prepare(document, application.Wanted(), [], "r")["spec"]
 
 
 def test_any_field_of_the_spec_can_be_set() -> None:
@@ -117,11 +117,11 @@ def test_any_field_of_the_spec_can_be_set() -> None:
 
 
 def test_a_manifest_of_another_program_keeps_its_arguments_unless_others_are_given() -> None:
-    document = manifest.load(manifest.shipped())
+    document = application.load(application.shipped())
     document["spec"]["arguments"] = ["--mine", "1"]
-    assert manifest.prepare(document, manifest.Wanted(), [], "r")["spec"]["arguments"] == ["--mine", "1"]
-    assert manifest.prepare(document, manifest.Wanted(), ["--x"], "r")["spec"]["arguments"] == ["--x"]
-    assert not manifest.runs_fruits(document)
+    assert application.prepare(document, application.Wanted(), [], "r")["spec"]["arguments"] == ["--mine", "1"]
+    assert application.prepare(document, application.Wanted(), ["--x"], "r")["spec"]["arguments"] == ["--x"]
+    assert not application.runs_fruits(document)
 
 
 def test_a_name_that_kubernetes_refuses_is_refused_here() -> None:
@@ -162,21 +162,21 @@ def _without(*keys: str) -> Callable[[dict[str, Any]], None]:
 def test_a_manifest_that_can_not_be_submitted_is_refused_by_name(
     tmp_path: Path, change: Callable[[dict[str, Any]], None], sentence: str
 ) -> None:
-    document = yaml.safe_load(manifest.shipped().read_text())
+    document = yaml.safe_load(application.shipped().read_text())
     change(document)
     file = tmp_path / "mine.yaml"
     file.write_text(yaml.safe_dump(document))
     with pytest.raises(UsageError, match=sentence):
-        manifest.load(file)
+        application.load(file)
 
 
 def test_a_file_with_other_documents_or_no_yaml_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     with pytest.raises(UsageError, match="can't be read"):
-        manifest.load(file)
+        application.load(file)
     for text, sentence in (("a: [", "is no YAML"), ("", "has 0 documents"), ("a\n", "is no SparkApplication")):
         file.write_text(text)
         with pytest.raises(UsageError, match=sentence):
-            manifest.load(file)
+            application.load(file)
     with pytest.raises(UsageError, match=r"has .* documents: give a file with one SparkApplication"):
-        manifest.load(ROOT / "k8s" / "minikube.yaml")
+        application.load(ROOT / "k8s" / "minikube.yaml")

@@ -3,9 +3,9 @@
 import pytest
 
 from job import storage
-from job.benchmark.backends import Kubernetes, Local, machine
+from job.benchmark.launchers import KubernetesLauncher, LocalLauncher, machine
 from job.benchmark.schedule import Point
-from job.cluster import arguments as run_arguments
+from job.cluster import run_arguments
 from job.commands import main as cli
 from job.errors import UserError
 from job.experiment.choices import choices
@@ -15,7 +15,7 @@ POINT = Point(4, 2, 1168, 1)
 
 
 def test_a_local_run_has_executors_of_its_own_and_waits_for_all_of_them(tmp_path):
-    line, environment = Local(tmp_path, ["--words", "50"], 1536).command(POINT, "e4")
+    line, environment = LocalLauncher(tmp_path, ["--words", "50"], 1536).command(POINT, "e4")
     settings = resolve(vars(cli.parser().parse_args(line)), {}, choices=choices())
     assert settings.master == "local-cluster[4,2,1536]"
     assert (settings.words, settings.train_images, settings.test_images) == (50, 876, 292)
@@ -31,13 +31,15 @@ def test_the_event_log_of_a_local_run_is_read_and_removed(tmp_path):
     place = tmp_path / "events" / "e4"
     place.mkdir(parents=True)
     (place / "app-1").write_bytes(b"{}")
-    assert Local(tmp_path, [], 1024).event_log("e4", "") == b"{}"
+    assert LocalLauncher(tmp_path, [], 1024).event_log("e4", "") == b"{}"
     assert not place.exists()
 
 
 def test_a_run_on_kubernetes_is_one_of_submit(tmp_path):
-    backend = Kubernetes(tmp_path, ["--data", "s3://b/pictures"], ["--name", "bench", "--image", "i:1"], "s3://b/out")
-    line, _ = backend.command(POINT, "e4")
+    launcher = KubernetesLauncher(
+        tmp_path, ["--data", "s3://b/pictures"], ["--name", "bench", "--image", "i:1"], "s3://b/out"
+    )
+    line, _ = launcher.command(POINT, "e4")
     found = cli.parser().parse_args(line)
     assert (found.command, found.name, found.image) == ("submit", "bench", "i:1")
     assert (found.executors, found.executor_cores, found.results) == (4, 2, str(tmp_path / "runs"))
@@ -49,34 +51,12 @@ def test_a_run_on_kubernetes_is_one_of_submit(tmp_path):
 def test_the_event_log_of_a_run_on_kubernetes_is_found_by_its_application(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(storage, "read_bytes", lambda uri: asked.append(uri) or b"{}")
-    backend = Kubernetes(tmp_path, [], [], "s3://b/out")
+    launcher = KubernetesLauncher(tmp_path, [], [], "s3://b/out")
     said = "event=step operation=start_spark split=all spark=4.1.4 cores=4 application=spark-7f seconds=9.1\n"
-    assert backend.event_log("e4", said) == b"{}"
+    assert launcher.event_log("e4", said) == b"{}"
     assert asked == ["s3://b/out/events/e4/spark-7f"]
     with pytest.raises(UserError, match="does not name its application"):
-        backend.event_log("e4", "")
-
-
-def test_the_command_on_kubernetes_asks_for_what_the_manifest_says(capsys, tmp_path):
-    code = cli.main(
-        [
-            "benchmark",
-            "--backend",
-            "kubernetes",
-            "--executors",
-            "1,2",
-            "--repeats",
-            "1",
-            "--dry-run",
-            "--set",
-            "executor.coreRequest=500m",
-            "--results",
-            str(tmp_path / "r"),
-        ]
-    )
-    assert code == 0
-    assert len(capsys.readouterr().out.splitlines()) == 3
-    assert not (tmp_path / "r").exists()
+        launcher.event_log("e4", "")
 
 
 def test_the_machine_is_named():

@@ -1,0 +1,154 @@
+"""`fruits run`: data that it can't use, and what it plans without doing it."""
+
+from pathlib import Path
+
+import pytest
+from running import clean_environment, fruits
+
+
+def nothing_left(folder: Path) -> bool:
+    return not folder.exists() or not list(folder.iterdir())
+
+
+# ---- data that can't be used: exit code 1 or 2, one sentence, nothing half-written
+
+
+def tree(folder: Path, *names: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"\xff\xd8\xff")
+    return folder
+
+
+BOTH = ("Training/A/1.jpg", "Training/B/1.jpg", "Test/A/1.jpg", "Test/B/1.jpg")
+UNUSABLE = {
+    "a folder that does not exist": (None, (), ["data", "check the address"]),
+    "an empty folder": ((), (), ["data", "'Training/'"]),
+    "no Training/": (("Test/A/1.jpg",), (), ["data", "'Training/'", "--train"]),
+    "no Test/": (("Training/A/1.jpg", "Training/B/1.jpg"), (), ["data", "'Test/'", "--test"]),
+    "no pictures": (("Training/A/1.txt", "Test/A/1.txt"), (), ["data/Training", ".jpg"]),
+    "one category only": (("Training/A/1.jpg", "Test/A/1.jpg"), (), ["'A'", "--no-classify"]),
+    "a category that is not there": (BOTH, ("--categories", "A,Z"), ["'Z'", "A, B"]),
+    "fewer pictures than categories": (BOTH, ("--train-images", "1"), ["--train-images 1", "2 categories"]),
+}
+
+
+@pytest.mark.parametrize("case", sorted(UNUSABLE))
+def test_data_that_can_not_be_used_is_told_in_a_sentence(case, answer, tmp_path):
+    names, more, parts = UNUSABLE[case]
+    if names is not None:
+        tree(tmp_path / "data", *names)
+    found = answer("run", "--dry-run", "--data", tmp_path / "data", "--out", tmp_path / "out", *more)
+    assert found.code in (1, 2)
+    for part in parts:
+        assert part in found.sentence()
+    assert nothing_left(tmp_path / "out")
+
+
+@pytest.mark.parametrize("case", ["a folder that does not exist", "one category only"])
+def test_a_run_of_data_that_can_not_be_used_ends_with_nothing_half_written(case, tmp_path):
+    names, more, parts = UNUSABLE[case]
+    if names is not None:
+        tree(tmp_path / "data", *names)
+    found = fruits("run", "--data", tmp_path / "data", "--out", tmp_path / "out", *more)
+    assert found.code in (1, 2)
+    for part in parts:
+        assert part in found.sentence()
+    assert nothing_left(tmp_path / "out")
+
+
+def test_an_output_folder_that_can_not_be_written_is_named(sample: Path, tmp_path: Path):
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    out = tmp_path / "file" / "out"
+    found = fruits("run", "--data", sample, "--out", out)
+    assert found.code in (1, 2)
+    assert f"'{out}" in found.sentence()
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "in the way"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_a_run_that_is_there_already_is_left_alone(sample: Path, tmp_path: Path):
+    folder = tmp_path / "out" / "first"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text("{}", encoding="utf-8")
+    found = fruits("run", "--data", sample, "--out", tmp_path / "out", "--run-name", "first")
+    assert found.code == 2
+    assert "'first'" in found.sentence()
+    assert [path.name for path in folder.iterdir()] == ["manifest.json"]
+
+
+def test_without_java_the_way_to_install_it_is_told(without_java, sample: Path, tmp_path: Path):
+    found = fruits("run", "--data", sample, "--out", tmp_path / "out", environment=without_java)
+    assert found.code in (1, 2)
+    for part in ("Java", "17", "apt-get install", "brew install", "JAVA_HOME"):
+        assert part in found.sentence()
+    assert nothing_left(tmp_path / "out")
+
+
+def test_a_java_that_can_not_start_spark_is_told(tmp_path: Path, sample: Path):
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text("#!/bin/sh\necho 'Error: no memory' >&2\nexit 1\n", encoding="utf-8")
+    java.chmod(0o755)
+    environment = clean_environment(JAVA_HOME=str(tmp_path), XDG_CACHE_HOME=str(tmp_path / "cache"))
+    found = fruits("run", "--data", sample, "--out", tmp_path / "out", environment=environment)
+    assert found.code == 1
+    assert "Error: no memory" in found.sentence()
+    assert nothing_left(tmp_path / "out")
+
+
+def test_what_spark_says_of_a_failure_is_told_in_a_sentence(sample: Path, tmp_path: Path):
+    environment = clean_environment(XDG_CACHE_HOME=str(tmp_path / "cache"))
+    found = fruits("run", "--data", sample, "--out", tmp_path / "out", "--master", "nonsense", environment=environment)
+    assert found.code == 1
+    assert "Could not parse Master URL: 'nonsense'" in found.sentence()
+    assert nothing_left(tmp_path / "out")
+    # a run that ended early has loaded few classes: no archive is made of them
+    assert not list((tmp_path / "cache").rglob("*.jsa"))
+
+
+# ---- a dry run
+
+
+def test_a_dry_run_prints_settings_and_plan_and_needs_no_java(without_java, sample: Path, tmp_path: Path):
+    found = fruits(
+        "run",
+        "--data",
+        sample,
+        "--out",
+        tmp_path / "out",
+        "--cache",
+        tmp_path / "cache",
+        "--words",
+        30,
+        "--min-partitions",
+        18,
+        "--master",
+        "local[4]",
+        "--dry-run",
+        environment=without_java,
+    )
+    assert found.code == 0
+    assert found.err == ""
+    start = found.events("start")[0]
+    assert "words=30" in start
+    assert "components=21" in start
+    train, test, whole = found.events("step")
+    assert "split=train pictures=60 categories=3" in train
+    assert "split=test pictures=30" in test
+    assert "partitions=20" in train
+    assert "DescriptorExtractor > VisualVocabulary > PrincipalComponents > CategoryIndexer > " in whole
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_dry_run_plans_for_the_cores_of_the_master_that_is_named(sample, answer, tmp_path):
+    for master, expected in (("local[3]", 3), ("local", 1), ("local-cluster[2,5,1024]", 10)):
+        found = answer("run", "--data", sample, "--out", tmp_path / "out", "--dry-run", "--master", master)
+        assert f"partitions={expected} " in found.events("step")[0], master
+
+
+def test_a_dry_run_without_classifier_plans_none(sample, answer, tmp_path):
+    found = answer("run", "--data", sample, "--out", tmp_path / "out", "--dry-run", "--no-classify")
+    assert "CategoryClassifier" not in found.out
