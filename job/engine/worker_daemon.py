@@ -37,11 +37,11 @@ if __name__ == "__main__":
 
     # loaded here, used after the fork; none of them imports pyspark.ml, which would bring pandas and scipy
     import job.columns
+    import job.extraction
     import job.learn.classifiers.networks
     import job.learn.encodings.counts
     import job.learn.kmeans
     import job.learn.pca
-    import job.stages.extraction
     import job.vision.descriptors.sift  # noqa: F401
     from job import vision
 

@@ -1,7 +1,7 @@
 """The pipeline's stages as Spark ML Estimators and Transformers: thin, over `job.vision` and `job.learn`.
 
 One row is one picture, its descriptors in one packed column. What is fitted depends on the pictures, not on
-partitions. Names are loaded when they are first used, so that workers, which need `job.stages.extraction` alone, do
+partitions. Names are loaded when they are first used, so that workers, which need `job.extraction` alone, do
 not import Spark ML.
 """
 

@@ -7,8 +7,8 @@ from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.sql.types import BinaryType, DataType, IntegerType, StringType, StructType
 
+from job.extraction import Extraction
 from job.stages.base import Batches, HasDescriptor, HasImageCol, HasOutputCol, Stored, at_least, keyword_only, require
-from job.stages.extraction import Extraction
 from job.vision import pixels
 from job.vision.descriptors import DESCRIPTORS
 

@@ -7,6 +7,7 @@
 `whole`       `fruits run --preset reference` from command to exit, beside the prototype and plain Python
 `large`       a whole run on all pictures beside the pool's extraction alone; the memory of its processes
 `cache`       a second run with another number of words, beside the first
+`exit`        from the last line of `fruits run` to the end of its process: as the command ends it, and as Python would
 
     python tests/benchmarks/engine.py --data fruits-360 --part extraction,scaling
     make benchmarks DATA=fruits-360
@@ -41,7 +42,9 @@ from pool import extract_with_pool
 from prototype import start_spark
 
 from job import dataset
-from job.engine import spark as spark_session
+from job.engine.configuration import Configuration
+from job.engine.session import session as spark_session
+from job.experiment.recipe import Block, Recipe
 from job.learn import sampling
 from job.settings import Settings
 
@@ -51,8 +54,9 @@ if TYPE_CHECKING:
 LARGE = 20_000
 MAX_ITERATIONS = 25
 SEEDS = (1, 2, 3)
-SETTINGS = Settings(descriptor="sift")
-DRAWN = sampling.default_size(50)
+RECIPE = Recipe(blocks=(Block("sift", "counts", 50),))
+COLUMNS = {"sift": "descriptors"}
+DRAWN = sampling.default_size(50, 128)
 # For what is Spark's own: the JVM's and Spark's defaults, in place of what makes a short run shorter.
 AS_IT_COMES = ("spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=4 -XX:+UseG1GC",
                "spark.sql.codegen.wholeStage=true", "spark.sql.codegen.factoryMode=FALLBACK")  # fmt: skip
@@ -61,8 +65,8 @@ Seconds = dict[str, list[float]]
 
 @contextmanager
 def session(workers: int, *conf: str) -> "Iterator[SparkSession]":
-    plan = spark_session.plan(Settings(master=f"local[{workers}]", conf=conf))
-    with spark_session.session(plan, spark_session.Jvm(plan)) as spark:
+    configuration = Configuration.of(Settings(master=f"local[{workers}]", conf=conf), for_command=True)
+    with spark_session(configuration) as spark:
         yield spark
 
 
@@ -74,14 +78,25 @@ def paths_of(images: dataset.Images) -> list[str]:
     return [f"{images.root}/{name}" for name in images.table["ima"].to_pylist()]
 
 
+def described(spark: "SparkSession", images: dataset.Images, workers: int) -> "DataFrame":
+    """The frame of described pictures, as a run makes it."""
+    from job.experiment import cache
+    from job.experiment.extract import extractor
+
+    tasks = dataset.planned_partitions(images, workers)
+    frame = dataset.frame(spark, images, tasks, RECIPE.seed, workers)
+    return cache.described(extractor(RECIPE), images, frame, RECIPE, None)
+
+
 def extract(spark: "SparkSession", images: dataset.Images, workers: int) -> float:
     """What a run does: describe, keep, count, draw. Seconds."""
-    from job.experiment import cache, pipeline
+    from job.experiment.extract import summary
 
     begin = time.perf_counter()
-    frame = cache.descriptors(spark, images, workers, SETTINGS)
     tasks = dataset.planned_partitions(images, workers)
-    counted = pipeline.summary(frame, sampling.Draw.of(DRAWN, tasks, SETTINGS.seed, np.dtype(np.uint8), 128))
+    frame = described(spark, images, workers)
+    draw = sampling.Draw.of(DRAWN, tasks, RECIPE.seed, np.dtype(np.uint8), 128)
+    counted = summary(frame, COLUMNS, {"sift": draw})
     seconds = time.perf_counter() - begin
     assert counted.described + counted.rejected.num_rows == len(images)
     frame.unpersist(blocking=True)
@@ -229,31 +244,29 @@ def vocabulary(options: argparse.Namespace) -> dict[str, Any]:
     trains on in the pass that counts descriptors, so that `fruits` is what a draw adds to that pass, and the training;
     beside it the same with a draw of its own. Spark's has a process and a session of its own, as Spark comes.
     """
-    from job.experiment import cache, pipeline
+    from job.experiment.extract import summary, usable
     from job.learn import kmeans
     from job.stages import VisualVocabulary
 
     def measured(spark: "SparkSession", images: dataset.Images, words: int, repeats: int) -> dict[str, Any]:
-        frame = pipeline.described(cache.descriptors(spark, images, options.workers, SETTINGS))
-        total = pipeline.summary(frame).descriptors
+        frame = usable(described(spark, images, options.workers))
+        total = summary(frame, COLUMNS, {}).rows["sift"]
         inertias: dict[str, list[float]] = {"fruits": [], "spark": []}
         everything = np.concatenate([np.frombuffer(row[0], np.uint8).reshape(-1, 128)
                                      for row in frame.select("descriptors").toLocalIterator()])  # fmt: skip
 
-        estimator = VisualVocabulary(
-            k=words, initMode=options.start, maxIter=options.iterations, tolerance=0.0, total=total
-        )
+        estimator = VisualVocabulary(k=words, initMode=options.start, maxIter=options.iterations, tolerance=0.0)
         tasks = dataset.planned_partitions(images, options.workers)
-        wanted = min(sampling.default_size(words), total)
+        wanted = min(sampling.default_size(words, 128), total)
         draw = sampling.Draw.of(wanted, tasks, estimator.getOrDefault("seed"), np.dtype(np.uint8), 128)
 
         def counts() -> float:
             begin = time.perf_counter()
-            pipeline.summary(frame)
+            summary(frame, COLUMNS, {})
             return time.perf_counter() - begin
 
         def with_counts() -> Any:
-            return estimator.fit_drawn(pipeline.summary(frame, draw).drawn)
+            return estimator.fit_drawn(summary(frame, COLUMNS, {"sift": draw}).drawn["sift"])
 
         def ours(learn: Callable[[], Any]) -> float:
             counts()  # a short job is shorter after another one
@@ -280,7 +293,7 @@ def vocabulary(options: argparse.Namespace) -> dict[str, Any]:
             seconds = by_turns({
                 "counts": lambda: min(counts(), counts()),
                 "counts, draw, training": lambda: ours(with_counts),
-                "draw of its own, training": lambda: ours(lambda: estimator.fit(frame)),
+                "draw of its own, training": lambda: ours(lambda: estimator.fit_counted(frame, total)),
                 "spark": sparks,
             }, repeats, warm=words <= 50)  # fmt: skip
         all_of = {"min": min, "median": statistics.median}
@@ -471,6 +484,47 @@ def cache(options: argparse.Namespace) -> dict[str, Any]:
     return {**found, "bytes_a_descriptor": round(size / total, 1), "second_run_extracted": first != second}
 
 
+# Notes the moment at which the work is done, then ends the process in one of two ways.
+ENDING = """
+import sys, time
+from job.commands import main as cli
+moment, way, *arguments = sys.argv[1:]
+work = cli.main
+def noted():
+    code = work(arguments)
+    with open(moment, "w") as file:
+        file.write(repr(time.monotonic()))
+    return code
+cli.main = noted
+cli.command() if way == "command" else sys.exit(noted())
+"""
+
+
+def ending(options: argparse.Namespace) -> dict[str, Any]:
+    """Ends of the same run, by turns. What matters is their difference beside the seconds of the whole run."""
+    seconds: Seconds = {"command": [], "python": []}
+    wholes = []
+    with tempfile.TemporaryDirectory() as scratch:
+        moment = Path(scratch) / "moment"
+        for number in range(options.repeats):
+            for way, taken in seconds.items():
+                arguments = ["run", "--data", options.data, "--categories", options.categories,
+                             "--train-images", options.train_images, "--test-images", options.test_images,
+                             "--words", options.words, "--out", scratch, "--run-name", f"{way}{number}"]  # fmt: skip
+                begin = time.monotonic()
+                line = [sys.executable, "-c", ENDING, moment, way, *arguments]
+                subprocess.run([str(part) for part in line], check=True, stdout=subprocess.DEVNULL)
+                end = time.monotonic()
+                taken.append(end - float(moment.read_text()))
+                wholes.append(end - begin)
+    return {
+        "seconds_to_end": {way: spread(taken) for way, taken in seconds.items()},
+        "seconds_of_run": spread(wholes),
+        "share_saved": (statistics.median(seconds["python"]) - statistics.median(seconds["command"]))
+        / statistics.median(wholes),
+    }
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "extraction": extraction,
     "scaling": scaling,
@@ -479,6 +533,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "whole": whole,
     "large": large,
     "cache": cache,
+    "exit": ending,
 }
 
 
@@ -486,7 +541,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_picture_options(parser)
     parser.set_defaults(categories="Apple Braeburn,Beetroot,Cactus fruit,Lemon,Pear", train_images=876, test_images=292)
-    parser.add_argument("--part", default="extraction,scaling,vocabulary,classifier,whole,large,cache", metavar="A,B")
+    parser.add_argument(
+        "--part", default="extraction,scaling,vocabulary,classifier,whole,large,cache,exit", metavar="A,B"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--vocabularies", type=lambda text: [int(part) for part in text.split(",")],

@@ -48,12 +48,6 @@ def test_arguments_become_flags() -> None:
     assert all(isinstance(flag, str) for flag in flags)
 
 
-def test_only_run_is_given_flags_that_nobody_asked_for() -> None:
-    flags = render(sets=("job.command=predict", "job.arguments.model=s3://fruits/out/1/model")).flags()
-    assert flags[0] == "predict"
-    assert set(pairs(flags)) == {"--data", "--out", "--model"}
-
-
 def test_executors_are_one_value() -> None:
     assert render(sets=("executor.instances=7",)).job["executor"]["instances"] == 7
 

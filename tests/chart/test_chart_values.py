@@ -129,6 +129,8 @@ def test_a_good_value_is_accepted(setting: str) -> None:
         ("image.pullPolicy=Sometimes", "at '/image/pullPolicy'"),
         ("image.repository=", "at '/image/repository'"),
         ("job.command=benchmarks", "at '/job/command'"),
+        ("job.command=tune", "at '/job/command'"),
+        ("job.command=pack", "at '/job/command'"),
         ("job.arguments.train_images=3", "'train_images' does not match"),
         ("job.sparkVersion=latest", "at '/job/sparkVersion'"),
         ("job.sparkConf.fs\\.s3a\\.endpoint=x", "'fs.s3a.endpoint' does not match pattern '^spark"),

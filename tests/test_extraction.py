@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from job.stages import extraction
+from job import extraction
 from job.vision.descriptors import DESCRIPTORS
 from job.vision.sample import sample_picture
 
