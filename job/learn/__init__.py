@@ -1,5 +1,5 @@
-"""What is learned from descriptors and features, in plain numpy: vocabularies, encodings, components, classifiers.
+"""Learning from descriptors and features, in plain numpy: vocabularies, encodings, components, classifiers, scores.
 
-Descriptors are whole numbers and words lie on a grid, so every sum over them is exact: integer sums in int64, and the
+Most descriptors are whole numbers, and words lie on a grid, so that sums over them are exact: sums in int64, and the
 products of `assign` in float32. Hence no vocabulary or bag of words depends on blocks, threads or partitions.
 """

@@ -15,7 +15,7 @@ _BLOCK = 4096
 
 @dataclass(frozen=True)
 class Moments:
-    """What is known of rows of features after they are gone.
+    """Sums over rows of features. Parts of the rows add up.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Moments:
         return self.products - self.total * np.outer(mean, mean)
 
     def to_bytes(self) -> bytes:
-        """As bytes, for `from_bytes`; of the symmetric matrix one half."""
+        """As bytes, for `from_bytes`. One half of the symmetric matrix is enough."""
         upper = self.products[np.triu_indices(len(self.products))]
         buffer = io.BytesIO()
         np.savez(buffer, counts=self.counts, sums=self.sums, upper=upper)

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from job.cores import available_cores
 from job.threads import Threads
 
-# Matrices of up to this many rows are decomposed whole: the full decomposition takes no longer than a part of it.
+# Matrices of up to this many rows are decomposed by numpy, in its threads.
 _FEW = 1500
+# Above this share of the components, a full decomposition takes less time than that of the components alone.
+_PART = 1 / 3
 # Bytes of a value and its column in a sparse matrix, and of a sum.
 _BYTES_FILLED, _BYTES_SUM = 8, 8
 # Columns of the matrix of products that are computed at a time from sparse rows.
@@ -201,10 +203,11 @@ def _largest(matrix: NDArray[np.float64], count: int) -> tuple[NDArray[np.float6
     else:
         from scipy.linalg import eigh
 
+        least = max(0, len(matrix) - count)
+        how = {"subset_by_index": (least, len(matrix) - 1)} if count < _PART * len(matrix) else {"driver": "evd"}
         with Threads.of_blas(available_cores()):
-            values, vectors = eigh(
-                matrix, subset_by_index=(max(0, len(matrix) - count), len(matrix) - 1), overwrite_a=True
-            )
+            # The transpose is what LAPACK can work on in place.
+            values, vectors = eigh(matrix.T, overwrite_a=True, **how)
     return values[::-1][:count], vectors[:, ::-1][:, :count]
 
 

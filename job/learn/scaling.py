@@ -11,8 +11,20 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Sums:
-    """Sums over rows of blocks, which parts add up: `count` rows, `widths` int64 (b,) of the blocks, `total` float64
-    (d,) of the rows at length 1, `squares` float64 (b,) of their squared lengths."""
+    """Sums over rows of blocks. Parts of the rows add up.
+
+    Attributes
+    ----------
+    count
+        Number of rows.
+    widths
+        int64 (b,): length of each block.
+    total
+        float64 (d,): sum of the rows, after each block was brought to length 1.
+    squares
+        float64 (b,): sum of the squared lengths of each block after that, the number of blocks that are not 0.
+
+    """
 
     count: int
     widths: NDArray[np.int64]

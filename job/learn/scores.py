@@ -87,4 +87,5 @@ def _indices(values: NDArray[Any], categories: int) -> NDArray[np.int64]:
 def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
     """The quotient, NaN where `whole` is 0."""
     found = np.full(len(whole), np.nan)
-    return np.divide(part, whole, out=found, where=whole > 0)
+    np.divide(part, whole, out=found, where=whole > 0)
+    return found

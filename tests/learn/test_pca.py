@@ -177,6 +177,17 @@ def test_sparse_floats_are_not_cut_to_whole_numbers():
     np.testing.assert_allclose(sparse.axes, dense.axes, atol=1e-9)
 
 
+@pytest.mark.parametrize("components", [30, 280])
+def test_large_matrices_have_the_components_that_numpy_finds(components, monkeypatch):
+    """A few of them are found alone, many by a full decomposition."""
+    bags = np.random.default_rng(13).poisson(0.5, (900, 300)).astype(np.int32)
+    expected = pca.fit(pca.moments(bags), components)
+    monkeypatch.setattr(pca, "_FEW", 100)
+    found = pca.fit(pca.moments(bags), components)
+    np.testing.assert_allclose(found.variances, expected.variances, rtol=1e-10)
+    np.testing.assert_allclose(found.axes, expected.axes, atol=1e-9)
+
+
 # ---- what is sent to the driver
 
 

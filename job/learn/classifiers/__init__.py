@@ -1,4 +1,4 @@
-"""What learns categories from features, by name. One entry is one file and one line here."""
+"""Classifiers by name: each learns categories from features. An entry is one file and one line here."""
 
 from typing import TYPE_CHECKING
 

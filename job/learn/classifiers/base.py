@@ -1,4 +1,4 @@
-"""What every classifier says of itself and does."""
+"""The interface of a classifier, and what it has learned."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ class Trained:
     arrays
         Arrays by name, as they are stored with a model.
     facts
-        What is told of it, such as the sizes of layers.
+        Facts for the console and the manifest, such as the sizes of layers.
 
     """
 
@@ -76,9 +76,28 @@ class Classifier:
         threads: int = 1,
         weights: NDArray[np.float64] | None = None,
     ) -> Trained:
-        """Learn from features (n, d) and labels (n,), whole numbers from 0 to `categories` - 1.
+        """Learn categories from features.
 
-        `weights` (n,) say what each row counts for. ValueError where they are given to a classifier that knows none.
+        Parameters
+        ----------
+        features : float64 of shape (n, d)
+        labels : int64 of shape (n,), in 0..categories-1
+        categories
+            Number of categories, C.
+        seed
+            Seed of every draw.
+        max_iterations
+            Most iterations, for a classifier that iterates.
+        threads
+            Number of threads that may be used.
+        weights : float64 of shape (n,)
+            What each row counts for; None: 1.
+
+        Raises
+        ------
+        ValueError
+            Weights were given to a classifier that does not learn from sums, and would ignore them.
+
         """
         if weights is not None:
             if self.from_moments is None:
@@ -87,5 +106,5 @@ class Classifier:
         return self.learn(features, labels, categories, seed=seed, max_iterations=max_iterations, threads=threads)
 
     def probabilities(self, features: NDArray[np.float64], trained: Trained) -> NDArray[np.float64]:
-        """Probability of each category: float64 of shape (n, C); rows add up to 1."""
+        """Probability of each category for features (n, d): float64 of shape (n, C); rows add up to 1."""
         return self.chances(features, trained)

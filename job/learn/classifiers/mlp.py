@@ -1,4 +1,9 @@
-"""The prototype's multilayer perceptron: two hidden layers, each as wide as the features."""
+"""The prototype's multilayer perceptron: two hidden layers, each as wide as the features.
+
+The same processor gives the same weights, with any number of threads. Another kind of processor rounds sums in another
+way, and the search for weights, which has many valleys, may then end in another one: of pictures that are hard to tell
+apart, some get another category. Logistic regression has one optimum, and does not depend on the processor.
+"""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""What classifiers that are networks of `job.learn.network` share: how a network is kept as arrays."""
+"""Functions that classifiers made of a network share: a network of `job.learn.network` as arrays, and back."""
 
 import numpy as np
 from numpy.typing import NDArray

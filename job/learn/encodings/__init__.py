@@ -1,4 +1,4 @@
-"""What makes one vector of a picture's descriptors, by name. One entry is one file and one line here."""
+"""Encodings by name: each makes one vector of a picture's descriptors. An entry is one file and one line here."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What every encoding says of itself and does."""
+"""The interface of an encoding, and what it has learned."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class Codebook:
     arrays
         Arrays by name, as they are stored with a model.
     facts
-        Numbers that tell how it went, such as `inertia`.
+        Numbers about the learning, such as `inertia`.
 
     """
 
@@ -129,10 +129,28 @@ class Encoding:
         )
 
     def encode(self, rows: NDArray[Any], pictures: NDArray[np.int64], count: int, codebook: Codebook) -> NDArray[Any]:
-        """The vectors of `count` pictures: `dtype`, of shape (count, width).
+        """The vectors of pictures. The vector of one picture does not depend on the others.
 
-        `rows` (n, d) are unpacked descriptors and `pictures` int64 (n,), ascending, says which picture each is from.
-        The vector of a picture does not depend on the others.
+        Parameters
+        ----------
+        rows : of shape (n, d)
+            Unpacked descriptors.
+        pictures : int64 of shape (n,), ascending
+            The picture that each descriptor is from, in 0..count-1.
+        count
+            Number of pictures.
+        codebook
+            What `fit` has learned.
+
+        Returns
+        -------
+        An array of `dtype`, of shape (count, width). A picture without descriptors has zeros.
+
+        Raises
+        ------
+        ValueError
+            The encoding is not made for such rows.
+
         """
         return self.apply(rows, pictures, count, codebook)
 

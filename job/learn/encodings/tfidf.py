@@ -1,7 +1,7 @@
 """Counts of visual words, rare words weighing more (Sivic and Zisserman, 2003), at length 1.
 
-How rare a word is, is taken from the descriptors that it was learned from: log((n + 1) / (n_k + 1)) + 1 for a word that
-is nearest to n_k of n. In how many pictures it occurs is not known there.
+A word that is nearest to n_k of the n descriptors it was learned from weighs log((n + 1) / (n_k + 1)) + 1. The number
+of pictures in which it occurs, which is more usual, is not known where words are learned.
 """
 
 from typing import Any

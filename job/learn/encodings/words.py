@@ -1,4 +1,4 @@
-"""What encodings with visual words share."""
+"""Functions that encodings with visual words share."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How training and scored pictures are chosen, by name. One entry is one file and one line here."""
+"""Protocols by name: each chooses training and scored pictures. An entry is one file and one line here."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What a protocol says: rounds, each of which trains on some pictures and scores on others."""
+"""The interface of a protocol: rounds, each of which trains on some pictures and scores on others."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Round:
     train
         Name of the training split, and its row numbers in the training listing, ascending; None: all.
     tests
-        What is scored.
+        The splits that are scored.
 
     """
 
