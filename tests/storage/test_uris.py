@@ -4,6 +4,7 @@ import pytest
 
 from job import storage
 from job.errors import UsageError
+from job.storage.uris import hadoop_uri
 
 
 @pytest.mark.parametrize(
@@ -67,3 +68,17 @@ def test_joining_keeps_the_scheme():
     assert storage.join("s3://bucket") == "s3://bucket"
     assert storage.is_remote("s3a://bucket/x")
     assert not storage.is_remote("/s3/x")
+
+
+@pytest.mark.parametrize(
+    ("address", "meant"),
+    [
+        ("s3://bucket/a b/é 100%", "s3a://bucket/a b/é 100%"),
+        ("s3a://bucket/a", "s3a://bucket/a"),
+        ("/a b/é 100%41", "file:/a b/é 100%41"),
+        ("file:///a", "file:///a"),
+        ("hdfs://host/a b", "hdfs://host/a b"),
+    ],
+)
+def test_addresses_are_written_as_hadoop_knows_them_without_escapes(address: str, meant: str):
+    assert hadoop_uri(address) == meant
