@@ -264,7 +264,7 @@ class VisualVocabulary(
 
         def far(batch: pa.RecordBatch) -> kmeans.Farthest:
             rows = spec.unpack(flatten(batch[column], spec.dtype, spec.values)[0])
-            return kmeans.farthest(rows, words, len(empty))
+            return kmeans.farthest(rows, words, len(empty), moved)
 
         found = collect_sum(dataset, [column], far, kmeans.Farthest.from_bytes)
         assert found is not None

@@ -202,6 +202,16 @@ def test_a_vocabulary_of_all_that_does_not_fit_in_one_place_is_refined_on_the_ex
     np.testing.assert_array_equal(refined.words, np.rint(refined.words / spec.quantum) * spec.quantum)
 
 
+@pytest.mark.parametrize("k", [12, 100])
+def test_from_random_words_until_none_moves_executors_end_where_one_place_ends(k, described, monkeypatch):
+    asked = {"k": k, "initMode": "random", "tolerance": 0.0, "sampleSize": -1}
+    expected = VisualVocabulary(**asked).fit(described).vocabulary
+    monkeypatch.setattr(vocabulary, "ONE_PLACE", 250)
+    found = VisualVocabulary(**asked).fit(described.repartition(5)).vocabulary
+    assert found.words.tobytes() == expected.words.tobytes()
+    assert (found.inertia, found.descriptors) == (expected.inertia, expected.descriptors)
+
+
 def test_a_vocabulary_of_no_descriptors_is_refused_in_a_sentence(described):
     with pytest.raises(ValueError, match="no descriptors"):
         VisualVocabulary(k=5).fit(described.limit(0))
