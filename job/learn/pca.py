@@ -122,8 +122,9 @@ def moments(rows: NDArray[Any], columns: slice = slice(None)) -> Moments:
     Sums of whole numbers are exact as long as each stays below 2^53.
     """
     wide = rows.astype(np.float64)
-    # numpy sees that both factors are one array, and computes half of the symmetric product.
-    gram = wide.T @ wide if columns == slice(None) else wide.T @ wide[:, columns]
+    # Where both factors are one array, numpy computes half of the symmetric product.
+    whole = columns.indices(wide.shape[1]) == (0, wide.shape[1], 1)
+    gram = wide.T @ (wide if whole else wide[:, columns])
     if np.issubdtype(rows.dtype, np.integer):
         return Moments(len(rows), rows.sum(axis=0, dtype=np.int64), gram.astype(np.int64))
     return Moments(len(rows), wide.sum(axis=0), gram)

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from running import QUICK, Answer, clean_environment, fruits
 
+# A benchmark makes three whole runs on clusters of processes.
+pytestmark = pytest.mark.slow
+
 OPTIONS = (
     "--executors",
     "1,2",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.learn.classifiers.base import Classifier, Trained
-from job.learn.classifiers.linear import probabilities, solved
+from job.learn.classifiers.linear import NEVER, probabilities, solved
 from job.learn.moments import Moments, moments
 
 # Share of the identity in the covariance. Chosen in docs/choosing-the-model.md.
@@ -35,8 +35,9 @@ def from_moments(found: Moments, shrinkage: float = SHRINKAGE) -> Trained:
         covariance = np.eye(width) * (overall or 1.0)
     means = found.means
     coefficients = solved(covariance, means.T).T
-    with np.errstate(divide="ignore"):
-        priors = np.log(found.counts / found.total)
+    there = found.counts > 0
+    priors = np.full(len(there), NEVER)
+    priors[there] = np.log(found.counts[there] / found.total)
     intercepts = priors - 0.5 * np.einsum("cd,cd->c", means, coefficients)
     return Trained({"coefficients": coefficients, "intercepts": intercepts}, {"shrinkage": shrinkage})
 

@@ -1,4 +1,4 @@
-"""What linear classifiers share: a score for each category, and probabilities from scores."""
+"""Functions that linear classifiers share: a score for each category, and probabilities from scores."""
 
 from typing import Any
 
@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from job.learn.classifiers.base import Trained
+
+# The intercept of a category without rows: its probability is 0, and the number is finite, as a stored model wants it.
+NEVER = -1e200
 
 
 def scores(features: NDArray[np.float64], trained: Trained) -> NDArray[np.float64]:

@@ -5,9 +5,9 @@ from numpy.typing import NDArray
 
 from job.errors import UserError
 from job.learn.classifiers.base import Classifier, Trained
-from job.learn.classifiers.linear import probabilities
+from job.learn.classifiers.linear import NEVER, probabilities
 
-# scikit-learn's own default of what a margin that is missed costs.
+# Cost of a row on the wrong side of its margin: the default of scikit-learn.
 COST = 1.0
 
 
@@ -28,7 +28,7 @@ def _learn(
             "The classifier 'linear-svm' needs scikit-learn, which is not installed: pip install scikit-learn."
         ) from None
     found = LinearSVC(C=COST, random_state=seed, max_iter=max(1000, max_iterations)).fit(features, labels)
-    coefficients, intercepts = np.zeros((categories, features.shape[1])), np.full(categories, -np.inf)
+    coefficients, intercepts = np.zeros((categories, features.shape[1])), np.full(categories, NEVER)
     if len(found.classes_) == 2:
         # scikit-learn has one plane for two categories.
         coefficients[found.classes_] = np.vstack((-found.coef_, found.coef_))

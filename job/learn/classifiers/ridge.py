@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.learn.classifiers.base import Classifier, Trained
-from job.learn.classifiers.linear import probabilities, solved
+from job.learn.classifiers.linear import NEVER, probabilities, solved
 from job.learn.moments import Moments, moments
 
 # What is added to the diagonal of the rows' products, as a share of its mean.
 PENALTY = 0.01
-# A score lies between -1 and 1; without a calibration, the difference of two categories is spread by this.
+# Scores lie between about -1 and 1. They are divided by this before the softmax, unless a calibration has found better.
 _TEMPERATURE = 0.1
 
 
@@ -27,11 +27,11 @@ def from_moments(found: Moments, penalty: float = PENALTY, *, relative: bool = T
     width, mean = found.sums.shape[1], found.mean
     matrix = found.scatter()
     matrix[np.diag_indices(width)] += penalty * (np.trace(matrix) / width if relative else 1.0)
-    # Targets are 2 [own] - 1; of the second term nothing is left once rows are centred.
+    # Targets are 2 [own] - 1. The constant drops out of the products with centred rows.
     products = 2 * (found.sums - found.counts[:, None] * mean)
     coefficients = solved(matrix, products.T).T
     targets = 2 * found.counts / found.total - 1
-    intercepts = np.where(found.counts > 0, targets - coefficients @ mean, -np.inf)
+    intercepts = np.where(found.counts > 0, targets - coefficients @ mean, NEVER)
     arrays = {
         "coefficients": coefficients,
         "intercepts": intercepts,
