@@ -100,13 +100,19 @@ def sums(blocks: Sequence[NDArray[Any]]) -> Sums:
 
 
 def fit(part: Sums, *, scaled: bool = True) -> Scaling:
-    """The scaling of all rows; without `scaled` one that leaves blocks as they are."""
+    """The scaling of all rows; without `scaled` one that leaves blocks as they are.
+
+    A block that never varies is centred, and divided by 1.
+    """
     if not scaled:
         return Scaling(part.widths, np.zeros_like(part.total), np.zeros_like(part.squares))
     mean = part.total / part.count
-    squares = [float(np.square(block).sum()) for block in np.split(mean, np.cumsum(part.widths)[:-1])]
-    deviation = np.sqrt(np.maximum(part.squares / part.count - squares, 0.0))
-    return Scaling(part.widths, mean, np.where(deviation > 0, deviation, 1.0))
+    own = np.array([float(np.square(block).sum()) for block in np.split(mean, np.cumsum(part.widths)[:-1])])
+    squares = part.squares / part.count
+    variances = squares - own
+    # A block that never varies leaves rounding, which must not be divided by.
+    known = variances > squares * np.maximum(part.count, part.widths) * np.finfo(np.float64).eps
+    return Scaling(part.widths, mean, np.sqrt(np.where(known, variances, 1.0)))
 
 
 def scale(rows: NDArray[Any], scaling: Scaling) -> NDArray[np.float64]:

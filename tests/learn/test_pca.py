@@ -136,7 +136,9 @@ def test_sparse_rows_give_what_dense_ones_give(wide):
     np.testing.assert_allclose(pca.project(csr_array(wide), sparse), pca.project(wide, dense), atol=1e-9)
 
 
-def test_sparse_rows_of_more_pictures_than_words_give_exact_sums():
+@pytest.mark.parametrize("band", [7, 60, 512])
+def test_sparse_rows_of_more_pictures_than_words_give_exact_sums(band, monkeypatch):
+    monkeypatch.setattr(pca, "_BAND", band)
     bags = np.random.default_rng(7).poisson(0.3, (400, 60)).astype(np.int32)
     assert pca.fit_rows(csr_array(bags), 20).axes.tobytes() == pca.fit(pca.moments(bags), 20).axes.tobytes()
 
