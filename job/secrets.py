@@ -4,22 +4,23 @@ import re
 from collections.abc import Mapping
 
 HIDDEN = "***"
-# Names of what gives access: passwords, tokens, keys of accounts and of encryption. A word must be whole, or the end of
-# a name written in one piece (`ConnectionPwd`), so that `keypoints` and `--words` are not taken for secrets.
+# What gives access: passwords, tokens, keys of accounts and of encryption. A key counts only with a word before it that
+# says whose it is, so that `keypoints` or `spark.sql.keyedX` are not taken for secrets.
 _SECRET = re.compile(
-    r"secret|passw|token|credential|private[._-]?key|access[._-]?key|api[._-]?key|account[._-]?key|shared[._-]?key"
-    r"|encryption[._-]?(?:context|key)|sas[._-]?(?:key|sig)|connection[._-]?string|\bpat\b|(?<=[._-])pat\b"
-    r"|(?:^|[._-])pwd|pwd$|[a-z]Pwd\b|bearer|authorization"
-    r"|fs\.azure\.account\.key|fs\.azure\.sas|server-side-encryption\.key|(?:^|[._-])encryption\.key",
+    r"secret|passw|passphrase|token|credential|bearer|authorization|connection[._-]?string|access[._-]?signature"
+    r"|(?:private|access|api|account|shared|client|customer|provided|signing|encryption|sas|auth)[._-]?key"
+    r"(?!provider|store|ed\b)"
+    r"|encryption[._-]context|fs\.azure\.sas|sas[._-]?sig",
     re.IGNORECASE,
 )
-_GITHUB_PAT = re.compile(r"(?:^|_)PAT$")
+# Short words count only as whole ones: `DB_PWD`, `my.ConnectionPwd`, `GITHUB_PAT`, but neither `path` nor `pattern`.
+_SHORT = re.compile(r"(?:^|[._-]|[a-z](?=P))(?:[Pp][Ww][Dd]|PWD|PAT|Pat|pat)(?=$|[._=-])")
 _URI_LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 def is_secret(name: str) -> bool:
     """Whether the name of a setting, a variable or a Spark key says that its value is secret."""
-    return bool(_SECRET.search(name) or _GITHUB_PAT.search(name))
+    return bool(_SECRET.search(name) or _SHORT.search(name))
 
 
 def hide_secret(pair: str) -> str:

@@ -13,13 +13,12 @@ from job.cores import available_cores
 from job.engine.java import spark_home
 from job.errors import UserError
 
-# One plain file, which is whole when the run has ended.
-_EVENT_LOG = ("--conf", "spark.eventLog.compress=false", "--conf", "spark.eventLog.rolling.enabled=false")
-# No task before all executors are there: what is measured is their work, not their coming.
-_ALL_EXECUTORS = (
-    "--conf",
+_CONF = (
+    # The event log is one plain file, which is whole when the run has ended.
+    "spark.eventLog.compress=false",
+    "spark.eventLog.rolling.enabled=false",
+    # No task starts before all executors are there: what is measured is their work, not their coming.
     "spark.scheduler.minRegisteredResourcesRatio=1.0",
-    "--conf",
     "spark.scheduler.maxRegisteredResourcesWaitingTime=300s",
 )
 _APPLICATION = re.compile(r"event=step operation=start_spark .*\bapplication=(\S+)")
@@ -37,10 +36,24 @@ class Launcher(Protocol):
 
 
 class LocalLauncher:
-    """Executors that are processes of this machine (Spark's local-cluster)."""
+    """Executors that are processes of this machine (Spark's local-cluster).
 
-    def __init__(self, folder: Path, arguments: Sequence[str], memory: int) -> None:
-        self.folder, self.arguments, self.memory = folder, arguments, memory
+    Parameters
+    ----------
+    folder
+        Where the runs leave what they find.
+    arguments
+        The settings of `fruits run` as flags, without `--conf`.
+    conf
+        Spark's settings, `KEY=VALUE`. They go into the environment, as some may be secret, and a process' command line
+        is there for everybody to read.
+    memory
+        MB of an executor's heap.
+
+    """
+
+    def __init__(self, folder: Path, arguments: Sequence[str], conf: Sequence[str], memory: int) -> None:
+        self.folder, self.arguments, self.conf, self.memory = folder, arguments, conf, memory
 
     def command(self, point: Point, name: str) -> tuple[list[str], Mapping[str, str]]:
         """A `fruits run` on executors that are processes of this machine, and the folders that those want in the
@@ -57,16 +70,15 @@ class LocalLauncher:
             name,
             "--event-log",
             str(events),
-            *_EVENT_LOG,
-            *_ALL_EXECUTORS,
             "--master",
             f"local-cluster[{point.executors},{point.cores},{self.memory}]",
-            "--conf",
-            f"spark.cores.max={point.executors * point.cores}",
-            "--conf",
-            f"spark.executor.memory={self.memory}m",
         ]
-        return line, {"SPARK_HOME": str(spark_home()), "SPARK_WORKER_DIR": str(scratch)}
+        sizes = (f"spark.cores.max={point.executors * point.cores}", f"spark.executor.memory={self.memory}m")
+        return line, {
+            "SPARK_HOME": str(spark_home()),
+            "SPARK_WORKER_DIR": str(scratch),
+            "FRUITS_CONF": "\n".join((*self.conf, *_CONF, *sizes)),
+        }
 
     def event_log(self, name: str, said: str) -> bytes:
         """The event log that the run left in its folder; the log is removed there, and so is the executors' scratch."""
@@ -102,8 +114,7 @@ class KubernetesLauncher:
             name,
             "--event-log",
             self._events(name),
-            *_EVENT_LOG,
-            *_ALL_EXECUTORS,
+            *(item for pair in _CONF for item in ("--conf", pair)),
         ]
         return line, {}
 

@@ -9,6 +9,7 @@ from job.benchmark import record
 from job.benchmark.launchers import KubernetesLauncher, Launcher, LocalLauncher, machine
 from job.benchmark.record import Benchmark
 from job.errors import UsageError, UserError
+from job.secrets import hide_secret
 from job.settings import Settings
 
 # MB of an executor's heap on this machine, unless another is asked for.
@@ -60,10 +61,12 @@ class OnCluster:
 
 def local(wanted: Wanted) -> tuple[Benchmark, Launcher]:
     """A benchmark whose executors are processes of this machine."""
+    from job.cluster import run_arguments
+
     memory = wanted.executor_memory or _LOCAL_MEMORY
     benchmark = Benchmark(
         backend="local",
-        arguments=list(wanted.given),
+        arguments=[hide_secret(item) for item in wanted.given],
         executors=list(wanted.executors),
         cores=wanted.executor_cores,
         sizes=list(wanted.sizes),
@@ -75,7 +78,8 @@ def local(wanted: Wanted) -> tuple[Benchmark, Launcher]:
         memory=f"{memory}m",
         machine=machine(),
     )
-    return benchmark, LocalLauncher(wanted.folder.absolute(), wanted.given, memory)
+    flags = run_arguments.without_conf(wanted.given)
+    return benchmark, LocalLauncher(wanted.folder.absolute(), flags, wanted.settings.conf, memory)
 
 
 def on_kubernetes(wanted: Wanted, there: OnCluster) -> tuple[Benchmark, Launcher]:
@@ -105,7 +109,7 @@ def on_kubernetes(wanted: Wanted, there: OnCluster) -> tuple[Benchmark, Launcher
     executor, driver = document["spec"]["executor"], document["spec"]["driver"]
     benchmark = Benchmark(
         backend="kubernetes",
-        arguments=[*submit, "--", *wanted.given],
+        arguments=[hide_secret(item) for item in (*submit, "--", *wanted.given)],
         executors=list(wanted.executors),
         cores=wanted.executor_cores,
         sizes=list(wanted.sizes),

@@ -60,6 +60,18 @@ def render(flags: Mapping[str, Any]) -> list[str]:
     return line
 
 
+def without_conf(line: Sequence[str]) -> list[str]:
+    """A command line that `render` has made, without its `--conf KEY=VALUE`."""
+    left: list[str] = []
+    items = iter(line)
+    for item in items:
+        if item == flag_name("conf"):
+            next(items)
+        elif not item.startswith(f"{flag_name('conf')}="):
+            left.append(item)
+    return left
+
+
 def check_addresses(flags: Mapping[str, Any]) -> None:
     """Raises UsageError for an address that the pods of the shipped manifest, which mount no volume, can't reach."""
     from job.storage.uris import is_remote

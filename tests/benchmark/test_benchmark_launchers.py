@@ -15,23 +15,26 @@ POINT = Point(4, 2, 1168, 1)
 
 
 def test_a_local_run_has_executors_of_its_own_and_waits_for_all_of_them(tmp_path):
-    line, environment = LocalLauncher(tmp_path, ["--words", "50"], 1536).command(POINT, "e4")
-    settings = resolve(vars(cli.parser().parse_args(line)), {}, choices=choices())
+    launcher = LocalLauncher(tmp_path, ["--words", "50"], ["spark.my.password=hush"], 1536)
+    line, environment = launcher.command(POINT, "e4")
+    assert "hush" not in " ".join(line)
+    settings = resolve(vars(cli.parser().parse_args(line)), environment, choices=choices())
     assert settings.master == "local-cluster[4,2,1536]"
     assert (settings.words, settings.train_images, settings.test_images) == (50, 876, 292)
     assert (settings.out, settings.run_name) == (str(tmp_path / "runs"), "e4")
     conf = settings.spark_conf()
+    assert conf["spark.my.password"] == "hush"
     assert conf["spark.cores.max"] == "8"
     assert conf["spark.scheduler.minRegisteredResourcesRatio"] == "1.0"
     assert conf["spark.eventLog.rolling.enabled"] == "false"
-    assert {"SPARK_HOME", "SPARK_WORKER_DIR"} == set(environment)
+    assert {"SPARK_HOME", "SPARK_WORKER_DIR", "FRUITS_CONF"} == set(environment)
 
 
 def test_the_event_log_of_a_local_run_is_read_and_removed(tmp_path):
     place = tmp_path / "events" / "e4"
     place.mkdir(parents=True)
     (place / "app-1").write_bytes(b"{}")
-    assert LocalLauncher(tmp_path, [], 1024).event_log("e4", "") == b"{}"
+    assert LocalLauncher(tmp_path, [], [], 1024).event_log("e4", "") == b"{}"
     assert not place.exists()
 
 
