@@ -106,6 +106,9 @@ def _context(configuration: Configuration, jvm: Jvm | None) -> "SparkContext":
         # being interrupted
         signal.signal(signal.SIGINT, interrupted)
     if configuration.for_command:
+        server = context._accumulatorServer
+        if server is not None:  # it would print a traceback when the JVM dies, which is told in a sentence
+            setattr(server, "handle_error", lambda *_: None)  # noqa: B010  (mypy: no method)
         _start_workers(context)
     return context
 

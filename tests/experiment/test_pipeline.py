@@ -12,8 +12,7 @@ import pandas as pd
 import pytest
 from running import Answer, Results, Shared, results
 
-from job.experiment import extract, fit
-from job.experiment import run as whole
+from job.experiment import extract, fit, rounds
 from job.report import tables
 from job.vision import descriptors as registry
 from job.vision import pixels
@@ -535,7 +534,7 @@ def test_an_interrupted_run_leaves_nothing(shared: Shared, sample: Path, tmp_pat
         assert list((tmp_path / "out").iterdir())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(whole, "fit", interrupt)
+    monkeypatch.setattr(rounds, "fit", interrupt)
     answer = shared(
         "run", "--data", sample, "--out", tmp_path / "out", "--words", 10, "--train-images", 6, "--test-images", 3
     )

@@ -13,8 +13,6 @@ import pytest
 from containers import ROOT, configuration, files, run, tool
 from test_image_entrypoint import DRIVER, EXECUTOR, variables
 
-from job.engine import spark
-
 DOCKER = ROOT / "docker"
 SITE = "/opt/venv/lib/python3.11/site-packages"
 
@@ -184,13 +182,12 @@ SESSION = (
 )
 def test_classes_come_from_the_archive(role: str, least: int) -> None:
     options = "-Xlog:class+load:file=/tmp/%p.log -Xlog:cds:file=/tmp/%p.cds"
-    own = {f"SPARK_JAVA_OPT_{number}": option for number, option in enumerate((*spark._JVM_OPTIONS, spark._COLLECTOR))}
     answer = run(
         "bash",
         "-c",
         f'echo "{SESSION}" >/tmp/session.py; export JDK_JAVA_OPTIONS="{options}"; {role} >&2 || exit; '
         "cat $(ls -S /tmp/*.log | head -1); cat /tmp/*.cds",
-        options=(*containers.RESTRICTED, *variables({**DRIVER, **EXECUTOR, **own})),
+        options=(*containers.RESTRICTED, *variables({**DRIVER, **EXECUTOR})),
     ).succeeded()
     loaded = [
         line
