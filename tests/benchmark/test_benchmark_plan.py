@@ -78,6 +78,18 @@ def test_a_benchmark_without_runs_tells_nothing(benchmark):
         plan.check(benchmark, 10)
 
 
+def test_the_driver_has_room_for_the_matrix_that_a_classifier_is_trained_on(benchmark):
+    benchmark.settings |= {"classifier": "logistic", "components": 350}
+    matrix = 8 * 750_000 * 350 / 2**20
+    found = choose(benchmark, 1_000_000, executors=4)
+    benchmark.settings["classifier"] = "lda"
+    without = choose(benchmark, 1_000_000, executors=4)
+    assert found.driver_overhead - without.driver_overhead >= 2.9 * matrix
+    assert found.driver_heap - without.driver_heap >= 0.9 * matrix
+    benchmark.settings |= {"classifier": "logistic", "no_classify": True}
+    assert choose(benchmark, 1_000_000, executors=4).driver_overhead == without.driver_overhead
+
+
 # ---- the chart
 
 
