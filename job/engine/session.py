@@ -64,6 +64,8 @@ def session(configuration: Configuration, jvm: Jvm | None = None, *, leave: bool
             stack.callback(lambda: jvm.stop(worked=worked, at_once=leave))
             stack.enter_context(_own_gateway(leave=leave))
         context = _context(configuration, jvm)
+        if leave or configuration.for_command:
+            _hush(context)
         try:
             from pyspark.sql import SparkSession
 
@@ -77,9 +79,7 @@ def session(configuration: Configuration, jvm: Jvm | None = None, *, leave: bool
                 ) from error
             raise _with_its_text(error) from None
         finally:
-            if leave:
-                _hang_up(context)
-            else:
+            if not leave:
                 _stop(context)
 
 
@@ -106,9 +106,6 @@ def _context(configuration: Configuration, jvm: Jvm | None) -> "SparkContext":
         # being interrupted
         signal.signal(signal.SIGINT, interrupted)
     if configuration.for_command:
-        server = context._accumulatorServer
-        if server is not None:  # it would print a traceback when the JVM dies, which is told in a sentence
-            setattr(server, "handle_error", lambda *_: None)  # noqa: B010  (mypy: no method)
         _start_workers(context)
     return context
 
@@ -190,8 +187,8 @@ def _own_gateway(*, leave: bool) -> Iterator[None]:
         SparkContext._gateway, SparkContext._jvm = before
 
 
-def _hang_up(context: "SparkContext") -> None:
-    """Let the thread that counts for Spark's tasks end in silence when the JVM is killed."""
+def _hush(context: "SparkContext") -> None:
+    """Let the thread that counts for Spark's tasks end in silence when the JVM dies, which is told in a sentence."""
     server: Any = context._accumulatorServer
     if server is not None:
         server.handle_error = lambda *_: None

@@ -94,7 +94,7 @@ class Extracted:
     @property
     def without_descriptors(self) -> int:
         """Number of pictures in which no descriptor found anything."""
-        return int(pc.sum(pc.equal(self.rejected["reason"], _NO_DESCRIPTORS)).as_py() or 0)
+        return _without_descriptors(self.rejected)
 
     def usable(self) -> "DataFrame":
         """The rows of the frame that have descriptors, copies included."""
@@ -161,14 +161,14 @@ def extract(
 
     def facts(tasks: TaskFigures) -> dict[str, Any]:
         assert found is not None
-        bad = found.rejected.num_rows - found.count(_NO_DESCRIPTORS)
+        without = _without_descriptors(found.rejected)
         return {
             "descriptor": "+".join(columns),
             "partitions": tasks.partitions,
             "pictures": len(images),
             "described": found.described,
-            "without_descriptors": found.count(_NO_DESCRIPTORS),
-            "rejected": bad,
+            "without_descriptors": without,
+            "rejected": found.rejected.num_rows - without,
             "descriptors": sum(found.rows.values()),
         }
 
@@ -244,9 +244,10 @@ class Summary:
     first: pa.Table
     drawn: Mapping[str, NDArray[Any]]
 
-    def count(self, reason: str) -> int:
-        """Number of pictures that were rejected for that reason."""
-        return int(pc.sum(pc.equal(self.rejected["reason"], reason)).as_py() or 0)
+
+def _without_descriptors(rejected: pa.Table) -> int:
+    """How many of the rejected pictures have no descriptors, though they could be read."""
+    return int(pc.sum(pc.equal(rejected["reason"], _NO_DESCRIPTORS)).as_py() or 0)
 
 
 _TEXT, _NUMBER, _BYTES = pa.string(), pa.int64(), pa.list_(pa.binary())
@@ -269,9 +270,11 @@ _FIELDS = pa.schema(
 
 def summary(frame: "DataFrame", columns: Mapping[str, str], draws: Mapping[str, sampling.Draw]) -> Summary:
     """Describes, counts and draws, in one pass. `columns` are the packed columns by descriptor."""
+    from pyspark.sql import functions as F
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    bytes_of = [(columns[name], DESCRIPTORS.get(name).bytes) for name in columns]
+    # Lengths are taken by Spark itself, so that packed rows go to Python only where some of them are drawn.
+    bytes_of = [(f"bytes of {name}", DESCRIPTORS.get(name).bytes) for name in columns]
     drawn_columns = {columns[name]: draw for name, draw in draws.items()}
 
     def work(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
@@ -286,7 +289,7 @@ def summary(frame: "DataFrame", columns: Mapping[str, str], draws: Mapping[str, 
             found = batch.filter(good)
             described += found.num_rows
             for place, (column, size) in enumerate(bytes_of):
-                counts[place] += (pc.sum(pc.binary_length(found[column])).as_py() or 0) // size
+                counts[place] += (pc.sum(found[column]).as_py() or 0) // size
             for rows in (batch.filter(pc.invert(good)), found.slice(0, wanted)):
                 if rows.num_rows:
                     yield _batch({name: rows[name] for name in ("ima", "cat", "reason", "keypoints")}, rows.num_rows)
@@ -306,7 +309,8 @@ def summary(frame: "DataFrame", columns: Mapping[str, str], draws: Mapping[str, 
             1,
         )
 
-    wanted = dict.fromkeys(["ima", "cat", "reason", "keypoints", *columns.values()])
+    lengths = [F.length(columns[name]).alias(f"bytes of {name}") for name in columns]
+    wanted: list[Any] = ["ima", "cat", "reason", "keypoints", *drawn_columns, *lengths]
     found = originals(frame).select(*wanted).mapInArrow(work, from_arrow_schema(_FIELDS)).toArrow()
     pictures, tasks = (found.filter(mask) for mask in (pc.is_valid(found["ima"]), pc.is_null(found["ima"])))
     rejected = pictures.filter(pc.is_valid(pictures["reason"])).select(["ima", "reason"])

@@ -77,13 +77,6 @@ class Matrix:
         """The first rows, and the first columns of their vectors."""
         return Matrix(self.rows.slice(0, count), self.values[:count, :columns])
 
-    @classmethod
-    def gathered(cls, frame: "DataFrame", columns: list[str]) -> "Matrix":
-        """The vectors in `columns` side by side, of a frame that has `ima` too."""
-        table = frame.toArrow().sort_by("ima")
-        parts = [rows_of(table[name]) for name in columns]
-        return cls(table.drop_columns(columns), parts[0] if len(parts) == 1 else np.hstack(parts))
-
 
 @dataclass(frozen=True)
 class Encoded:

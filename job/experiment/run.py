@@ -31,12 +31,13 @@ from job.learn.protocols.base import Round
 from job.report import html, reference
 from job.report.console import Console
 from job.settings import Settings
+from job.splits import FOLDERS
 from job.vision.descriptors import DESCRIPTORS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-SPLITS = ("train", "test")
+SPLITS = tuple(FOLDERS)
 # Modules that are needed later and take long to import: pyspark.ml brings pandas and scipy.
 _LATER = ("job.stages.classifier", "job.stages.vocabulary", "job.stages.reducer", "scipy.optimize")
 # Number of pictures by which each core of the executors is warmed.

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from job.splits import FOLDERS
 from job.vision.textures import PATTERNS, SURFACE, Colour, Plane, surface
 
 Split = Literal["train", "test"]
 Top = Literal["", "stem", "leaves", "crown"]
-FOLDERS: dict[Split, str] = {"train": "Training", "test": "Test"}
 
 EDGE = 100
 JPEG_QUALITY = 92
