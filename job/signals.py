@@ -1,8 +1,45 @@
 """Signals that end a command."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+
+
+@contextmanager
+def interrupted_after(ending: Callable[[], None]) -> Iterator[None]:
+    """Context manager: SIGINT and SIGTERM call `ending`, and then raise KeyboardInterrupt.
+
+    `ending` ends what the block may be waiting for, so that clean-up which asks that for something meets its end
+    instead of waiting for ever. Whatever error comes of it is taken for the interruption that it is. Further signals
+    are ignored until the block has ended. In a thread other than the main one nothing changes.
+    """
+    told = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal told
+        told = True
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
+        ending()
+        raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in before:
+            signal.signal(number, interrupt)
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    except Exception as error:
+        if told:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        for number, handler in before.items():
+            with suppress(ValueError, TypeError):  # TypeError: the handler before was not Python's
+                signal.signal(number, handler)
 
 
 @contextmanager

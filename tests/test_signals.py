@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -47,3 +49,29 @@ def test_in_another_thread_nothing_changes():
     thread.start()
     thread.join()
     assert said == [signal.getsignal(signal.SIGTERM)]
+
+
+PROGRAM = """
+import os, signal, sys, time
+from job.signals import interrupted_after
+ended = []
+try:
+    with interrupted_after(lambda: ended.append("ended")):
+        try:
+            os.kill(os.getpid(), int(sys.argv[1]))
+            time.sleep(5)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)  # no second interruption in the midst of cleaning up
+            raise OSError("what the clean-up meets")
+except KeyboardInterrupt as error:
+    print(*ended, repr(error.__cause__))
+print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_waited_for_is_ended_first_and_errors_of_that_are_the_interruption(number: signal.Signals):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(int(number))], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines() == ["ended OSError('what the clean-up meets')", "True"], done.stderr

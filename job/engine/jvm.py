@@ -131,6 +131,10 @@ class Jvm:
             return self._process.wait(0.2)
         return None
 
+    def kill(self) -> None:
+        """End the JVM at once, whatever it does. `stop` is still to be called."""
+        self._process.kill()
+
     def stop(self, *, worked: bool = False, at_once: bool = False) -> None:
         """End the JVM and remove its folder.
 

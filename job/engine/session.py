@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from job.engine.configuration import Configuration, started_by_spark_submit
 from job.engine.jvm import Jvm
 from job.errors import UserError
+from job.signals import interrupted_after
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -63,6 +64,9 @@ def session(configuration: Configuration, jvm: Jvm | None = None, *, leave: bool
         if jvm is not None:
             stack.callback(lambda: jvm.stop(worked=worked, at_once=leave))
             stack.enter_context(_own_gateway(leave=leave))
+            if configuration.for_command:
+                # pyspark's own clean-up after an interrupted `toArrow` waits for a JVM that waits for its reader
+                stack.enter_context(interrupted_after(jvm.kill))
         context = _context(configuration, jvm)
         if leave or configuration.for_command:
             _hush(context)

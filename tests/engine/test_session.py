@@ -220,7 +220,7 @@ print(log.stat().st_size > 1000)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("moment", ["before", "within", "in a query"])
+@pytest.mark.parametrize("moment", ["before", "within", "in a query", "while rows come"])
 def test_a_command_that_is_told_to_end_leaves_nothing(number: signal.Signals, moment: str, place: Path):
     program = f"""{SESSIONS}
 import time
@@ -232,6 +232,13 @@ def slow(batches):
     print("in a query", flush=True, file=open("said", "a"))
     time.sleep(60)
     yield from batches
+def many(batches):
+    # 40 tasks of 4 MB, one after the other: more than a socket holds while nobody reads
+    import pyarrow as pa
+    for batch in batches:
+        time.sleep(0.2)
+        print("while rows come", flush=True, file=open("said", "a"))
+        yield pa.RecordBatch.from_arrays([pa.array([bytes(4 << 20)], pa.binary())], ["data"])
 with terminated_as_interrupted():
     try:
         jvm = Jvm(configuration)
@@ -239,6 +246,8 @@ with terminated_as_interrupted():
             print("before", flush=True, file=open("said", "a"))
             with session(configuration, jvm, leave=True) as spark:
                 print("within", flush=True, file=open("said", "a"))
+                if {moment!r} == "while rows come":
+                    spark.range(0, 40, 1, 40).mapInArrow(many, "data binary").toArrow()
                 spark.range(3).mapInArrow(slow, "id long").count()
         finally:
             jvm.stop()
