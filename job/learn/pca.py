@@ -200,7 +200,8 @@ def _sparse_moments(rows: Any) -> Moments:
 def _largest(matrix: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The `count` largest eigenvalues of a symmetric matrix, falling, and their eigenvectors as columns."""
     if len(matrix) <= _FEW:
-        values, vectors = np.linalg.eigh(matrix)
+        with Threads():
+            values, vectors = np.linalg.eigh(matrix)
     else:
         from scipy.linalg import eigh
 
@@ -233,7 +234,12 @@ def _projection(
 
 
 def project(rows: Any, projection: Projection) -> NDArray[np.float64]:
-    """Features float64 (n, c): centred vectors on the axes. `rows` (n, K) may be a sparse matrix of scipy."""
+    """Features float64 (n, c): centred vectors on the axes. `rows` (n, K) may be a sparse matrix of scipy.
+
+    BLAS has one thread here, as in `fit` for up to some thousand words: with another number sums are rounded otherwise,
+    and a perceptron that learns from the features makes large differences of the smallest ones.
+    """
     if isinstance(rows, np.ndarray):
-        return (rows - projection.mean) @ projection.axes
+        with Threads():
+            return np.asarray((rows - projection.mean) @ projection.axes)
     return np.asarray(rows @ projection.axes) - projection.mean @ projection.axes

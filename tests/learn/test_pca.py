@@ -220,3 +220,12 @@ def test_sums_in_bands_are_those_of_all_columns_and_each_band_is_small(width, ta
     np.testing.assert_array_equal(total.total, whole.total)
     assert total.count == whole.count
     assert len(bands) == 1 or max(band.stop - band.start for band in bands) < width
+
+
+def test_features_are_the_same_to_the_bit_whatever_threads_blas_has_elsewhere():
+    bags = np.random.default_rng(11).poisson(1.0, (876, 50)).astype(np.int32)
+    found = []
+    for threads in (1, 2, 4):
+        with threadpool_limits(threads, user_api="blas"):
+            found.append(pca.project(bags, pca.fit(pca.moments(bags), 35)).tobytes())
+    assert len(set(found)) == 1
