@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
 # Bounds of the temperature: a factor of a thousand either way.
 _LOWEST, _HIGHEST = 1e-3, 1e3
@@ -30,6 +29,9 @@ def temperature(scores: NDArray[np.floating[Any]], labels: NDArray[np.integer[An
         There are no rows, or one whose own category has a score of -inf.
 
     """
+    # loaded here, as it takes long: every run imports this module before it lists its pictures
+    from scipy import optimize
+
     own = np.take_along_axis(scores.astype(np.float64), labels[:, None].astype(np.intp), axis=1)
     if not len(own) or not np.isfinite(own).all():
         raise ValueError("A temperature is found from scores of at least one row, finite for its own category.")

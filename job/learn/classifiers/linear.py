@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 
 from job.learn.classifiers.base import Trained
 
@@ -32,6 +31,8 @@ def probabilities(features: NDArray[np.float64], trained: Trained) -> NDArray[np
 
 def solved(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
     """Solve `matrix` x = `right` for a symmetric matrix that is not negative; the shortest x where it is singular."""
+    from scipy import linalg
+
     try:
         found: Any = linalg.solve(matrix, right, assume_a="pos", check_finite=False)
     except linalg.LinAlgError:
