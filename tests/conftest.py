@@ -47,7 +47,9 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def spark() -> "Iterator[SparkSession]":
     """The one session of this process, as the command starts it, on two cores; compiled quickly rather than well."""
-    given = {"master": "local[2]", "conf": [f"spark.driver.extraJavaOptions={QUICK}"]}
+    # tests also use Spark ML, whose functions the command's own sessions go without
+    ml = "spark.sql.extensions=org.apache.spark.sql.ml.InternalFunctionRegistration"
+    given = {"master": "local[2]", "conf": [f"spark.driver.extraJavaOptions={QUICK}", ml]}
     configuration = Configuration.of(resolve(given, {}, choices=choices()), for_command=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FRUITS_CLASS_ARCHIVE", "off")

@@ -71,9 +71,7 @@ def session(configuration: Configuration, jvm: Jvm | None = None, *, leave: bool
         if leave or configuration.for_command:
             _hush(context)
         try:
-            from pyspark.sql import SparkSession
-
-            yield SparkSession(context)
+            yield _session_of(context, configuration)
             worked = True
         except Exception as error:
             if jvm is not None and jvm.ended() is not None:
@@ -112,6 +110,31 @@ def _context(configuration: Configuration, jvm: Jvm | None) -> "SparkContext":
     if configuration.for_command:
         _start_workers(context)
     return context
+
+
+def _session_of(context: "SparkContext", configuration: Configuration) -> "SparkSession":
+    """The session in that context.
+
+    That of a local command is made without the extensions that jars of Spark's own folder bring: MLlib's functions on
+    vectors for SQL, which the command doesn't use and whose making is half of a session's (tests/benchmarks/engine.py:
+    whole). Spark looks for extensions through the class loader of the calling thread, which is set to one without jars
+    for this one call.
+    """
+    from pyspark.sql import SparkSession
+
+    extended = "spark.sql.extensions" in configuration.conf
+    if not (configuration.for_command and configuration.local) or extended:
+        return SparkSession(context)
+    java: Any = context._jvm
+    builder = java.org.apache.spark.sql.classic.SparkSession.builder().sparkContext(context._jsc.sc())
+    without_jars, thread = java.java.lang.ClassLoader.getPlatformClassLoader(), java.java.lang.Thread.currentThread()
+    with_jars = thread.getContextClassLoader()
+    thread.setContextClassLoader(without_jars)
+    try:
+        found = builder.getOrCreate()
+    finally:
+        thread.setContextClassLoader(with_jars)
+    return SparkSession(context, found)
 
 
 def _start_workers(context: "SparkContext") -> None:
