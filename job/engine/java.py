@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,7 @@ NO_JAVA = (
 )
 # The versions that Spark 4.1 works with; with later ones Arrow can't reach the memory it wants, and queries never end.
 OLDEST, NEWEST = 17, 21
+_TESTED = (17, 21)
 _ANSWER_LIMIT = 30.0
 
 
@@ -46,12 +48,19 @@ def java_version(java: str) -> int | None:
 
 
 def check_java(java: str) -> None:
-    """Raises UserError when the `java` command at this path is of a version that Spark doesn't work with."""
+    """Raises UserError when the `java` command at this path is of a version that Spark doesn't work with.
+
+    Of a version in between that Spark is not tested with, one line on the error stream warns.
+    """
     found = java_version(java)
     if found is not None and not OLDEST <= found <= NEWEST:
         raise UserError(
             f"'{java}' is Java {found}, and Spark works with Java {OLDEST} to {NEWEST}: install Java 17 or 21, or set "
             "JAVA_HOME to it."
+        )
+    if found is not None and found not in _TESTED:
+        print(  # noqa: T201  (before the console is there)
+            f"fruits: '{java}' is Java {found}, and Spark is tested with Java 17 and 21.", file=sys.stderr, flush=True
         )
 
 

@@ -24,6 +24,7 @@ import job
 from job.engine.class_archive import ClassArchive
 from job.engine.configuration import Configuration
 from job.engine.java import check_java, find_java, spark_home, spark_jars
+from job.engine.python import check_python
 from job.engine.worker_environment import PROCESS_VARIABLES
 from job.errors import UserError
 
@@ -84,6 +85,8 @@ class Jvm:
         java, jars = find_java(), spark_jars()
         check_java(java)
         classpath = [*jars, *configuration.jars]
+        if configuration.local:
+            check_python(_workers_environment(configuration))
         self._connected = False
         self._archive = ClassArchive(java, classpath)
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
@@ -221,18 +224,25 @@ def _environment(configuration: Configuration, classpath: Sequence[str], connect
     # Spark's scripts tell the Scala version to those who start executors from here
     scala = next((found[1] for jar in classpath if (found := re.search(r"spark-core_([\d.]+)-", jar))), "2.13")
     return {
-        **os.environ,
-        **PROCESS_VARIABLES,
-        **_utf8(os.environ),
+        **_workers_environment(configuration),
         # all is on this machine, whose name need not have an address
         **({"SPARK_LOCAL_IP": "127.0.0.1"} if configuration.local and "SPARK_LOCAL_IP" not in os.environ else {}),
-        **(_own_modules_first(os.environ) if configuration.for_command else {}),
         "CLASSPATH": os.pathsep.join(classpath),
         "SPARK_SCALA_VERSION": scala,
         "SPARK_HOME": str(spark_home()),
         "_PYSPARK_DRIVER_CONN_INFO_PATH": str(connection),
         "PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable),
         "PYSPARK_DRIVER_PYTHON": sys.executable,
+    }
+
+
+def _workers_environment(configuration: Configuration) -> dict[str, str]:
+    """What Python workers on this machine inherit through the JVM."""
+    return {
+        **os.environ,
+        **PROCESS_VARIABLES,
+        **_utf8(os.environ),
+        **(_own_modules_first(os.environ) if configuration.for_command else {}),
     }
 
 

@@ -43,7 +43,10 @@ class _ReducerParams(Accessors, HasInputCol, HasOutputCol):
 class PrincipalComponents(
     Estimator["PrincipalComponentsModel"], _ReducerParams, DefaultParamsReadable[Any], DefaultParamsWritable
 ):
-    """Fits the `k` principal axes of vectors (Spark ML's, or arrays of numbers): one pass, no shuffle.
+    """Fits the `k` principal axes of vectors (Spark ML's, or arrays of numbers), without a shuffle.
+
+    The executors add up products of values. Where the sums of all tasks are too large for the driver at once, they come
+    in bands of columns, a pass over the vectors each.
 
     Axes beyond the rank of the data are zero, so that the components there are 0 for every picture.
     """
@@ -60,14 +63,25 @@ class PrincipalComponents(
         column = self.getInputCol()
         self.transformSchema(dataset.schema)
 
+        first = dataset.select(column).limit(1).toArrow()[column]
+        if not len(first):
+            raise ValueError(f"There are no rows in '{column}' to fit principal components to.")
+        width = rows_of(first).shape[1]
+        self._check(width)
+        bands = pca.bands(width, dataset.rdd.getNumPartitions())
+        sums = pca.joined([self._sums(dataset, band) for band in bands])
+        return self._model(pca.fit(sums, self.getOrDefault(self.k)))
+
+    def _sums(self, dataset: "DataFrame", band: slice) -> pca.Moments:
+        """The sums over all rows for some columns of the matrix of products; a job."""
+        column = self.getInputCol()
+
         def sums(batch: pa.RecordBatch) -> pca.Moments:
-            return pca.moments(rows_of(batch[column]))
+            return pca.moments(rows_of(batch[column]), band)
 
         part = collect_sum(dataset, [column], sums, pca.Moments.from_bytes)
-        if part is None:
-            raise ValueError(f"There are no rows in '{column}' to fit principal components to.")
-        self._check(len(part.total))
-        return self._model(pca.fit(part, self.getOrDefault(self.k)))
+        assert part is not None
+        return part
 
     def fit_arrays(self, rows: Any) -> "PrincipalComponentsModel":
         """The same from vectors (n, K) that the driver holds already: an array, or a sparse matrix of scipy."""

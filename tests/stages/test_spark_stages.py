@@ -11,7 +11,7 @@ from pyspark.testing import assertDataFrameEqual
 
 from job.errors import UserError
 from job.experiment import extract
-from job.learn import kmeans, sampling
+from job.learn import kmeans, pca, sampling
 from job.stages import (
     CategoryClassifier,
     CategoryIndexer,
@@ -238,6 +238,19 @@ def test_components_are_fitted_to_the_frame_as_to_its_rows(bags):
     assert model.projection.axes.tobytes() == peer.projection.axes.tobytes()
     features = np.array([row["features"]["values"] for row in rows(model.transform(bags))])
     np.testing.assert_allclose(features, peer.transform_arrays(matrix), atol=1e-9)
+
+
+def test_components_of_sums_in_bands_are_those_of_all_sums(bags, monkeypatch):
+    expected = PrincipalComponents(k=5).fit(bags).projection
+    whole = pca.bands
+    monkeypatch.setattr(pca, "bands", lambda width, tasks: whole(width, tasks, 8 * tasks * width * 5))
+    found = PrincipalComponents(k=5).fit(bags).projection
+    assert found.axes.tobytes() == expected.axes.tobytes()
+
+
+def test_components_of_no_rows_are_refused_in_a_sentence(bags):
+    with pytest.raises(ValueError, match="There are no rows in 'bag'"):
+        PrincipalComponents(k=5).fit(bags.limit(0))
 
 
 def test_labels_are_places_in_the_alphabet_and_null_for_unknown_categories(spark):
