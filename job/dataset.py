@@ -43,11 +43,15 @@ class Images:
 
     `table` has one row for each picture, sorted by name: `ima` string, relative to `root`; `cat` string, the name of
     the folder that the picture lies in; `size` int64, in bytes.
+
+    `changed` is a digest of when the pictures below the address changed last, also of those not chosen: another
+    one where one of them was replaced. It is empty where that is not known.
     """
 
     split: str
     root: str
     table: pa.Table
+    changed: str = ""
 
     def __len__(self) -> int:
         """Number of pictures."""
@@ -75,7 +79,7 @@ class Images:
 
         Ascending row numbers keep the table sorted by name.
         """
-        return Images(self.split, self.root, self.table.take(pa.array(rows)))
+        return Images(self.split, self.root, self.table.take(pa.array(rows)), self.changed)
 
 
 def split_folder(split: str) -> str:
@@ -127,10 +131,19 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
             f"{folder + '/' if folder else ''}<Category>/."
         )
     # one column after another in one piece, so that no second copy of all of them is held
-    names, sizes = found["name"], found["size"]
+    names, sizes, changed = found["name"], found["size"], _changes(found["changed"])
     del found
     names = names.combine_chunks()
-    return Images(split, root, pa.table({"ima": names, "cat": cats.combine_chunks(), "size": sizes.combine_chunks()}))
+    table = pa.table({"ima": names, "cat": cats.combine_chunks(), "size": sizes.combine_chunks()})
+    return Images(split, root, table, changed)
+
+
+def _changes(times: pa.ChunkedArray) -> str:
+    """A digest of whole numbers in their order."""
+    state = hashlib.sha256()
+    for chunk in times.chunks:
+        state.update(chunk.to_numpy(zero_copy_only=False).tobytes())
+    return state.hexdigest()
 
 
 def _nothing(root: str, folder: str, where: str) -> UserError:

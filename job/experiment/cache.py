@@ -64,8 +64,9 @@ def whole_attempt(place: str) -> str | None:
 def folder_of(images: dataset.Images, recipe: Recipe, cached: str, changes: Sequence[Any] = ("", ())) -> str:
     """Where the cache keeps the descriptors of these pictures.
 
-    The name is made of the address of the pictures, their names and sizes, the descriptors, the versions of what
-    computes them, the settings that decide which pictures are used, and what is done to them (`changes`).
+    The name is made of the address of the pictures, their names and sizes, when they changed last, the descriptors, the
+    versions of what computes them, the settings that decide which pictures are used, and what is done to them
+    (`changes`).
     """
     from importlib.metadata import PackageNotFoundError, version
 
@@ -78,7 +79,16 @@ def folder_of(images: dataset.Images, recipe: Recipe, cached: str, changes: Sequ
             libraries[library] = version(library)
         except PackageNotFoundError:
             libraries[library] = ""
-    key = [_FORMAT, images.root, images.digest(), recipe.descriptors, libraries, recipe.max_bytes, recipe.mask]
+    key = [
+        _FORMAT,
+        images.root,
+        images.digest(),
+        images.changed,
+        recipe.descriptors,
+        libraries,
+        recipe.max_bytes,
+        recipe.mask,
+    ]
     if any(changes):
         key += [*changes, recipe.seed]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]

@@ -208,7 +208,7 @@ class Rounds:
         images = self._listings[part.source]
         if part.rows is not None:
             images = images.take(part.rows)
-        images = dataset.Images("train" if training else "test", images.root, images.table)
+        images = replace(images, split="train" if training else "test")
         done = extract(
             self._spark,
             images,

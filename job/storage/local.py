@@ -257,11 +257,12 @@ def _read_all(descriptor: int, size: int) -> bytes:
 
 
 class _Names:
-    """Collects names and sizes of one folder tree, and turns them into Arrow tables as they come."""
+    """Collects names, sizes and times of one folder tree, and turns them into Arrow tables as they come."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
         self.sizes: list[int] = []
+        self.changed: list[int] = []
         self.full: list[pa.Table] = []
 
     def add(self, files: list[os.DirEntry[str]], start: str) -> None:
@@ -269,21 +270,23 @@ class _Names:
             if not is_picture(entry.name):
                 continue
             try:
-                size = entry.stat().st_size
+                status = entry.stat()
+                size, changed = status.st_size, status.st_mtime_ns
             except OSError:  # A dangling link, or gone by now: it is listed all the same and counted as unreadable.
-                size = 0
+                size = changed = 0
             self.names.append(start + entry.name)
             self.sizes.append(size)
+            self.changed.append(changed)
         if len(self.names) >= 65_536:
             self._flush()
 
     def _flush(self) -> None:
         try:
-            table = pa.table([self.names, self.sizes], schema=LISTING)
+            table = pa.table([self.names, self.sizes, self.changed], schema=LISTING)
         except UnicodeEncodeError:
-            table = pa.table([[_utf8(name) for name in self.names], self.sizes], schema=LISTING)
+            table = pa.table([[_utf8(name) for name in self.names], self.sizes, self.changed], schema=LISTING)
         self.full.append(table)
-        self.names, self.sizes = [], []
+        self.names, self.sizes, self.changed = [], [], []
 
     def table(self) -> pa.Table:
         self._flush()

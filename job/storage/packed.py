@@ -7,6 +7,7 @@ path. The address of `_pack.json` itself is what this module's functions take as
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from bisect import bisect_left
@@ -84,8 +85,10 @@ def list_images(root: str, prefix: str) -> pa.Table:
 
     def names(file: str) -> pa.Table:
         table = _open(root, file).read_row_groups(files[file], columns=["path", "size"], use_threads=False)
-        table = table.filter(pc.starts_with(table["path"], start)).rename_columns(["name", "size"]).cast(LISTING)
-        return pictures(table, prefix)
+        table = table.filter(pc.starts_with(table["path"], start)).rename_columns(["name", "size"])
+        # files are never changed: who packs again writes others
+        changed = int.from_bytes(hashlib.sha256(file.encode()).digest()[:8], "big", signed=True)
+        return pictures(table.append_column("changed", pa.repeat(changed, len(table))).cast(LISTING), prefix)
 
     with ThreadPoolExecutor(_READERS) as pool:
         return pa.concat_tables([LISTING.empty_table(), *pool.map(names, files)])

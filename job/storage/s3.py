@@ -88,7 +88,10 @@ def _list_by_keys(bucket: str, base: str, prefix: str) -> pa.Table:
         found = again(lambda: files.call_s3("list_objects_v2", **request))
         objects = found.get("Contents", [])
         paths, sizes = [entry["Key"] for entry in objects], [entry["Size"] for entry in objects]
-        table = pa.table({"path": pa.array(paths, pa.string()), "size": pa.array(sizes, pa.int64())})
+        times = pa.array([entry["LastModified"] for entry in objects], pa.timestamp("us", "UTC"))
+        table = pa.table(
+            {"path": pa.array(paths, pa.string()), "size": pa.array(sizes, pa.int64()), "last_modified": times}
+        )
         tables.append(_pictures(table, base, prefix))
         if not found.get("IsTruncated"):
             return pa.concat_tables(tables)
@@ -246,4 +249,5 @@ def _list_all(store: obstore.store.S3Store, folder: str, base: str, prefix: str)
 
 def _pictures(objects: pa.Table, base: str, prefix: str) -> pa.Table:
     names = pc.utf8_slice_codeunits(objects["path"], len(base))
-    return pictures(pa.table([names, objects["size"].cast(pa.int64())], schema=LISTING), prefix)
+    changed = objects["last_modified"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    return pictures(pa.table([names, objects["size"].cast(pa.int64()), changed], schema=LISTING), prefix)

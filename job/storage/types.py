@@ -9,8 +9,9 @@ import pyarrow as pa
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 """Ends of the names of pictures, in lower case."""
 
-LISTING = pa.schema([("name", pa.string()), ("size", pa.int64())])
-"""A listing: `name` is the key relative to the root, with forward slashes; `size` is in bytes."""
+LISTING = pa.schema([("name", pa.string()), ("size", pa.int64()), ("changed", pa.int64())])
+"""A listing: `name` is the key relative to the root, with forward slashes; `size` is in bytes; `changed` is another
+number once the content has changed (the time of the last change, in a unit of the store's own)."""
 
 INDEX = "_pack.json"
 """The file that makes a folder one of packed pictures, see `job.storage.packed`."""

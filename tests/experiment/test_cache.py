@@ -10,7 +10,7 @@ from job.dataset import Images
 from job.experiment import cache
 from job.experiment.extract import extractor
 from job.experiment.recipe import Block, Recipe
-from job.vision.sample import sample_picture
+from job.vision.sample import sample_picture, write_sample
 
 
 def images(*names: str, size: int = 10, root: str = "/data") -> Images:
@@ -44,6 +44,20 @@ def test_the_same_pictures_and_descriptor_have_the_same_place_whatever_is_learne
 )
 def test_other_pictures_have_a_place_of_their_own(other):
     assert cache.folder_of(other, recipe(), "/cache") != cache.folder_of(ONE, recipe(), "/cache")
+
+
+def test_a_picture_that_was_replaced_by_one_of_its_size_has_a_place_of_its_own(tmp_path: Path):
+    write_sample(tmp_path / "data", categories=1, train_images=2, test_images=1)
+    picture = min((tmp_path / "data" / "Training").rglob("*.jpg"))
+    before = dataset.listing("train", str(tmp_path / "data"), "Training")
+    again = dataset.listing("train", str(tmp_path / "data"), "Training")
+    content = bytearray(picture.read_bytes())
+    content[-3] ^= 1
+    picture.write_bytes(content)
+    after = dataset.listing("train", str(tmp_path / "data"), "Training")
+    assert after.digest() == before.digest()
+    places = [cache.folder_of(found, recipe(), "/cache") for found in (before, again, after)]
+    assert places[0] == places[1] != places[2]
 
 
 @pytest.mark.parametrize("more", [{"max_bytes": 5}, {"mask": False}])

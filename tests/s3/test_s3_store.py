@@ -61,6 +61,18 @@ def test_a_listing_has_pictures_at_any_depth_and_nothing_else(bucket: str):
     assert listed["name"].to_pylist() == sorted(names)
 
 
+def test_a_listing_tells_that_an_object_was_replaced_by_one_of_its_size(bucket: str):
+    put_many(bucket, ["A/1.jpg", "A/2.jpg"])
+    before, again = (storage.list_images(f"s3://{bucket}") for _ in range(2))
+    time.sleep(1.1)  # times are told in seconds by some stores
+    put_many(bucket, ["A/2.jpg"], lambda name: name.encode()[::-1])
+    after = storage.list_images(f"s3://{bucket}")
+    assert before.equals(again)
+    assert before.drop_columns(["changed"]).equals(after.drop_columns(["changed"]))
+    kept, replaced = (before["changed"][row] == after["changed"][row] for row in (0, 1))
+    assert (kept, replaced) == (True, False)
+
+
 @pytest.mark.parametrize("most_prefixes", [4_000, 1])
 def test_hidden_objects_and_folders_are_not_listed(bucket: str, monkeypatch: pytest.MonkeyPatch, most_prefixes: int):
     monkeypatch.setattr(s3, "_MOST_PREFIXES", most_prefixes)

@@ -11,9 +11,9 @@ def test_packed_pictures_are_listed_and_read_like_the_folders_they_were_made_of(
     assert done.files > 2
     root = storage.data_root(str(tmp_path / "packed"))
     assert storage.is_packed(root)
-    assert storage.list_images(root).equals(storage.list_images(str(tree)))
-    for prefix in ("Training", "Test/Fruit é 1", "Test/Fruit", "Nothing"):
-        assert storage.list_images(root, prefix).equals(storage.list_images(str(tree), prefix))
+    for prefix in ("", "Training", "Test/Fruit é 1", "Test/Fruit", "Nothing"):
+        packed, plain = (storage.list_images(where, prefix).drop_columns(["changed"]) for where in (root, str(tree)))
+        assert packed.equals(plain)
         assert storage.list_folders(root, prefix) == storage.list_folders(str(tree), prefix)
     names = storage.list_images(root)["name"].to_pylist()
     for chosen in (names, names[::-1], names[::7], [*names[3:9], "Test/vanished.jpg", "zzz.jpg"], []):
