@@ -1,5 +1,6 @@
 """Whole numbers from text: the one parser of them, for settings, options and everything else."""
 
+import re
 from collections.abc import Callable
 
 
@@ -10,10 +11,9 @@ def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
     """
 
     def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
+        digits = text.strip()
+        # `int` would also take 1_000, +3 and digits of other scripts, which other programs that read the value don't
+        value = int(digits) if re.fullmatch(r"-?[0-9]{1,30}", digits) else least - 1
         if value < least or (most is not None and value > most):
             raise ValueError(
                 f"a whole number of {least} or more" if most is None else f"a whole number from {least} to {most}"

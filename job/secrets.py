@@ -8,9 +8,9 @@ HIDDEN = "***"
 # says whose it is, so that `keypoints` or `spark.sql.keyedX` are not taken for secrets.
 _SECRET = re.compile(
     r"secret|passw|passphrase|token|credential|bearer|authorization|connection[._-]?string|access[._-]?signature"
-    r"|(?:private|access|api|account|shared|client|customer|provided|signing|encryption|sas|auth)[._-]?key"
+    r"|(?:private|access|api|account|shared|client|customer|provided|signing|encryption|storage|sas|auth)[._-]?key"
     r"(?!provider|store|ed\b)"
-    r"|encryption[._-]context|fs\.azure\.sas|sas[._-]?sig",
+    r"|google[._-]service[._-]account|encryption[._-]context|fs\.azure\.sas|sas[._-]?sig",
     re.IGNORECASE,
 )
 # Short words count only as whole ones: `DB_PWD`, `my.ConnectionPwd`, `GITHUB_PAT`, but neither `path` nor `pattern`.
@@ -41,8 +41,8 @@ def redact(name: str, value: object) -> object:
     if value is not None and is_secret(name):
         return HIDDEN
     if isinstance(value, str):
-        key, separator, _ = value.partition("=")
-        if separator and is_secret(key):
+        key, separator, inner = value.partition("=")
+        if separator and (is_secret(key) or ("=" in inner and is_secret(inner))):
             return f"{key}={HIDDEN}"
         return _URI_LOGIN.sub("", value)
     return value

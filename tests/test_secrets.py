@@ -37,6 +37,9 @@ SECRET = [
     "spark.ssl.keyStorePassword",
     "spark.authenticate.secret",
     "GOOGLE_APPLICATION_CREDENTIALS",
+    "storage_key",
+    "AZURE_STORAGE_KEY",
+    "google_service_account",
 ]
 PLAIN = [
     "words",
@@ -76,7 +79,9 @@ def test_other_names_are_left_alone(name: str):
 
 
 def test_a_secret_inside_a_value_is_hidden():
-    assert hide_secret("spark.driver.extraJavaOptions=-Dpassword=hush") == f"spark.driver.extraJavaOptions={HIDDEN}"
+    pair = "spark.driver.extraJavaOptions=-Dpassword=hush"
+    assert hide_secret(pair) == redact("conf", [pair])[0] == f"spark.driver.extraJavaOptions={HIDDEN}"
+    assert redact("conf", ["spark.driver.extraJavaOptions=-Da=5"]) == ["spark.driver.extraJavaOptions=-Da=5"]
 
 
 def test_a_login_in_an_address_is_left_out():

@@ -3,9 +3,7 @@
 import argparse
 import os
 import platform
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -26,7 +24,6 @@ Level = Literal["ok", "warning", "fault", "absent"]
 _COLOURS = {"ok": "32", "warning": "33", "fault": "31", "absent": "2"}
 # Seconds: all checks run side by side, and one that has not answered by then is told as a fault.
 _LIMIT = 13.0
-_JAVA_LIMIT = 8.0
 _LEAST_MEMORY = 2 << 30
 _LEAST_TEMPORARY = 200 << 20
 
@@ -143,32 +140,20 @@ def machine() -> Iterator[Finding]:
 
 
 def java() -> Iterator[Finding]:
-    """Which Java is used, and whether Spark runs on its version."""
-    from job.engine.java import find_java
+    """Which Java is used, and whether Spark runs on its version: what is checked before a run starts it."""
+    from job.engine.java import check_java, find_java, java_version
 
     path = find_java()
-    try:
-        done = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=_JAVA_LIMIT, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        yield Finding("Java", "fault", f"'{path} -version' does not work ({_flat(str(error))}): install Java 17 or 21.")
-        return
-    match = re.search(r'version "((?:1\.)?(\d+)[^"]*)"', done.stderr)
-    if not match:
+    found = java_version(path)
+    if found is None:
         yield Finding("Java", "fault", f"'{path}' does not tell its version: install Java 17 or 21, or set JAVA_HOME.")
-    elif int(match[2]) < 17:
-        yield Finding(
-            "Java",
-            "fault",
-            f"{match[1]} at {path} is too old for Spark: install Java 17 or 21, or set JAVA_HOME to it.",
-        )
-    elif int(match[2]) not in (17, 21):
-        yield Finding(
-            "Java",
-            "warning",
-            f"{match[1]} at {path}: Spark is tested on 17 and 21; with another, expect surprises (JAVA_HOME chooses).",
-        )
-    else:
-        yield Finding("Java", "ok", f"{match[1]}, {path}")
+        return
+    try:
+        warning = check_java(path)
+    except UserError as error:
+        yield Finding("Java", "fault", error.message)
+        return
+    yield Finding("Java", "warning", warning) if warning else Finding("Java", "ok", f"{found}, {path}")
 
 
 def spark() -> Iterator[Finding]:

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,10 +46,10 @@ def java_version(java: str) -> int | None:
     return _feature(found[1]) if found else None
 
 
-def check_java(java: str) -> None:
-    """Raises UserError when the `java` command at this path is of a version that Spark doesn't work with.
+def check_java(java: str) -> str | None:
+    """A sentence about the `java` command at this path where Spark is not tested with its version, else None.
 
-    Of a version in between that Spark is not tested with, one line on the error stream warns.
+    Raises UserError when Spark doesn't work with it.
     """
     found = java_version(java)
     if found is not None and not OLDEST <= found <= NEWEST:
@@ -59,9 +58,8 @@ def check_java(java: str) -> None:
             "JAVA_HOME to it."
         )
     if found is not None and found not in _TESTED:
-        print(  # noqa: T201  (before the console is there)
-            f"fruits: '{java}' is Java {found}, and Spark is tested with Java 17 and 21.", file=sys.stderr, flush=True
-        )
+        return f"'{java}' is Java {found}, and Spark is tested with Java 17 and 21."
+    return None
 
 
 def spark_home() -> Path:

@@ -83,7 +83,9 @@ class Jvm:
 
     def __init__(self, configuration: Configuration, *, debug: bool = False) -> None:
         java, jars = find_java(), spark_jars()
-        check_java(java)
+        warning = check_java(java)
+        if warning:
+            print(f"fruits: {warning}", file=sys.stderr, flush=True)  # noqa: T201  (before the console is there)
         classpath = [*jars, *configuration.jars]
         if configuration.local:
             check_python(_workers_environment(configuration))

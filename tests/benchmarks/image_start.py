@@ -25,8 +25,10 @@ PLAINLY = (
     + "session.stop()\n"
 )
 COMMAND = (
-    "from job import spark\nfrom job.settings import resolve\nplan = spark.plan(resolve({'master': 'local[2]'}, {}))\n"
-    "with spark.session(plan, spark.Jvm(plan)) as session:\n" + "".join(f"    {line}\n" for line in TASK.splitlines())
+    "from job.engine.configuration import Configuration\nfrom job.engine.jvm import Jvm\n"
+    "from job.engine.session import session as started\n"
+    "plan = Configuration.make(master='local[2]', for_command=True)\n"
+    "with started(plan, Jvm(plan)) as session:\n" + "".join(f"    {line}\n" for line in TASK.splitlines())
 )
 WAYS = {"python": ("plainly.py", PLAINLY), "driver": ("plainly.py", PLAINLY), "fruits": ("command.py", COMMAND)}
 

@@ -57,17 +57,24 @@ def test_nothing_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    ("version", "level"),
-    [("1.8.0_392", "fault"), ("11.0.2", "fault"), ("17.0.9", "ok"), ("21.0.4", "ok"), ("25", "warning")],
+    ("version", "release", "level"),
+    [
+        ("1.8.0_392", 8, "fault"),
+        ("11.0.2", 11, "fault"),
+        ("17.0.9", 17, "ok"),
+        ("19.0.2", 19, "warning"),
+        ("21.0.4", 21, "ok"),
+        ("25", 25, "fault"),
+    ],
 )
-def test_the_version_of_java_is_judged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, level: str
+def test_the_version_of_java_is_judged_as_a_run_judges_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, release: int, level: str
 ) -> None:
     java(tmp_path, version)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     finding = next(doctor.java())
     assert finding.level == level
-    assert version in finding.text
+    assert str(release) in finding.text
 
 
 def test_a_missing_java_is_a_fault_with_the_way_out(
