@@ -37,6 +37,6 @@ printf '%s classes, %s MB\n' "$(wc -l <classes)" "$(($(stat -c %s archive) / 100
 # in pieces, each named by the megabytes before it
 split -b 44M -d -a 2 archive piece.
 for piece in piece.*; do
-  zstd -q -19 -T0 "$piece" -o "$1/classes.$((10#${piece#*.} * 44)).zst"
+  zstd -q -9 -T0 "$piece" -o "$1/classes.$((10#${piece#*.} * 44)).zst"
 done
 rm -rf "$work"

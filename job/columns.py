@@ -1,5 +1,6 @@
 """Columns of Arrow batches as arrays of numpy, and back. Imports no Spark: workers need nothing else of it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -107,3 +108,13 @@ def _vector_rows(column: pa.StructArray, width: int | None) -> NDArray[np.float6
         else:
             row[vector["indices"]] = vector["values"]
     return matrix
+
+
+def predicted(
+    chances: NDArray[np.float64], categories: Sequence[str], unknown: NDArray[np.bool_] | None = None
+) -> list[pa.Array]:
+    """Columns for probabilities (n, C): the most probable label (float64) and its name; null in rows that are
+    `unknown`, bool of shape (n,)."""
+    best = chances.argmax(axis=1) if len(chances) else np.empty(0, np.int64)
+    names = np.array(categories, object)[best]
+    return [pa.array(best.astype(np.float64), mask=unknown), pa.array(names, pa.string(), mask=unknown)]

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from job.columns import rows_of
+from job.columns import predicted, rows_of
 from job.experiment.clock import Clock
 from job.experiment.fit import Encoded, Fitted
 from job.learn.calibration import expected_error
@@ -72,8 +72,6 @@ def score(fitted: Fitted, encoded: Encoded, split: str, *, spark: "SparkSession"
 
 
 def _scores(split: str, rows: pa.Table, chances: NDArray[np.float64], categories: tuple[str, ...]) -> Scores:
-    from job.stages.classifier import predicted
-
     best = chances.argmax(axis=1)
     labels, names = rows["label"].to_numpy().astype(np.int64), list(categories)
     columns = [*predicted(chances, names), pa.array(chances[np.arange(len(best)), best])]

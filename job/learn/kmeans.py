@@ -1,8 +1,8 @@
 """k-means by Lloyd's algorithm (1957), with exact sums, in one place or in parts."""
 
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,17 +65,14 @@ class ClusterSums:
         """The sums of both parts."""
         return ClusterSums(self.counts + other.counts, self.sums + other.sums, self.squares + other.squares)
 
-    def to_bytes(self) -> bytes:
-        """As bytes, for `from_bytes`."""
-        buffer = io.BytesIO()
-        np.savez(buffer, counts=self.counts, sums=self.sums, squares=np.int64(self.squares))
-        return buffer.getvalue()
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """As arrays by name, for `of`; those of parts may be added up."""
+        return {"counts": self.counts, "sums": self.sums, "squares": np.array(self.squares, np.int64)}
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "ClusterSums":
-        """What `to_bytes` has written."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as found:
-            return cls(found["counts"], found["sums"], int(found["squares"]))
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> "ClusterSums":
+        """What `arrays` gave."""
+        return cls(arrays["counts"], arrays["sums"], int(arrays["squares"]))
 
 
 @dataclass(frozen=True)
@@ -102,17 +99,14 @@ class Farthest:
         distances = np.concatenate([self.distances, other.distances])
         return _farthest(np.concatenate([self.rows, other.rows]), distances, self.most)
 
-    def to_bytes(self) -> bytes:
-        """As bytes, for `from_bytes`."""
-        buffer = io.BytesIO()
-        np.savez(buffer, most=np.int64(self.most), distances=self.distances, rows=self.rows)
-        return buffer.getvalue()
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """As arrays by name, for `of`."""
+        return {"most": np.array(self.most, np.int64), "distances": self.distances, "rows": self.rows}
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Farthest":
-        """What `to_bytes` has written."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as found:
-            return cls(int(found["most"]), found["distances"], found["rows"])
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> "Farthest":
+        """What `arrays` gave."""
+        return cls(int(arrays["most"]), arrays["distances"], arrays["rows"])
 
 
 def farthest(

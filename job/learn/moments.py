@@ -3,7 +3,7 @@
 Parts add up, in any order, to the sums of all rows: float64, so that other parts change the last digits alone.
 """
 
-import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,21 +59,17 @@ class Moments:
         mean = self.mean
         return self.products - self.total * np.outer(mean, mean)
 
-    def to_bytes(self) -> bytes:
-        """As bytes, for `from_bytes`. One half of the symmetric matrix is enough."""
-        upper = self.products[np.triu_indices(len(self.products))]
-        buffer = io.BytesIO()
-        np.savez(buffer, counts=self.counts, sums=self.sums, upper=upper)
-        return buffer.getvalue()
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """As arrays by name, for `of`; those of parts may be added up. One half of the symmetric matrix is enough."""
+        return {"counts": self.counts, "sums": self.sums, "upper": self.products[np.triu_indices(len(self.products))]}
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Moments":
-        """What `to_bytes` has written."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as found:
-            counts, sums, upper = found["counts"], found["sums"], found["upper"]
+    def of(cls, arrays: Mapping[str, NDArray[np.float64]]) -> "Moments":
+        """What `arrays` gave."""
+        sums = arrays["sums"]
         products = np.zeros((sums.shape[1], sums.shape[1]))
-        products[np.triu_indices(len(products))] = upper
-        return cls(counts, sums, products + np.triu(products, 1).T)
+        products[np.triu_indices(len(products))] = arrays["upper"]
+        return cls(arrays["counts"], sums, products + np.triu(products, 1).T)
 
 
 def moments(

@@ -1,9 +1,8 @@
 """Principal components of one vector a picture, from sums over all vectors or from the vectors themselves."""
 
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,6 @@ from job.threads import Threads
 _FEW = 1500
 # Above this share of the components, a full decomposition takes less time than that of the components alone.
 _PART = 1 / 3
-# Bytes of a value and its column in a sparse matrix, and of a sum.
-_BYTES_FILLED, _BYTES_SUM = 8, 8
 # Columns of the matrix of products that are computed at a time from sparse rows.
 _BAND = 512
 # Weights of an axis that differ by less than this share count as equally large.
@@ -34,7 +31,7 @@ class Moments:
     total
         Their sum, (K,): int64 for whole numbers, float64 for others.
     gram
-        Sum of their outer products b b^T, of the same type: (K, K), or some columns of it, (K, b).
+        Sum of their outer products b b^T, of the same type: (K, K).
 
     Notes
     -----
@@ -51,17 +48,14 @@ class Moments:
         """The sums over both parts."""
         return Moments(self.count + other.count, self.total + other.total, self.gram + other.gram)
 
-    def to_bytes(self) -> bytes:
-        """As bytes, for `from_bytes`."""
-        buffer = io.BytesIO()
-        np.savez(buffer, count=np.int64(self.count), total=self.total, gram=self.gram)
-        return buffer.getvalue()
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """As arrays by name, for `of`; those of parts may be added up."""
+        return {"count": np.array(self.count, np.int64), "total": self.total, "gram": self.gram}
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Moments":
-        """What `to_bytes` has written."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as found:
-            return cls(int(found["count"]), found["total"], found["gram"])
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> "Moments":
+        """What `arrays` gave."""
+        return cls(int(arrays["count"]), arrays["total"], arrays["gram"])
 
 
 @dataclass(frozen=True)
@@ -84,55 +78,13 @@ class Projection:
     variances: NDArray[np.float64]
 
 
-def choose(count: int, width: int, tasks: int, filled: int) -> Literal["rows", "moments"]:
-    """What sends fewer bytes from the executors to the driver.
-
-    Parameters
-    ----------
-    count, width
-        The table has `count` rows of `width` values.
-    tasks
-        Number of tasks, each of which sends its own sums.
-    filled
-        Number of values that are not 0; count * width where that is not known.
-
-    Returns
-    -------
-    "rows" for the vectors themselves as a sparse matrix (see `fit_rows`), "moments" for sums (see `moments`, and
-    `bands` where these are large).
-
-    """
-    rows = _BYTES_FILLED * min(filled, count * width)
-    return "rows" if rows <= _BYTES_SUM * tasks * width * width else "moments"
-
-
-def bands(width: int, tasks: int, most_bytes: int = 128 << 20) -> list[slice]:
-    """Columns of the matrix of products, such that the sums of `tasks` tasks over each band are at most `most_bytes`.
-
-    A band is one pass over the vectors with `moments(rows, band)`; the sums of all bands are put together by `joined`.
-    A band has at least one column.
-    """
-    step = max(1, min(width, most_bytes // (_BYTES_SUM * max(1, tasks * width))))
-    return [slice(start, min(start + step, width)) for start in range(0, width, step)]
-
-
-def moments(rows: NDArray[Any], columns: slice = slice(None)) -> Moments:
-    """Sums over vectors of shape (n, K); of the products only those with the values in `columns`.
-
-    Sums of whole numbers are exact as long as each stays below 2^53.
-    """
+def moments(rows: NDArray[Any]) -> Moments:
+    """Sums over vectors of shape (n, K). Those of whole numbers are exact as long as each stays below 2^53."""
     wide = rows.astype(np.float64)
-    # Where both factors are one array, numpy computes half of the symmetric product.
-    whole = columns.indices(wide.shape[1]) == (0, wide.shape[1], 1)
-    gram = wide.T @ (wide if whole else wide[:, columns])
+    gram = wide.T @ wide
     if np.issubdtype(rows.dtype, np.integer):
         return Moments(len(rows), rows.sum(axis=0, dtype=np.int64), gram.astype(np.int64))
     return Moments(len(rows), wide.sum(axis=0), gram)
-
-
-def joined(parts: Sequence[Moments]) -> Moments:
-    """The sums over the same vectors for all columns, from those for each of `bands`, in their order."""
-    return Moments(parts[0].count, parts[0].total, np.concatenate([part.gram for part in parts], axis=1))
 
 
 def fit(part: Moments, components: int) -> Projection:

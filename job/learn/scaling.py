@@ -1,6 +1,5 @@
 """Blocks of features side by side, each scaled as a whole: length 1, centred, divided by its total deviation."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -34,17 +33,15 @@ class Sums:
     def __add__(self, other: "Sums") -> "Sums":
         return Sums(self.count + other.count, self.widths, self.total + other.total, self.squares + other.squares)
 
-    def to_bytes(self) -> bytes:
-        """As bytes, for `from_bytes`."""
-        buffer = io.BytesIO()
-        np.savez(buffer, count=np.int64(self.count), widths=self.widths, total=self.total, squares=self.squares)
-        return buffer.getvalue()
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """As arrays by name, for `of`."""
+        count = np.array(self.count, np.int64)
+        return {"count": count, "widths": self.widths, "total": self.total, "squares": self.squares}
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Sums":
-        """What `to_bytes` has written."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as found:
-            return cls(int(found["count"]), found["widths"], found["total"], found["squares"])
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> "Sums":
+        """What `arrays` gave."""
+        return cls(int(arrays["count"]), arrays["widths"], arrays["total"], arrays["squares"])
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,10 @@ from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable
 from pyspark.sql import SparkSession
 from pyspark.sql.types import ArrayType, BinaryType, DataType, NumericType, StringType, StructType
 
+from job.columns import rows_of
 from job.errors import UserError
 from job.registry import Registry
+from job.stages import parts
 from job.vision.descriptors import DESCRIPTORS
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ __all__ = [
     "collect_sum",
     "keyword_only",
     "pipeline_files",
+    "width_of",
 ]
 
 Batches = Iterable[pa.RecordBatch]
@@ -44,7 +47,7 @@ Batches = Iterable[pa.RecordBatch]
 
 class _Addable(Protocol):
     def __add__(self, other: Self, /) -> Self: ...
-    def to_bytes(self) -> bytes: ...
+    def arrays(self) -> Mapping[str, NDArray[Any]]: ...
 
 
 Sums = TypeVar("Sums", bound=_Addable)
@@ -192,14 +195,31 @@ def append_columns(
     return df.select(*dict.fromkeys([*kept, *inputs])).mapInArrow(work, schema)
 
 
+def width_of(df: "DataFrame", column: str) -> int:
+    """Length of the vectors in a column, by the first of them. ValueError when the frame has no rows."""
+    first = df.select(column).limit(1).toArrow()[column]
+    if not len(first):
+        raise ValueError(f"There are no rows in '{column}' to learn from.")
+    return int(rows_of(first).shape[1])
+
+
 def collect_sum(
     df: "DataFrame",
     columns: list[str],
     function: Callable[[pa.RecordBatch], Sums],
-    from_bytes: Callable[[bytes], Sums],
+    of: Callable[[Mapping[str, NDArray[Any]]], Sums],
+    *,
+    width: int = 0,
 ) -> Sums | None:
-    """The sum, in the driver, of what `function` gives for every batch; each partition adds up its own. None when
-    there is nothing to add."""
+    """The sum, in the driver, of what `function` gives for every batch; each partition adds up its own. None when there
+    is nothing to add.
+
+    `width` is given for sums that hold a matrix of width x width values, and whose arrays are added up value by value.
+    Where those of all partitions together are too large for the driver, the executors add them up, each a part of the
+    arrays, after a shuffle; the driver gets the total alone.
+    """
+    tasks = df.rdd.getNumPartitions() if width else 0
+    large = tasks * width * width * 8 > parts.MOST_BYTES
 
     def work(batches: Batches) -> Batches:
         total: Sums | None = None
@@ -208,11 +228,16 @@ def collect_sum(
                 part = function(batch)
                 total = part if total is None else total + part
         if total is not None:
-            yield pa.RecordBatch.from_arrays([pa.array([total.to_bytes()], pa.binary())], ["part"])
+            yield from parts.pieces(total.arrays()) if large else [parts.whole(total.arrays())]
 
+    found = df.select(*columns)
+    if large:
+        pieces = found.mapInArrow(work, parts.PIECES).repartition(tasks, "array", "start")
+        table = pieces.mapInArrow(parts.add, parts.PIECES).toArrow()
+        return of(parts.joined(table)) if len(table) else None
     total: Sums | None = None
-    for value in df.select(*columns).mapInArrow(work, StructType().add("part", BinaryType())).toArrow()["part"]:
-        part = from_bytes(value.as_py())
+    for row in found.mapInArrow(work, parts.WHOLE).toArrow()["part"]:
+        part = of(parts.arrays(row.as_py()))
         total = part if total is None else total + part
     return total
 

@@ -1,7 +1,6 @@
 """Features to categories."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,13 +14,12 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DoubleType, StringType, StructType
 
-from job.columns import rows_of, vectors
+from job.columns import predicted, rows_of, vectors
 from job.cores import available_cores
-from job.learn import sampling
 from job.learn.calibration import temperature
 from job.learn.classifiers import CLASSIFIERS
 from job.learn.classifiers.base import Classifier, Trained
-from job.learn.moments import Moments, moments
+from job.learn.halves import Halves, checked, held_out
 from job.stages.base import (
     Accessors,
     HasImageCol,
@@ -34,6 +32,7 @@ from job.stages.base import (
     keyword_only,
     one_of,
     require,
+    width_of,
     with_columns,
 )
 
@@ -191,15 +190,15 @@ class CategoryClassifier(
                 raise ValueError(f"A row has no label: leave out the rows whose '{label}' is null.")
             rows, labels = np.asarray(rows_of(batch[features]), np.float64), batch[label].to_numpy().astype(np.int64)
             held = held_out(batch[name].to_pylist(), seed) if calibrated else np.zeros(len(labels), np.bool_)
-            return rows, _checked(labels, count), held
+            return rows, checked(labels, count), held
 
         def sums(batch: pa.RecordBatch) -> Halves:
             rows, labels, held = parted(batch)
             weights = batch[weight].to_numpy() if weight else np.ones(len(labels))
-            return Halves.of(rows, labels, count, weights, held)
+            return Halves.over(rows, labels, count, weights, held)
 
         columns = [features, label, *([weight] if weight else []), *([name] if named else [])]
-        found = collect_sum(dataset, columns, sums, Halves.from_bytes)
+        found = collect_sum(dataset, columns, sums, Halves.of, width=width_of(dataset, features))
         if found is None:
             raise ValueError("There are no pictures to learn categories from.")
         return self._calibrated_model(found, lambda trained: self._held_scores(dataset, columns, parted, trained))
@@ -266,11 +265,11 @@ class CategoryClassifier(
         if not len(labels):
             raise ValueError("There are no pictures to learn categories from.")
         count = len(self.getOrDefault(self.categories)) or int(labels.max()) + 1
-        _checked(labels, count)
+        checked(labels, count)
         if self._classifier().from_moments is not None:
             seed, calibrated = self.getOrDefault(self.seed), names is not None and self.getOrDefault(self.calibrated)
             held = held_out(names or (), seed) if calibrated else np.zeros(len(labels), np.bool_)
-            halves = Halves.of(features, labels, count, np.ones(len(labels)) if weights is None else weights, held)
+            halves = Halves.over(features, labels, count, np.ones(len(labels)) if weights is None else weights, held)
 
             def scored(trained: Trained) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
                 return _logarithms(self._classifier().probabilities(features[held], trained)), labels[held]
@@ -285,53 +284,6 @@ class CategoryClassifier(
             threads=available_cores(),
         )
         return self._named(trained, count)
-
-
-@dataclass(frozen=True)
-class Halves:
-    """Sums over the rows that are held out to calibrate, and over all others. Parts of them add up."""
-
-    rest: Moments
-    held: Moments
-
-    @classmethod
-    def of(
-        cls,
-        features: NDArray[np.float64],
-        labels: NDArray[np.int64],
-        categories: int,
-        weights: NDArray[np.float64],
-        held: NDArray[np.bool_],
-    ) -> "Halves":
-        """Sums over features (n, d) with labels (n,) and weights (n,); `held` (n,) says which rows are held out."""
-        parts = [moments(features[rows], labels[rows], categories, weights[rows]) for rows in (~held, held)]
-        return cls(*parts)
-
-    def __add__(self, other: "Halves") -> "Halves":
-        return Halves(self.rest + other.rest, self.held + other.held)
-
-    def to_bytes(self) -> bytes:
-        """As bytes, for `from_bytes`."""
-        rest, held = self.rest.to_bytes(), self.held.to_bytes()
-        return len(rest).to_bytes(8, "little") + rest + held
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "Halves":
-        """What `to_bytes` has written."""
-        end = 8 + int.from_bytes(data[:8], "little")
-        return cls(Moments.from_bytes(data[8:end]), Moments.from_bytes(data[end:]))
-
-
-def held_out(names: Sequence[str], seed: int) -> NDArray[np.bool_]:
-    """Which pictures are held out to calibrate: every fifth, by a hash of its name and the seed; bool of shape (n,)."""
-    return np.array([sampling.name_key(name, seed) % 5 == 0 for name in names], np.bool_)
-
-
-def _checked(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    if labels.min() < 0 or labels.max() >= count:
-        wrong = labels.min() if labels.min() < 0 else labels.max()
-        raise ValueError(f"The label {wrong} has no category: labels go from 0 to {count - 1}.")
-    return labels
 
 
 def _logarithms(chances: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -379,13 +331,3 @@ class CategoryClassifierModel(Model, _ClassifierParams, Stored):
         """The stage, with what was learned put in."""
         self._trained = Trained(dict(arrays), {})
         return self
-
-
-def predicted(
-    chances: NDArray[np.float64], categories: Sequence[str], unknown: NDArray[np.bool_] | None = None
-) -> list[pa.Array]:
-    """Columns for probabilities (n, C): the most probable label (float64) and its name; null in rows that are
-    `unknown`, bool of shape (n,)."""
-    best = chances.argmax(axis=1) if len(chances) else np.empty(0, np.int64)
-    names = np.array(categories, object)[best]
-    return [pa.array(best.astype(np.float64), mask=unknown), pa.array(names, pa.string(), mask=unknown)]

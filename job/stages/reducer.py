@@ -24,6 +24,7 @@ from job.stages.base import (
     collect_sum,
     keyword_only,
     require,
+    width_of,
     with_columns,
 )
 
@@ -43,10 +44,7 @@ class _ReducerParams(Accessors, HasInputCol, HasOutputCol):
 class PrincipalComponents(
     Estimator["PrincipalComponentsModel"], _ReducerParams, DefaultParamsReadable[Any], DefaultParamsWritable
 ):
-    """Fits the `k` principal axes of vectors (Spark ML's, or arrays of numbers), without a shuffle.
-
-    The executors add up products of values. Where the sums of all tasks are too large for the driver at once, they come
-    in bands of columns, a pass over the vectors each.
+    """Fits the `k` principal axes of vectors (Spark ML's, or arrays of numbers): one pass over them.
 
     Axes beyond the rank of the data are zero, so that the components there are 0 for every picture.
     """
@@ -63,25 +61,15 @@ class PrincipalComponents(
         column = self.getInputCol()
         self.transformSchema(dataset.schema)
 
-        first = dataset.select(column).limit(1).toArrow()[column]
-        if not len(first):
-            raise ValueError(f"There are no rows in '{column}' to fit principal components to.")
-        width = rows_of(first).shape[1]
+        width = width_of(dataset, column)
         self._check(width)
-        bands = pca.bands(width, dataset.rdd.getNumPartitions())
-        sums = pca.joined([self._sums(dataset, band) for band in bands])
-        return self._model(pca.fit(sums, self.getOrDefault(self.k)))
-
-    def _sums(self, dataset: "DataFrame", band: slice) -> pca.Moments:
-        """The sums over all rows for some columns of the matrix of products; a job."""
-        column = self.getInputCol()
 
         def sums(batch: pa.RecordBatch) -> pca.Moments:
-            return pca.moments(rows_of(batch[column]), band)
+            return pca.moments(rows_of(batch[column]))
 
-        part = collect_sum(dataset, [column], sums, pca.Moments.from_bytes)
+        part = collect_sum(dataset, [column], sums, pca.Moments.of, width=width)
         assert part is not None
-        return part
+        return self._model(pca.fit(part, self.getOrDefault(self.k)))
 
     def fit_arrays(self, rows: Any) -> "PrincipalComponentsModel":
         """The same from vectors (n, K) that the driver holds already: an array, or a sparse matrix of scipy."""

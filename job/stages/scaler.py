@@ -66,7 +66,7 @@ class BlockScaler(Estimator["BlockScalerModel"], _ScalerParams, DefaultParamsRea
         def sums(batch: pa.RecordBatch) -> scaling.Sums:
             return scaling.sums([rows_of(batch[name]) for name in columns])
 
-        part = collect_sum(dataset, columns, sums, scaling.Sums.from_bytes)
+        part = collect_sum(dataset, columns, sums, scaling.Sums.of)
         if part is None:
             raise ValueError(f"There are no rows in '{columns[0]}' to scale by.")
         return self._model(part)

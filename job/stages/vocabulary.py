@@ -241,7 +241,7 @@ class VisualVocabulary(
             def sums(batch: pa.RecordBatch, words: NDArray[np.float32] = words) -> kmeans.ClusterSums:
                 return kmeans.cluster_sums(spec.unpack(flatten(batch[column], spec.dtype, spec.values)[0]), words)
 
-            part = collect_sum(dataset, [column], sums, kmeans.ClusterSums.from_bytes)
+            part = collect_sum(dataset, [column], sums, kmeans.ClusterSums.of)
             assert part is not None
             inertia = kmeans.inertia_of(part, words)
             moved = kmeans.grid_mean(part.counts, part.sums, words, quantum)
@@ -266,7 +266,7 @@ class VisualVocabulary(
             rows = spec.unpack(flatten(batch[column], spec.dtype, spec.values)[0])
             return kmeans.farthest(rows, words, len(empty), moved)
 
-        found = collect_sum(dataset, [column], far, kmeans.Farthest.from_bytes)
+        found = collect_sum(dataset, [column], far, kmeans.Farthest.of)
         assert found is not None
         moved[empty[: len(found.rows)]] = found.rows.astype(np.float32)
 

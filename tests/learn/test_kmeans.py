@@ -162,7 +162,7 @@ def test_the_farthest_descriptors_are_the_same_however_they_are_parted():
     words = rows[:5].astype(np.float32)
     whole = kmeans.farthest(rows, words, 4)
     for parts in (np.array_split(rows, 7), np.array_split(rows[random.permutation(300)], 3)):
-        found = [kmeans.Farthest.from_bytes(kmeans.farthest(part, words, 4).to_bytes()) for part in parts]
+        found = [kmeans.Farthest.of(kmeans.farthest(part, words, 4).arrays()) for part in parts]
         total = sum(found[1:], start=found[0])
         assert total.rows.tobytes() == whole.rows.tobytes()
         np.testing.assert_array_equal(total.distances, whole.distances)

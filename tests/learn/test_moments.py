@@ -52,7 +52,7 @@ def test_scatters_are_those_that_the_rows_give(rows):
 
 def test_bytes_hold_all_of_it(rows):
     found = moments(rows[0], rows[1], 5)
-    copy = Moments.from_bytes(found.to_bytes())
+    copy = Moments.of(found.arrays())
     np.testing.assert_array_equal(copy.counts, found.counts)
     np.testing.assert_array_equal(copy.sums, found.sums)
     np.testing.assert_allclose(copy.products, found.products, rtol=1e-14)

@@ -190,38 +190,6 @@ def test_large_matrices_have_the_components_that_numpy_finds(components, monkeyp
     np.testing.assert_allclose(found.axes, expected.axes, atol=1e-9)
 
 
-# ---- what is sent to the driver
-
-
-def test_many_words_are_gathered_as_rows_and_many_pictures_as_sums():
-    assert pca.choose(4200, 5000, 4, 69 * 4200) == "rows"
-    assert pca.choose(10_000_000, 500, 64, 69 * 10_000_000) == "moments"
-    assert pca.choose(1000, 50, 1, 50_000) == "moments"
-
-
-def test_dense_rows_count_all_their_values():
-    assert pca.choose(100, 20, 2, 10**9) == pca.choose(100, 20, 2, 2000)
-
-
-@pytest.mark.parametrize(
-    ("width", "tasks", "most"), [(7, 3, 500), (60, 4, 60 * 8 * 4 * 17), (60, 1, 1), (60, 2, 1 << 30)]
-)
-def test_sums_in_bands_are_those_of_all_columns_and_each_band_is_small(width, tasks, most):
-    rows = np.random.default_rng(12).poisson(1.0, (50, width)).astype(np.int32)
-    parts, whole = np.array_split(rows, tasks), pca.moments(rows)
-    bands = pca.bands(width, tasks, most)
-    found = []
-    for band in bands:
-        sums = [pca.Moments.from_bytes(pca.moments(part, band).to_bytes()) for part in parts]
-        assert sum(each.gram.nbytes for each in sums) <= max(most, 8 * width * tasks)
-        found.append(sum(sums[1:], start=sums[0]))
-    total = pca.joined(found)
-    np.testing.assert_array_equal(total.gram, whole.gram)
-    np.testing.assert_array_equal(total.total, whole.total)
-    assert total.count == whole.count
-    assert len(bands) == 1 or max(band.stop - band.start for band in bands) < width
-
-
 def test_features_are_the_same_to_the_bit_whatever_threads_blas_has_elsewhere():
     bags = np.random.default_rng(11).poisson(1.0, (876, 50)).astype(np.int32)
     found = []

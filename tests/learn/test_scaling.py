@@ -40,7 +40,7 @@ def test_every_block_weighs_the_same(blocks):
 
 def test_parts_add_up_to_the_whole(blocks):
     whole = scaling.sums(blocks)
-    parts = [scaling.Sums.from_bytes(scaling.sums([block[rows] for block in blocks]).to_bytes())
+    parts = [scaling.Sums.of(scaling.sums([block[rows] for block in blocks]).arrays())
              for rows in np.array_split(np.arange(50), 7)]  # fmt: skip
     total = sum(parts[1:], start=parts[0])
     assert total.count == whole.count == 50

@@ -11,7 +11,7 @@ from pyspark.testing import assertDataFrameEqual
 
 from job.errors import UserError
 from job.experiment import extract
-from job.learn import kmeans, pca, sampling
+from job.learn import kmeans, sampling
 from job.stages import (
     CategoryClassifier,
     CategoryIndexer,
@@ -19,6 +19,7 @@ from job.stages import (
     PrincipalComponents,
     VisualVocabulary,
     VisualVocabularyModel,
+    parts,
     vocabulary,
 )
 from job.vision import descriptors as registry
@@ -240,12 +241,25 @@ def test_components_are_fitted_to_the_frame_as_to_its_rows(bags):
     np.testing.assert_allclose(features, peer.transform_arrays(matrix), atol=1e-9)
 
 
-def test_components_of_sums_in_bands_are_those_of_all_sums(bags, monkeypatch):
-    expected = PrincipalComponents(k=5).fit(bags).projection
-    whole = pca.bands
-    monkeypatch.setattr(pca, "bands", lambda width, tasks: whole(width, tasks, 8 * tasks * width * 5))
-    found = PrincipalComponents(k=5).fit(bags).projection
+def test_large_sums_are_added_up_by_the_executors_and_are_the_same(bags, monkeypatch):
+    frame = bags.repartition(5)
+    expected = PrincipalComponents(k=5).fit(frame).projection
+    monkeypatch.setattr(parts, "MOST_BYTES", 0)
+    found = PrincipalComponents(k=5).fit(frame).projection
     assert found.axes.tobytes() == expected.axes.tobytes()
+
+
+def test_a_classifier_of_large_sums_is_that_of_small_ones(bags, monkeypatch):
+    frame = (
+        CategoryIndexer(categories=NAMES).transform(PrincipalComponents(k=6).fit(bags).transform(bags)).repartition(5)
+    )
+    estimator = CategoryClassifier(kind="lda", categories=NAMES, calibrated=True)
+    expected = estimator.fit(frame).trained.arrays
+    monkeypatch.setattr(parts, "MOST_BYTES", 0)
+    found = estimator.fit(frame).trained.arrays
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-9, atol=1e-12)
 
 
 def test_components_of_no_rows_are_refused_in_a_sentence(bags):
