@@ -51,12 +51,13 @@ def rows(size: Size, benchmark: Benchmark) -> list[list[str]]:
 
 
 def title(size: Size, benchmark: Benchmark) -> str:
-    """`876 training and 292 test pictures, 50 words, executors of 1 core`."""
+    """`876 training and 292 test pictures, 50 words, executors of 1 core`; blocks of features in place of words."""
     split = " and ".join(
         f"{text.number(count)} {'training' if name == 'train' else name}" for name, count in size.images.items()
     )
     cpus = f"{benchmark.cpus:g} core" + ("" if benchmark.cpus == 1 else "s")
-    return f"{split} pictures, {benchmark.settings.get('words')} words, executors of {cpus}"
+    what = benchmark.settings.get("features") or f"{benchmark.settings.get('words')} words"
+    return f"{split} pictures, {what}, executors of {cpus}"
 
 
 def costs(size: Size) -> list[tuple[int, str, str, str]]:
@@ -107,7 +108,7 @@ def show(size: Size, benchmark: Benchmark, instance: Instance, same: str) -> Non
 
 
 def _same_work(size: Size, benchmark: Benchmark) -> bool:
-    return reference.same_work(size.images, benchmark.settings.get("words"))
+    return reference.same_work(size.images, benchmark.settings)
 
 
 def _seconds(value: float) -> str:

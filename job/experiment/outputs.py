@@ -9,12 +9,16 @@ from job import storage
 from job.experiment import rounds
 from job.experiment.clock import Clock
 from job.experiment.extract import originals
+from job.experiment.fit import Matrix
 from job.experiment.manifest import manifest
 from job.experiment.pictures import pictures
 from job.experiment.results import RunResult
 from job.model import format as model_format
 from job.report import html, tables
 from job.storage.uris import hadoop_uri
+
+# Training pictures by which the axes of the report's map are found.
+_MAP_PICTURES = 1000
 
 
 def write(result: RunResult, folder: storage.RunFolder, clock: Clock, *, intermediate: bool) -> RunResult:
@@ -112,6 +116,28 @@ def model_files(result: RunResult) -> dict[str, bytes]:
     return model_format.assemble(files, description)
 
 
+def _map(result: RunResult) -> dict[str, pa.Table]:
+    """The first two components of all pictures, which the report's map shows: those of the run, or where it has none,
+    those of a thousand training pictures. Nothing where features are not in the driver."""
+    known = result.fitted.train.features
+    if known is None:
+        return {}
+    projection = None
+    if not result.recipe.components:
+        from job.learn import pca
+
+        values = known.originals().values
+        projection = pca.fit_rows(values[:: -(-len(values) // _MAP_PICTURES)], 2)
+    found = {}
+    for name, split in result.splits.items():
+        if split.encoded.features is not None:
+            own = split.encoded.features.originals()
+            if projection is not None:
+                own = Matrix(own.rows, pca.project(own.values, projection))
+            found[f"df_lab_features_{name}"] = own.first(len(own.values), 2).wide()
+    return found
+
+
 def _finish(result: RunResult, folder: storage.RunFolder) -> None:
     """Timings, report and manifest."""
     found: dict[str, pa.Table] = {
@@ -122,10 +148,7 @@ def _finish(result: RunResult, folder: storage.RunFolder) -> None:
     }
     for name in ("timings", "task_analysis"):
         folder.write(f"{name}.csv", tables.to_csv(found[name]))
-    for name, split in result.splits.items():
-        features = split.encoded.features
-        if features is not None:  # the first two components, which the report's map shows
-            found[f"df_lab_features_{name}"] = features.originals().first(len(split.images), 2).wide()
+    found |= _map(result)
     content = manifest(result)
     folder.write("report.html", html.render(content, found, result.pictures).encode())
     folder.finish(content)

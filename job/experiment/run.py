@@ -282,7 +282,7 @@ def check_usable(settings: Settings, recipe: Recipe, done: Extracted) -> None:
 def reference_beside(result: RunResult) -> pa.Table | None:
     """The prototype's seconds, when this run did the same work."""
     images = {name: len(split.images) for name, split in result.splits.items()}
-    return reference.emr_table() if reference.same_work(images, result.recipe.blocks[0].words) else None
+    return reference.emr_table() if reference.same_work(images, result.settings) else None
 
 
 def warm_up(spark: "SparkSession", images: dataset.Images, recipe: Recipe) -> None:

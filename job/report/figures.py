@@ -177,3 +177,83 @@ def scatter(
             parts.append(Markup("<g {}><title>{}</title>{}</g>").format(style, hint, Markup("").join(marks)))
     note = f"Map of pictures by their first two principal components, coloured by {len(labels)} categories."
     return svg.svg(WIDTH, height, note, parts)
+
+
+def colour_strips(rows: Sequence[tuple[str, NDArray[np.float64]]], palette: NDArray[np.uint8]) -> Markup:
+    """A strip for each row, (label, shares (width,)), of the colours of `palette`, uint8 (width, 3), red first.
+
+    Colours of less than a two-hundredth are left out, and the others fill the strip.
+    """
+    if not rows:
+        return Markup("")
+    left, step = 190, 26
+    parts = []
+    for number, (label, values) in enumerate(rows):
+        top, x = number * step + 4, float(left)
+        parts.append(svg.words(left - 10, top + 14, text.cell(label, 26), "label", "end"))
+        shares = np.asarray(values, np.float64) / (values.sum() or 1.0)
+        kept = np.flatnonzero(shares >= 0.005)
+        shares = shares / (shares[kept].sum() or 1.0)
+        for place in kept:
+            width = float(shares[place]) * (WIDTH - left - 10)
+            red, green, blue = (int(part) for part in palette[place])
+            parts.append(
+                Markup(
+                    '<rect x="{:.1f}" y="{}" width="{:.2f}" height="{}" fill="#{:02x}{:02x}{:02x}">{}</rect>'
+                ).format(x, top, width, step - 6, red, green, blue, svg.title(f"{label}: {shares[place]:.1%}"))
+            )
+            x += width
+    note = f"Strips of the colours of {len(rows)} categories."
+    return svg.svg(WIDTH, len(rows) * step + 8, note, parts)
+
+
+def profiles(rows: Sequence[tuple[str, NDArray[np.float64]]]) -> Markup:
+    """Bars of the values of each row, (label, values of shape (width,)); the same value has one scale in all rows."""
+    if not rows:
+        return Markup("")
+    left, step, tall = 190, 44, 36
+    table = np.array([values for _, values in rows], np.float64)
+    heights = table / np.maximum(table.max(axis=0), 1e-12) * tall
+    width = (WIDTH - left - 10) / table.shape[1]
+    parts = []
+    for number, (label, values) in enumerate(rows):
+        bottom = number * step + tall + 4
+        parts.append(svg.words(left - 10, bottom - 12, text.cell(label, 26), "label", "end"))
+        parts.append(svg.line(left, bottom, WIDTH - 10, bottom))
+        for place, height in enumerate(heights[number]):
+            hint = f"{label}, value {place}: {values[place]:.4g}"
+            parts.append(svg.bar(left + place * width, bottom - height, max(width - 1.5, 0.5), height, "train", hint))
+    note = f"Bars of the {table.shape[1]} values of a descriptor for {len(rows)} categories."
+    return svg.svg(WIDTH, len(rows) * step + 8, note, parts)
+
+
+def intervals(rows: Sequence[tuple[str, Sequence[tuple[str, float, float, float] | None]]], models: int) -> Markup:
+    """Accuracies with their intervals: `rows` are (label, one for each of `models` in a fixed order: name, mean, low,
+    high)."""
+    if not rows:
+        return Markup("")
+    left, right, gap = 220, 30, 13
+    step = models * gap + 14
+    height = len(rows) * step + 34
+
+    def place(value: float) -> float:
+        return left + value * (WIDTH - left - right)
+
+    parts = []
+    for tick in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
+        parts.append(svg.line(place(tick), 4, place(tick), height - 26))
+        parts.append(svg.words(place(tick), height - 8, f"{tick:.0%}", "axis", "middle"))
+    for number, (label, found) in enumerate(rows):
+        top = number * step + 14
+        parts.append(svg.words(left - 12, top + (models - 1) * gap / 2 + 5, text.cell(label, 30), "label", "end"))
+        for series, one in enumerate(found):
+            if one is None:
+                continue
+            name, mean, low, high = one
+            y = top + series * gap
+            parts.append(svg.line(place(low), y, place(high), y, "span"))
+            hint = f"{name}, {label}: {mean:.1%} ({low:.1%} to {high:.1%})"
+            style = Markup('class="series{}"').format(series)
+            parts.append(svg.marker(series, place(mean), y, 5, style, hint))
+    note = "Accuracy of each model with its interval; the table below has the numbers."
+    return svg.svg(WIDTH, height, note, parts)

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from job.report import figures, reference, tables, text
+from job.report.blocks import Block
 from job.secrets import redact
 
 # Beyond these the page stops being read; the whole is in the run's CSV files.
@@ -22,26 +23,29 @@ MISTAKES_SHOWN = 20
 CONFUSIONS_SHOWN = 12
 MAP_POINTS = 2000
 LEGEND_NAMES = 24
+# What the recipes of a protocol's rounds are called.
+_MODELS = {"recipe": "this run", "hsv": "histogram of colours", "reference": "2020 prototype's algorithm"}
 TABLE_ROWS_OPEN = 15
 
 
 class Figure(NamedTuple):
-    """A PNG picture and the sentence under it."""
+    """A PNG picture and the sentence under it; and another one to be looked at beside it."""
 
     caption: str
     png: bytes
+    beside: "Figure | None" = None
 
 
 @dataclass(frozen=True)
 class Pictures:
     """The report's photographs; all of them may be missing.
 
-    keypoints: pictures with their keypoints drawn; words: (word's number, PNG patches) for some of the words;
-    mistakes: pictures the classifier got wrong, worst first.
+    keypoints: pictures with their keypoints drawn; blocks: what the blocks of features look like; mistakes: pictures
+    the classifier got wrong, worst first, each with the nearest training picture beside it where that is known.
     """
 
     keypoints: list[Figure] = field(default_factory=list)
-    words: list[tuple[int, list[bytes]]] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
     mistakes: list[Figure] = field(default_factory=list)
 
 
@@ -61,6 +65,7 @@ def render(manifest: Mapping[str, Any], tables_by_name: Mapping[str, pa.Table], 
         category_counts=_category_counts(manifest),
         dimensions=manifest.get("dimensions", {}),
         vocabulary=manifest.get("vocabulary", {}),
+        protocol=_protocol(manifest),
         partitions=_flat(manifest.get("partitions", {})),
         settings=_settings(manifest),
         versions=_flat(manifest.get("versions", {})),
@@ -95,6 +100,40 @@ def template() -> Template:
         png=_data_uri,
     )
     return environment.get_template("report.html.j2")
+
+
+def _protocol(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The rounds of a protocol: for each scored split the models' accuracies and differences in the order of `models`,
+    a legend and a figure. None where there were none."""
+    rows = manifest.get("protocol")
+    if not rows:
+        return None
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows:
+        found.setdefault((row["round"], row["split"]), {})[row["model"]] = row
+    many = len({name for name, _ in found}) > 1
+    drawn = [
+        (
+            f"{name}, {split}" if many and len({key[1] for key in found}) > 1 else (name if many else split),
+            [
+                (model, row["accuracy"], row["low"], row["high"]) if (row := by_model.get(model)) else None
+                for model in models
+            ],
+        )
+        for (name, split), by_model in found.items()
+    ]
+    return {
+        "name": manifest.get("settings", {}).get("protocol", ""),
+        "models": models,
+        "others": [
+            model for model in models if any(row["difference"] is not None for row in rows if row["model"] == model)
+        ],
+        "legend": [(figures.series_key(number), _MODELS.get(model, model)) for number, model in enumerate(models)],
+        "titles": _MODELS,
+        "rows": [(*key, by_model) for key, by_model in found.items()],
+        "figure": figures.intervals(drawn, len(models)),
+    }
 
 
 def _tiles(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -259,7 +298,7 @@ def _beside(taken: Mapping[str, Mapping[str, float]]) -> list[tuple[str, list[fl
 
 def _same_work(manifest: Mapping[str, Any]) -> bool:
     images = {name: split.get("images") for name, split in manifest.get("dataset", {}).items()}
-    return reference.same_work(images, manifest.get("vocabulary", {}).get("words"))
+    return reference.same_work(images, manifest.get("settings", {}))
 
 
 def _rejected(found: Mapping[str, pa.Table]) -> dict[str, Any]:

@@ -51,7 +51,8 @@ def emr_table() -> pa.Table:
     return pa.Table.from_pylist([row._asdict() for row in EMR])
 
 
-def same_work(images: Mapping[str, Any], words: int | None) -> bool:
-    """Whether a run of so many pictures by split, and so many words, did the prototype's amount of work, so that their
-    seconds can be compared as they are."""
-    return dict(images) == {"train": TRAIN_IMAGES, "test": TEST_IMAGES} and words == WORDS
+def same_work(images: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Whether a run of so many pictures by split, with these settings, did the prototype's amount of work: so many
+    words of one descriptor, so that their seconds can be compared as they are."""
+    counted = settings.get("words") == WORDS and not settings.get("features")
+    return dict(images) == {"train": TRAIN_IMAGES, "test": TEST_IMAGES} and counted

@@ -61,6 +61,12 @@ def thumbnail(colour: NDArray[np.uint8], pixels: int) -> bytes:
     return _png(_resize(colour, max(1, round(width * factor)), max(1, round(height * factor))))
 
 
+def enlarged(colour: NDArray[np.uint8], pixels: int) -> bytes:
+    """A tiny picture with its longer edge drawn `pixels` long, its own pixels as squares."""
+    factor = max(1, round(pixels / max(colour.shape[:2])))
+    return _png(np.ascontiguousarray(np.kron(colour, np.ones((factor, factor, 1), np.uint8))))
+
+
 def _resize(colour: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     smaller = width < colour.shape[1]
     method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC

@@ -32,3 +32,11 @@ def test_the_table_has_the_prototype_beside_where_the_work_is_the_same():
 def test_the_prototype_is_left_out_where_the_work_is_another(benchmark):
     for size in summary.sizes(benchmark, M5):
         assert "laptop" not in tables.header(size, benchmark)
+
+
+def test_blocks_of_features_are_other_work_than_the_prototypes_and_are_named_in_the_title():
+    benchmark = benchmark_of(grid((1, 2), (1168,)))
+    benchmark.settings["features"] = "soft-hsv+lbp+patches"
+    (size,) = summary.sizes(benchmark, M5)
+    assert "laptop" not in tables.header(size, benchmark)
+    assert "pictures, soft-hsv+lbp+patches, executors" in tables.title(size, benchmark)

@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from job.report import tables
+from job.report import blocks, tables
 from job.report.html import Figure, Pictures
 
 EVIL = "<script>document.title='broken'</script>"
@@ -15,6 +15,21 @@ LABELS = ["Lemon", EVIL, 'Pêche, "white"']
 @pytest.fixture
 def evil():
     return EVIL
+
+
+def _round(name, split, model, accuracy, difference):
+    less = (None, None, None) if difference is None else (difference, difference - 0.02, difference + 0.03)
+    return {
+        "round": name,
+        "split": split,
+        "model": model,
+        "pictures": 240,
+        "accuracy": accuracy,
+        "low": accuracy - 0.05,
+        "high": accuracy + 0.05,
+        **dict(zip(("difference", "difference_low", "difference_high"), less, strict=True)),
+        "calibration_error": 0.0312,
+    }
 
 
 @pytest.fixture
@@ -45,6 +60,12 @@ def manifest():
         "seconds": {"total": 12.5},
         "accuracy": 0.6,
         "vocabulary": {"words": 50, "inertia": 1234567.0, "iterations": 12},
+        "protocol": [
+            _round("plain to r", "test", "recipe", 0.9, None),
+            _round("plain to r", "test", "hsv", 0.8, 0.1),
+            _round("r to plain", EVIL, "recipe", 0.7, None),
+            _round("r to plain", EVIL, "hsv", 0.75, -0.05),
+        ],
         "files": [{"path": "timings.csv", "bytes": 812, "sha256": "ab" * 32}],
     }
 
@@ -111,6 +132,11 @@ def pictures():
     data = png.tobytes()
     return Pictures(
         keypoints=[Figure(f"{EVIL}: 9 keypoints", data)],
-        words=[(0, [data, data]), (7, [data])],
-        mistakes=[Figure("Lemon taken for Pêche", data)],
+        blocks=[
+            blocks.places("sift", [(0, [data, data]), (7, [data])], 50),
+            blocks.looks("patches", [(3, data), (9, data)], 512),
+            blocks.colours(EVIL, [(EVIL, np.array([0.5, 0.5]))], np.uint8([[255, 0, 0], [0, 128, 0]]), "a picture"),
+            blocks.values("lbp", [("Lemon", np.array([1.0, 2.0, 0.0])), (EVIL, np.zeros(3))], "a picture"),
+        ],
+        mistakes=[Figure("Lemon taken for Pêche", data, Figure(f"nearest: {EVIL}", data)), Figure("alone", data)],
     )

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from job.vision.drawing import MAX_EDGE, draw_keypoints, patch, thumbnail
+from job.vision.drawing import MAX_EDGE, draw_keypoints, enlarged, patch, thumbnail
 
 
 def opened(png):
@@ -68,3 +68,11 @@ def test_a_patch_has_its_size_whatever_the_keypoints(colour, diameter):
 def test_a_thumbnail_keeps_its_proportions_and_never_grows(colour):
     assert opened(thumbnail(colour, 30)).shape == (20, 30, 3)
     np.testing.assert_array_equal(opened(thumbnail(colour, 500)), colour)
+
+
+def test_a_tiny_picture_is_enlarged_to_squares():
+    tiny = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    found = opened(enlarged(tiny, 30))
+    assert found.shape == (20, 30, 3)
+    np.testing.assert_array_equal(found[::10, ::10], tiny)
+    np.testing.assert_array_equal(found[:10, :10], np.broadcast_to(tiny[0, 0], (10, 10, 3)))

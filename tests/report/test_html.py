@@ -5,8 +5,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from job.report import figures, tables
-from job.report.html import MAP_POINTS, Pictures, render
+from job.report import blocks, figures, tables
+from job.report.html import MAP_POINTS, Figure, Pictures, render
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 LOADING = {"src", "href", "srcset", "data", "poster", "action", "xlink:href"}
@@ -56,6 +56,7 @@ def page(source):
 def test_the_page_is_well_formed_and_has_every_part(page):
     for part in (
         *("Confusion matrix", "Most often confused", "Categories", "Worst mistakes", "Keypoints", "Visual words"),
+        *("Visual words of patches", "Colours of", "Values of lbp", "Protocol"),
         *("Map of the pictures", "Seconds per operation", "Beside the 2020 prototype", "Task analysis"),
         *("Pictures that could not be used", "Settings", "Versions", "Partitions"),
     ):
@@ -89,6 +90,30 @@ def test_each_picture_and_figure_says_what_it_is(page, source):
     assert all('role="img"' in figure and "aria-label=" in figure for figure in figures_found)
 
 
+def test_a_mistake_stands_beside_the_nearest_training_picture(page, manifest, result_tables, evil):
+    assert "on the right the training picture whose features are nearest" in page.text
+    assert ("img", "alt", f"nearest: {evil}") in page.attributes
+    alone = Page(render(manifest, result_tables, Pictures(mistakes=[Figure("Lemon taken for Kiwi", b"")]))).text
+    assert "nearest" not in alone
+    assert "Lemon taken for Kiwi" in alone
+
+
+def test_a_block_says_how_many_of_its_words_are_shown(page):
+    assert "2 of 50 words are shown" in page.text
+    assert "2 of 512 words are shown" in page.text
+
+
+def test_rounds_of_a_protocol_have_intervals_and_differences_beside_each_other(page, manifest, source):
+    for cell in ("90.0 % 85.0 to 95.0", "+10.0 +8.0 to +13.0", "-5.0 -7.0 to -2.0", "0.031"):
+        assert cell in page.text
+    assert "this run less histogram of colours" in page.text
+    # an interval and a point for each model of each round
+    figure = re.search(r'<section id="protocol">.*?<svg class="figure".*?</svg>', source, re.DOTALL)[0]
+    assert figure.count('<line class="span"') == 4
+    del manifest["protocol"]
+    assert "Protocol" not in Page(render(manifest, {}, Pictures())).text
+
+
 def test_no_secret_reaches_the_page(source):
     assert "hush" not in source
     assert "s3://bucket/fruits" in source
@@ -119,7 +144,7 @@ def test_a_run_of_other_size_than_the_prototypes_is_not_called_faster(manifest, 
 
 
 def test_a_run_without_classifier_has_no_result_part(manifest, result_tables):
-    del manifest["accuracy"]
+    del manifest["accuracy"], manifest["protocol"]
     for name in ("confusion_matrix", "categories", "predictions"):
         del result_tables[name]
     page = Page(render(manifest, result_tables, Pictures()))
@@ -186,3 +211,39 @@ def test_bars_are_as_long_as_their_seconds():
 def test_operations_that_took_no_time_at_all_are_drawn(manifest):
     timings = tables.timings_table([("read_images", "train", 0.0, None, None)])
     assert "read_images" in Page(render(manifest, {"timings": timings}, Pictures())).text
+
+
+def test_a_strip_is_as_long_in_a_colour_as_its_share():
+    palette = np.uint8([[255, 0, 0], [0, 255, 0], [0, 0, 255]])
+    svg = str(figures.colour_strips([("Lemon", np.array([30.0, 10.0, 0.1]))], palette))
+    found = re.findall(r'width="([\d.]+)" height="\d+" fill="(#\w+)"', svg)
+    # blue has less than a two-hundredth
+    assert [fill for _, fill in found] == ["#ff0000", "#00ff00"]
+    assert float(found[0][0]) == pytest.approx(3 * float(found[1][0]), rel=1e-3)
+    Page(str(figures.colour_strips([("nothing", np.zeros(3))], palette)))
+
+
+def test_bars_of_a_value_have_one_scale_in_all_categories():
+    svg = str(figures.profiles([("one", np.array([4.0, 1.0])), ("two", np.array([2.0, 1.0]))]))
+    heights = [float(height) for height in re.findall(r'<rect class="train"[^>]* height="(\d+)"', svg)]
+    assert heights == [36, 36, 18, 36]
+
+
+def test_an_interval_reaches_from_its_low_end_to_its_high_end():
+    svg = str(figures.intervals([("round", [("recipe", 0.5, 0.25, 1.0), None])], 2))
+    left, right = (float(x) for x in re.search(r'class="span" x1="([\d.]+)" y1="[\d.]+" x2="([\d.]+)"', svg).groups())
+    middle = float(re.search(r'cx="([\d.]+)"', svg)[1])
+    assert (middle - left) * 2 == pytest.approx(right - middle, abs=0.3)
+
+
+def test_values_that_are_too_many_to_be_seen_are_not_drawn():
+    assert blocks.values("x", [("Lemon", np.zeros(blocks.MOST_BARS + 1))], "a picture") is None
+    assert blocks.values("x", [], "a picture") is None
+
+
+def test_only_the_first_categories_are_drawn_and_it_says_so():
+    many = [(f"category {number:03}", np.ones(2)) for number in range(40)]
+    found = blocks.colours("hsv", many, np.zeros((2, 3), np.uint8), "a picture")
+    assert "24 of 40 categories are shown" in found.note
+    assert "category 023" in found.figure
+    assert "category 024" not in found.figure

@@ -57,6 +57,18 @@ def test_hsv_is_the_histogram_of_the_formula():
     assert np.abs(found - expected).sum() <= 2 * doubtful + 8
 
 
+@pytest.mark.parametrize("name", ["hsv", "soft-hsv"])
+def test_the_palette_has_the_colour_that_each_bin_counts(name):
+    palette = get(name).palette()
+    assert (palette.shape, palette.dtype) == ((512, 3), np.uint8)
+    plain = get("hsv")
+    for place, colour in enumerate(palette):
+        counts = plain.describe(Picture.of(np.full((8, 8, 3), colour, np.uint8), mask=False))
+        # the middle of a bin stays in it as a colour of 24 bits, but where hues of dark or pale ones are a few steps
+        if colour.max() > 128 and int(colour.max()) - int(colour.min()) > 64:
+            assert counts.argmax() == place
+
+
 def test_hsv_counts_the_fruit_alone(pictures):
     for picture in pictures:
         assert get("hsv").describe(picture).sum() == picture.fruit.inside.sum()

@@ -133,6 +133,11 @@ def _shares(
     return shares
 
 
+def _looks(codebook: Codebook) -> NDArray[np.uint8]:
+    planes = np.clip(codebook.arrays["words"], 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(np.moveaxis(planes.reshape(-1, 3, SIZE, SIZE), 1, 3))
+
+
 PATCHES = Encoding(
     name="patches",
     dtype=np.dtype(np.float32),
@@ -140,4 +145,5 @@ PATCHES = Encoding(
     apply=_apply,
     size=lambda k, _: RINGS * k,
     wanted=lambda k, _: max(_LEAST_PICTURES, _PICTURES_A_WORD * k),
+    looks=_looks,
 )

@@ -51,6 +51,9 @@ class Descriptor:
         Side of the window that a row describes, in diameters of its keypoint.
     encoding
         Name of the encoding that makes features of its rows unless another is asked for.
+    palette
+        Where a row counts colours: computes the colour that each of its values stands for, uint8 (width, 3), red first.
+        For the report.
     library
         Distribution that computes it.
 
@@ -68,6 +71,7 @@ class Descriptor:
     binary: bool = False
     span: float = 1.5
     encoding: str = "counts"
+    palette: Callable[[], NDArray[np.uint8]] | None = None
     library: str = "opencv-python-headless"
 
     @property

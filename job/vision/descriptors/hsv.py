@@ -20,6 +20,15 @@ def _rows(picture: Picture) -> NDArray[np.uint16]:
     return counts.reshape(1, -1).astype(np.uint16)
 
 
+def palette() -> NDArray[np.uint8]:
+    """The colour in the middle of each bin, uint8 (bins, 3), red first."""
+    hue, saturation, value = (
+        (np.arange(count) + 0.5) * (full / count) for count, full in zip(BINS, (180, 256, 256), strict=True)
+    )
+    middles = np.stack(np.meshgrid(hue, saturation, value, indexing="ij"), axis=-1).reshape(1, -1, 3)
+    return np.asarray(cv2.cvtColor(middles.astype(np.uint8), cv2.COLOR_HSV2RGB)[0], np.uint8)
+
+
 HSV = Descriptor(
     name="hsv",
     values=_WIDTH,
@@ -29,4 +38,5 @@ HSV = Descriptor(
     pixels="colour",
     local=False,
     encoding="root",
+    palette=palette,
 )

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.vision.descriptors.base import Descriptor
-from job.vision.descriptors.hsv import BINS, HSV
+from job.vision.descriptors.hsv import BINS, HSV, palette
 from job.vision.picture import Picture
 
 # Share of a bin in itself and in its neighbours along each axis, in quarters: whole numbers stay whole.
@@ -43,4 +43,5 @@ SOFT_HSV = Descriptor(
     pixels="colour",
     local=False,
     encoding="fourth-root",
+    palette=palette,
 )

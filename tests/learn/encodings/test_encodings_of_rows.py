@@ -62,6 +62,14 @@ def test_patches_are_cut_where_their_middle_lies_on_the_fruit():
     np.testing.assert_array_equal(of, rings)
 
 
+def test_words_of_patches_look_like_patches_of_the_pictures_they_were_learned_from():
+    rows = pictures_of_patches(40)
+    found = ENCODINGS.get("patches").looks(ENCODINGS.get("patches").fit(rows, 16, quantum=None, seed=5))
+    assert (found.shape, found.dtype) == ((16, 6, 6, 3), np.uint8)
+    known = {(values + 128).astype(np.uint8).tobytes() for row in rows for values in module.patches(row)[0]}
+    assert {np.moveaxis(word, 2, 0).tobytes() for word in found} <= known
+
+
 def test_shares_of_patches_follow_the_formula_written_out():
     """Whitening, unit words, a similarity's mean and deviation over words, in float64 and step by step."""
     rows, k = pictures_of_patches(40), 48
