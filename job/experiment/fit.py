@@ -231,7 +231,7 @@ def _learn_encoders(train: Extracted, recipe: Recipe, cores: int, clock: Clock) 
     found: list[VisualVocabularyModel] = []
     with clock.operation("fit_vocabulary", train.images.split, train.frame.sparkSession) as finding:
         found += [_learn_encoder(train, recipe, place, cores) for place in range(len(recipe.blocks))]
-        facts: dict[str, Any] = {"words": "+".join(str(block.words) for block in recipe.blocks)}
+        facts: dict[str, Any] = {"words": "+".join(str(block.words) for block in recipe.blocks if block.learns) or 0}
         words = found[0].codebook.arrays.get("words")
         if len(found) == 1 and words is not None:
             own = found[0].codebook.facts
@@ -358,7 +358,8 @@ def _reduce(fitted: Fitted, train: Extracted, clock: Clock) -> Fitted:
                 frame = scaler.transform(frame)
             else:
                 scaler = estimator.fit_arrays(values, [encoder.width for encoder in fitted.encoders])
-                values = scaler.transform_arrays(values)
+                # `_features` scales once more: kept, these would be as large as all else in the driver
+                values = scaler.transform_arrays(values) if recipe.components else values
         if recipe.components:
             pca = PrincipalComponents(k=recipe.components, inputCol=column)
             reducer = pca.fit(frame) if values is None else pca.fit_arrays(values)

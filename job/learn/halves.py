@@ -27,7 +27,7 @@ class Halves:
         held: NDArray[np.bool_],
     ) -> "Halves":
         """Sums over features (n, d) with labels (n,) and weights (n,); `held` (n,) says which rows are held out."""
-        parts = [moments(features[rows], labels[rows], categories, weights[rows]) for rows in (~held, held)]
+        parts = [moments(features, labels, categories, weights, chosen=rows) for rows in (~held, held)]
         return cls(*parts)
 
     def __add__(self, other: "Halves") -> "Halves":

@@ -77,6 +77,8 @@ def moments(
     labels: NDArray[np.integer],
     categories: int,
     weights: NDArray[np.floating] | None = None,
+    *,
+    chosen: NDArray[np.bool_] | None = None,
 ) -> Moments:
     """The sums over rows of features.
 
@@ -88,13 +90,19 @@ def moments(
         The category of each row.
     weights : floating of shape (n,), none below 0
         What each row counts for; None: 1.
+    chosen : bool of shape (n,)
+        The rows that are looked at; None: all. They are copied a few at a time.
 
     """
     width = features.shape[1]
+    places = np.flatnonzero(chosen) if chosen is not None else np.arange(len(features))
+    if chosen is not None:
+        labels, weights = labels[places], None if weights is None else weights[places]
     counts = np.bincount(labels, weights, categories).astype(np.float64)
     sums, products = np.zeros((categories, width)), np.zeros((width, width))
-    for start in range(0, len(features), _BLOCK):
-        rows = features[start : start + _BLOCK].astype(np.float64)
+    for start in range(0, len(places), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        rows = features[part if chosen is None else places[part]].astype(np.float64)
         if weights is not None:
             rows *= np.sqrt(weights[start : start + _BLOCK].astype(np.float64))[:, None]
         # numpy sees that both are one array and computes half of the symmetric product.

@@ -7,6 +7,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+# Rows that are worked on at once.
+_ROWS = 4096
+
 
 @dataclass(frozen=True)
 class Sums:
@@ -87,13 +90,14 @@ def _at_length_1(block: NDArray[Any]) -> NDArray[np.float64]:
 
 def sums(blocks: Sequence[NDArray[Any]]) -> Sums:
     """Sums over the rows of blocks, each of shape (n, its width)."""
-    scaled = [_at_length_1(block) for block in blocks]
-    return Sums(
-        len(blocks[0]),
-        np.array([block.shape[1] for block in blocks], np.int64),
-        np.concatenate([block.sum(axis=0) for block in scaled]),
-        np.array([np.square(block).sum() for block in scaled]),
-    )
+    count = len(blocks[0])
+    widths = np.array([block.shape[1] for block in blocks], np.int64)
+    found = Sums(count, widths, np.zeros(widths.sum()), np.zeros(len(blocks)))
+    for start in range(0, count, _ROWS):  # a part at a time: all rows as float64 would be as large again as the table
+        scaled = [_at_length_1(block[start : start + _ROWS]) for block in blocks]
+        found.total[:] += np.concatenate([block.sum(axis=0) for block in scaled])
+        found.squares[:] += np.array([np.square(block).sum() for block in scaled])
+    return found
 
 
 def fit(part: Sums, *, scaled: bool = True) -> Scaling:
@@ -116,9 +120,12 @@ def scale(rows: NDArray[Any], scaling: Scaling) -> NDArray[np.float64]:
     """Scaled rows, float64 of the shape of `rows`: blocks side by side, (n, d)."""
     if not scaling.deviation.any():
         return np.asarray(rows, np.float64)
-    found = []
+    found = np.empty(rows.shape, np.float64)
     means = np.split(scaling.mean, np.cumsum(scaling.widths)[:-1])
-    for block, mean, deviation in zip(split(rows, scaling.widths.tolist()), means, scaling.deviation, strict=True):
-        found.append((_at_length_1(block) - mean) / deviation)
-    side_by_side: NDArray[np.float64] = np.hstack(found)
-    return side_by_side
+    for start in range(0, len(rows), _ROWS):
+        part = split(rows[start : start + _ROWS], scaling.widths.tolist())
+        into = split(found[start : start + _ROWS], scaling.widths.tolist())
+        for block, own, mean, deviation in zip(part, into, means, scaling.deviation, strict=True):
+            np.subtract(_at_length_1(block), mean, out=own)
+            np.divide(own, deviation, out=own)
+    return found

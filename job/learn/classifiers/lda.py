@@ -25,8 +25,11 @@ def from_moments(found: Moments, shrinkage: float = SHRINKAGE) -> Trained:
     if not found.total:
         raise ValueError("There are no pictures to learn categories from")
     width = found.sums.shape[1]
-    covariance = found.within() / found.total
-    spread, overall = np.trace(covariance) / width, np.trace(found.scatter()) / found.total / width
+    covariance = found.within()
+    covariance /= found.total
+    mean = found.mean
+    overall = (np.trace(found.products) / found.total - mean @ mean) / width
+    spread = np.trace(covariance) / width
     if spread > _NOTHING * overall:
         covariance *= 1 - shrinkage
         covariance[np.diag_indices(width)] += shrinkage * spread
