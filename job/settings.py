@@ -14,7 +14,7 @@ from typing import Any
 
 from job.errors import UsageError
 from job.numbers import whole_number
-from job.presets import PRESETS
+from job.presets import PRESETS, WEIGHING
 from job.secrets import hide_secret
 
 ENVIRONMENT_PREFIX = "FRUITS_"
@@ -143,11 +143,23 @@ class Settings:
         "settings to start from, each of which another flag replaces",
         chosen=True,
     )
-    descriptor: str = setting(None, "what describes a picture", chosen=True)
-    words: int = setting(None, "size K of the visual vocabulary", whole_number(2), metavar="K")
+    descriptor: str | None = setting(
+        None,
+        "what describes a picture, in place of a preset's blocks of features: words, classifier and copies that are "
+        "not given are then as in the preset sift",
+        chosen=True,
+    )
+    words: int = setting(
+        None,
+        "size K of the visual vocabulary; with several blocks of features, of each that has words and says no number "
+        "of its own: by default those of the small patches",
+        whole_number(2),
+        metavar="K",
+    )
     features: str | None = setting(
         None,
-        "blocks of features side by side, such as rootsift:counts:500+orb; DESCRIPTOR, :ENCODING and :WORDS each",
+        "blocks of features side by side, such as rootsift:counts:500+orb; DESCRIPTOR, :ENCODING and :WORDS each; they "
+        "win over --descriptor",
         _features,
         metavar="A+B",
     )
@@ -159,7 +171,8 @@ class Settings:
     )
     augment: str | None = setting(
         None,
-        "changed copies of training pictures: off, mild, strong, or several such as mild+strong",
+        "changed copies of training pictures: off, mild, strong, or several such as mild+strong; a preset's are left "
+        "out where another --classifier could not weigh them",
         _levels,
         metavar="LEVELS",
     )
@@ -243,13 +256,25 @@ def resolve(
         },
         _from_file(config, known) if config else {},
     ]
-    given = {name: layer[name] for layer in reversed(layers) for name in layer}
+    given = _layered(layers)
     allowed = {"preset": PRESETS.names, **choices}
     values = {
         name: _parse(known[name], source, raw, allowed[name] if known[name].metadata["chosen"] else None)
         for name, (source, raw) in given.items()
     }
     return _complete(values)
+
+
+def _layered(layers: Sequence[Mapping[str, tuple[str, Any]]]) -> dict[str, tuple[str, Any]]:
+    """The values of all layers, the strongest first: each hides the same setting of weaker ones, and what is described
+    by one descriptor hides blocks of features, and the other way round."""
+    found: dict[str, tuple[str, Any]] = {}
+    for layer in reversed(layers):
+        for name, other in (("features", "descriptor"), ("descriptor", "features")):
+            if other in layer:
+                found.pop(name, None)
+        found.update(layer)
+    return found
 
 
 def _from_file(path: str, known: Mapping[str, Field[Any]]) -> dict[str, tuple[str, Any]]:
@@ -291,13 +316,22 @@ def _check_kind(raw: Any, parse: Callable[[Any], Any]) -> None:
         raise ValueError("text in quotes" if parse in (str, _location, _run_name) else "text or a number")
 
 
+def _of_preset(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a preset decides beside the values that were given."""
+    preset = PRESETS.get(name)
+    values = dict(preset.values)
+    if values.get("features") and "descriptor" in given and "features" not in given:
+        # one block was asked for, in place of the preset's
+        values = {**(PRESETS.get(preset.alone).values if preset.alone else values), "features": None}
+    if values.get("augment") and given.get("classifier", WEIGHING[0]) not in WEIGHING:
+        values["augment"] = "off"
+    return values
+
+
 def _complete(values: dict[str, Any]) -> Settings:
     """Fill in what the preset decides, then check what concerns more than one setting."""
     defaults = {f.name: f.default for f in fields(Settings) if f.default is not MISSING}
-    preset = PRESETS.get(values.get("preset", defaults["preset"])).values
-    if "descriptor" in values and "features" not in values:  # one block was asked for, in place of the preset's
-        values = {**values, "features": None}
-    settings = {**defaults, **preset, **values}
+    settings = {**defaults, **_of_preset(values.get("preset", defaults["preset"]), values), **values}
     if settings["components"] is None:
         settings["components"] = 0 if settings["features"] else max(1, int(settings["words"] - 0.3 * settings["words"]))
     if settings["components"] > settings["words"] and not settings["features"]:

@@ -53,7 +53,7 @@ def run(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
     """The folder that `fruits run` leaves with the same settings."""
     folder = tmp_path_factory.mktemp("run")
     subprocess.run(
-        [sys.executable, "-m", "job", "run", "--run-name", "one", "--out", str(folder)],
+        [sys.executable, "-m", "job", "run", "--preset", "sift", "--run-name", "one", "--out", str(folder)],
         check=True,
         env=environment,
         stdout=subprocess.DEVNULL,

@@ -7,6 +7,8 @@ import pytest
 
 from job.errors import UsageError
 from job.experiment.choices import choices
+from job.experiment.recipe import Recipe
+from job.learn.classifiers import CLASSIFIERS
 from job.presets import PRESETS
 from job.settings import Settings, flag_name
 from job.settings import resolve as resolve_among
@@ -44,13 +46,14 @@ def refused(flags=None, environment=None) -> str:
 
 def test_without_anything_given_it_is_the_best_preset():
     settings = resolve({}, {})
-    assert (settings.preset, settings.descriptor, settings.words, settings.classifier) == (
+    assert (settings.preset, settings.features, settings.words, settings.classifier, settings.augment) == (
         "accurate",
-        "rootsift",
-        500,
-        "logistic",
+        "soft-hsv+lbp+patches",
+        512,
+        "lda",
+        "mild+strong",
     )
-    assert settings.components == 350
+    assert (settings.descriptor, settings.components) == (None, 0)
     assert (settings.out, settings.seed, settings.min_partitions, settings.no_classify) == ("out", 123, 1, False)
 
 
@@ -62,10 +65,10 @@ def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_prese
         ({}, {}, ""),
     ]
     found = [
-        resolve({"preset": "fast", "config": file(content), **flags}, environment).words
+        resolve({"preset": "sift", "config": file(content), **flags}, environment).words
         for flags, environment, content in layers
     ]
-    assert found == [11, 12, 13, PRESETS.get("fast").values["words"]]
+    assert found == [11, 12, 13, PRESETS.get("sift").values["words"]]
     assert [
         resolve(flags, environment).seed
         for flags, environment in (({"seed": "1"}, {"FRUITS_SEED": "2"}), ({}, {"FRUITS_SEED": "2"}), ({}, {}))
@@ -75,7 +78,7 @@ def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_prese
 def test_a_preset_named_by_the_environment_or_the_file_counts_as_well(file):
     assert resolve({}, {"FRUITS_PRESET": "reference"}).classifier == "mlp"
     assert resolve({"config": file('preset = "reference"')}, {}).descriptor == "sift"
-    assert resolve({"preset": "fast", "config": file('preset = "reference"')}, {}).descriptor == "orb"
+    assert resolve({"preset": "fast", "config": file('preset = "reference"')}, {}).features == "hsv"
 
 
 def test_a_flag_that_is_not_given_hides_nothing():
@@ -179,7 +182,7 @@ def test_spark_settings_may_be_repeated_and_the_last_of_a_key_wins():
 
 def test_components_are_seven_tenths_of_the_words_as_the_prototype_rounds_them():
     assert (
-        [resolve({"words": str(words)}, {}).components for words in (2, 3, 30, 50, 500)]
+        [resolve({"preset": "sift", "words": str(words)}, {}).components for words in (2, 3, 30, 50, 500)]
         == [max(1, int(words - 0.3 * words)) for words in (2, 3, 30, 50, 500)]
         == [1, 2, 21, 35, 350]
     )
@@ -195,6 +198,70 @@ def test_the_reference_is_the_prototype():
         "mlp",
         123,
     )
+
+
+SIFT = PRESETS.get("sift").values
+
+
+@pytest.mark.parametrize("place", ["flag", "environment", "file"])
+@pytest.mark.parametrize("preset", ["accurate", "fast"])
+def test_one_descriptor_takes_the_place_of_a_presets_blocks_and_the_rest_is_as_in_sift(preset, place, file):
+    given = {
+        "flag": ({"descriptor": "orb"}, {}),
+        "environment": ({}, {"FRUITS_DESCRIPTOR": "orb"}),
+        "file": ({"config": file('descriptor = "orb"')}, {}),
+    }[place]
+    found = resolve({"preset": preset, **given[0]}, given[1])
+    assert (found.descriptor, found.features, found.augment) == ("orb", None, None)
+    assert (found.words, found.classifier, found.components) == (SIFT["words"], SIFT["classifier"], 350)
+
+
+def test_what_is_given_beside_a_descriptor_is_kept():
+    found = resolve({"descriptor": "orb", "words": "40", "classifier": "lda", "augment": "mild"}, {})
+    assert (found.words, found.classifier, found.augment, found.components) == (40, "lda", "mild", 28)
+
+
+def test_a_descriptor_in_place_of_a_presets_own_keeps_the_rest_of_the_preset():
+    found = resolve({"preset": "reference", "descriptor": "orb"}, {})
+    assert (found.descriptor, found.words, found.classifier, found.vocabulary_sample) == ("orb", 50, "mlp", "all")
+
+
+def test_blocks_win_over_a_descriptor_given_beside_them_and_either_over_the_other_of_a_weaker_place(file):
+    path = file('features = "hsv"')
+    assert resolve({"features": "hsv", "descriptor": "orb"}, {}).features == "hsv"
+    assert resolve({"descriptor": "orb", "config": path}, {}).features is None
+    assert resolve({"config": path}, {"FRUITS_DESCRIPTOR": "orb"}).descriptor == "orb"
+    found = resolve({"features": "hsv"}, {"FRUITS_DESCRIPTOR": "orb"})
+    assert (found.features, found.descriptor) == ("hsv", None)
+
+
+def test_words_are_those_of_the_presets_patches():
+    found = resolve({"words": "40"}, {})
+    assert list(map(str, Recipe.of(found).blocks)) == ["soft-hsv:fourth-root", "lbp:root", "patches:patches:40"]
+
+
+@pytest.mark.parametrize("classifier", sorted(CLASSIFIERS))
+def test_a_presets_copies_are_left_out_where_another_classifier_can_not_weigh_them(classifier):
+    weighs = CLASSIFIERS.get(classifier).from_moments is not None
+    found = resolve({"classifier": classifier}, {})
+    assert found.augment == ("mild+strong" if weighs else "off")
+    assert Recipe.of(found).copies == (("mild", "strong") if weighs else ())
+
+
+def test_copies_that_were_asked_for_are_not_left_out_in_silence():
+    found = resolve({"classifier": "mlp", "augment": "mild"}, {})
+    assert found.augment == "mild"
+    with pytest.raises(UsageError, match="--augment mild needs a classifier that weighs pictures, which mlp does not"):
+        Recipe.of(found)
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_the_settings_of_a_preset_make_a_recipe_and_the_same_settings_again(preset, file):
+    found = resolve({"preset": preset}, {})
+    assert Recipe.of(found).blocks
+    kept = {name: value for name, value in found.public().items() if value not in (None, [], False)}
+    again = file("\n".join(f"{name} = {json.dumps(value)}" for name, value in kept.items()))
+    assert resolve({"config": again}, {}) == found
 
 
 def test_the_descriptors_are_those_of_the_registry():
@@ -230,7 +297,7 @@ BAD = [
     ("no_classify", "maybe", "true or false"),
     ("conf", "spark.a", "KEY=VALUE"),
     ("wait_for_data", "-1", "a whole number of 0 or more"),
-    ("preset", "best", "reference, accurate, fast"),
+    ("preset", "best", "accurate, sift, fast, reference"),
     ("descriptor", "akaze", "sift, rootsift, orb, surf"),
     ("classifier", "forest", "mlp, logistic"),
     ("protocol", "none", "standard"),
@@ -298,10 +365,10 @@ def test_a_file_in_another_encoding_is_named(tmp_path: Path):
 
 
 def test_there_are_no_more_components_than_words():
-    sentence = refused({"words": "30", "components": "31"})
+    sentence = refused({"preset": "sift", "words": "30", "components": "31"})
     assert "31" in sentence
     assert "30" in sentence
-    assert resolve({"words": "30", "components": "30"}, {}).components == 30
+    assert resolve({"preset": "sift", "words": "30", "components": "30"}, {}).components == 30
 
 
 def test_a_vocabulary_is_not_drawn_from_fewer_descriptors_than_words():

@@ -5,7 +5,6 @@ operation's split in thousands and `p` the cores. `a` is start-up, `b` the drive
 them is negative (non-negative least squares of relative errors), so that no extrapolation gets below nothing.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 
 from job.benchmark.record import Benchmark, Key, MeasuredRun
 from job.errors import UserError
-from job.learn import sampling
+from job.experiment.recipe import blocks_of
+from job.learn.encodings import ENCODINGS
 from job.vision.descriptors import DESCRIPTORS
 
 _DRAWS = 200
@@ -111,15 +111,19 @@ def measured_sizes(benchmark: Benchmark) -> list[int]:
 
 
 def _sample(benchmark: Benchmark) -> int:
-    """Descriptors that the settings train the vocabulary on; 0: all."""
-    wanted = benchmark.settings.get("vocabulary_sample", "default")
+    """Descriptors that the settings train the vocabulary on; 0: all. Where pictures have one row of each of several
+    descriptors, as many rows of all of them as the pictures have that words are drawn from."""
+    settings = benchmark.settings
+    wanted = settings.get("vocabulary_sample", "default")
     if wanted == "all":
         return 0
-    return (
-        sampling.default_size(int(benchmark.settings.get("words", 0)), _bytes_of(benchmark))
-        if wanted == "default"
-        else int(wanted)
-    )
+    blocks = blocks_of(settings.get("features"), settings.get("descriptor") or "sift", int(settings.get("words", 0)))
+    sizes = [
+        ENCODINGS.get(block.encoding).sample_size(block.words, DESCRIPTORS.get(block.descriptor).bytes)
+        for block in blocks
+    ]
+    rows = len({block.descriptor for block in blocks if not DESCRIPTORS.get(block.descriptor).local})
+    return max(1, rows) * (max(sizes) if wanted == "default" else int(wanted))
 
 
 def _resampled(runs: Sequence[MeasuredRun], draw: np.random.Generator) -> list[MeasuredRun]:
@@ -155,10 +159,3 @@ def _parameters(keys: Sequence[Key], runs: Sequence[MeasuredRun], cores: int, kn
         scale = np.maximum(np.abs(matrix * weight[:, None]).max(axis=0), 1e-12)
         found.append(nnls(matrix * weight[:, None] / scale, taken * weight)[0] / scale)
     return np.array(found)
-
-
-def _bytes_of(benchmark: Benchmark) -> int:
-    """Bytes of one row of the descriptor that a benchmark's runs learned their first vocabulary from."""
-    features, descriptor = benchmark.settings.get("features"), benchmark.settings.get("descriptor")
-    name = re.split(r"[:+]", str(features or descriptor or "sift"))[0]
-    return DESCRIPTORS.get(name).bytes

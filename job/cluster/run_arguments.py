@@ -19,7 +19,13 @@ def merge(of_manifest: Sequence[str], given: Sequence[str], run_name: str) -> li
     Raises UsageError for what `fruits run` would refuse: nothing is submitted for it.
     """
     flags, ours = parse(of_manifest), parse(["run", *given])
-    for beaten, by in (("data", ("train", "test")), ("train", ("data",)), ("test", ("data",))):
+    for beaten, by in (
+        ("data", ("train", "test")),
+        ("train", ("data",)),
+        ("test", ("data",)),
+        ("features", ("descriptor",)),
+        ("descriptor", ("features",)),
+    ):
         if any(name in ours for name in by):
             flags.pop(beaten, None)
     conf = [*flags.get("conf", []), *ours.get("conf", [])]

@@ -21,7 +21,12 @@ class Block:
     words: int
 
     def __str__(self) -> str:
-        return f"{self.descriptor}:{self.encoding}:{self.words}"
+        return f"{self.descriptor}:{self.encoding}" + (f":{self.words}" if self.learns else "")
+
+    @property
+    def learns(self) -> bool:
+        """Whether its encoding learns something; where it does not, the number of words says nothing."""
+        return ENCODINGS.get(self.encoding).learns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +79,7 @@ class Recipe:
     @classmethod
     def of(cls, settings: Settings) -> "Recipe":
         """The recipe that these settings ask for. Raises UsageError when a block can't be meant."""
-        blocks = _blocks(settings)
+        blocks = blocks_of(settings.features, settings.descriptor, settings.words)
         prototype = settings.preset == "reference"
         sample = {"all": ALL_DESCRIPTORS, "default": DEFAULT_SAMPLE}.get(
             str(settings.vocabulary_sample), settings.vocabulary_sample
@@ -136,17 +141,24 @@ def _copies(settings: Settings) -> tuple[str, ...]:
     return levels
 
 
-def _blocks(settings: Settings) -> tuple[Block, ...]:
-    """The blocks of `--features`, or the one of `--descriptor`: counts of `--words` visual words."""
-    if settings.features is None:
-        return (Block(settings.descriptor, DESCRIPTORS.get(settings.descriptor).encoding, settings.words),)
+def blocks_of(features: str | None, descriptor: str | None, words: int) -> tuple[Block, ...]:
+    """The blocks of the setting `features`, or where there is none the one of `descriptor`; `words` is what a block has
+    that says no number of its own. Raises UsageError for a name that there is not."""
+    if features is None:
+        assert descriptor is not None
+        return (_block(descriptor, "", words),)
     found = []
-    for text in settings.features.split("+"):
+    for text in features.split("+"):
         name, _, rest = text.partition(":")
-        encoding, _, words = rest.partition(":")
+        encoding, _, own = rest.partition(":")
         if name not in DESCRIPTORS:
             raise UsageError(f"--features names '{name}': choose of {', '.join(DESCRIPTORS)}.")
         if encoding and encoding not in ENCODINGS:
             raise UsageError(f"--features names the encoding '{encoding}': choose of {', '.join(ENCODINGS)}.")
-        found.append(Block(name, encoding or DESCRIPTORS.get(name).encoding, int(words or settings.words)))
+        found.append(_block(name, encoding, int(own or words)))
     return tuple(found)
+
+
+def _block(descriptor: str, encoding: str, words: int) -> Block:
+    encoding = encoding or DESCRIPTORS.get(descriptor).encoding
+    return Block(descriptor, encoding, words if ENCODINGS.get(encoding).learns else 1)

@@ -67,6 +67,13 @@ def test_the_vocabulary_grows_no_more_once_its_sample_is_full():
     assert most == pytest.approx(more)
 
 
+def test_the_sample_of_blocks_is_that_of_the_block_that_draws_most():
+    benchmark = benchmark_of(grid((1, 2), (1000, 4000)))
+    benchmark.settings |= {"vocabulary_sample": "default", "features": "soft-hsv+lbp+patches", "words": 512}
+    # 4 pictures a word, each of which has a row of three descriptors
+    assert law.fit(benchmark).sample == 3 * 4 * 512
+
+
 def test_a_sample_that_was_full_is_known_from_the_runs():
     benchmark = benchmark_of(grid((1, 2), (1000, 4000)))
     benchmark.runs = [dataclasses.replace(run, trained_on=20_000) for run in benchmark.runs]

@@ -53,6 +53,12 @@ def test_train_and_test_take_the_place_of_data() -> None:
     assert (found["train"], found["test"]) == ("s3://a/x", "s3://a/y")
 
 
+def test_one_descriptor_takes_the_place_of_the_manifests_blocks_of_features_and_the_other_way_round() -> None:
+    blocks, one = ["run", "--features", "hsv"], ["run", "--descriptor", "orb"]
+    assert run_arguments.merge(blocks, one[1:], "a") == ["run", *one[1:], "--run-name", "a"]
+    assert run_arguments.merge(one, blocks[1:], "a") == ["run", *blocks[1:], "--run-name", "a"]
+
+
 def test_repeated_arguments_and_those_that_start_with_a_dash_come_through() -> None:
     given = ("--conf", "spark.a=1", "--conf", "spark.b=-Xmx1g -Dx=y", "--categories=-Odd,Apple")
     again = run_arguments.parse(prepared(*given)["spec"]["arguments"])

@@ -120,6 +120,8 @@ def test_a_dry_run_prints_settings_and_plan_and_needs_no_java(without_java, samp
         tmp_path / "out",
         "--cache",
         tmp_path / "cache",
+        "--preset",
+        "sift",
         "--words",
         30,
         "--min-partitions",

@@ -15,7 +15,7 @@ import pyspark
 import pytest
 from running import QUICK, Answer, Results, clean_environment, fruits, results
 
-WORDS = 30
+WORDS = ("--preset", "sift", "--words", "30")
 LIMIT = 400
 
 
@@ -39,8 +39,7 @@ def answer_and_results(sample: Path, place: Path, environment: dict[str, str]):
         sample,
         "--out",
         place / "out",
-        "--words",
-        WORDS,
+        *WORDS,
         "--master",
         "local[2]",
         "--event-log",
@@ -82,7 +81,7 @@ def test_a_run_that_worked_leaves_an_archive_of_classes_to_the_next(finished: Re
 
 
 def test_the_process_finds_what_the_shared_session_finds(shared, sample: Path, finished: Results, tmp_path: Path):
-    assert shared("run", "--data", sample, "--out", tmp_path / "out", "--words", WORDS, "--min-partitions", 9).code == 0
+    assert shared("run", "--data", sample, "--out", tmp_path / "out", *WORDS, "--min-partitions", 9).code == 0
     same_outcome(results(tmp_path / "out"), finished)
 
 
@@ -156,8 +155,7 @@ def test_executors_that_die_in_mid_run_change_nothing(sample: Path, finished: Re
         str(sample),
         "--out",
         str(tmp_path / "out"),
-        "--words",
-        str(WORDS),
+        *WORDS,
         "--master",
         "local-cluster[2,1,1024]",
         "--min-partitions",
@@ -197,8 +195,7 @@ def test_a_jvm_that_dies_is_told_in_a_sentence_and_leaves_nothing(sample: Path, 
         str(sample),
         "--out",
         str(tmp_path / "out"),
-        "--words",
-        str(WORDS),
+        *WORDS,
         "--master",
         "local[2]",
     ]
@@ -244,7 +241,7 @@ def test_a_run_that_is_told_to_end_cleans_up_after_itself(number: signal.Signals
     with tempfile.TemporaryDirectory(prefix="t-") as place:
         temporary, out = Path(place, "t"), Path(place, "out")
         temporary.mkdir()
-        command = [sys.executable, "-m", "job", "run", "--data", str(sample), "--out", str(out), "--words", "30"]
+        command = [sys.executable, "-m", "job", "run", "--data", str(sample), "--out", str(out), *WORDS]
         with subprocess.Popen(
             command,
             env={**environment, "TMPDIR": str(temporary)},
@@ -271,6 +268,6 @@ def test_files_of_the_current_folder_are_not_taken_for_the_command_s_own(sample:
     (tmp_path / "job.py").write_text("raise SystemExit('my own Spark job')")
     (tmp_path / "numbers.py").write_text("raise SystemExit('my own numbers')")
     command = (str(Path(sys.executable).with_name("fruits")),)
-    given = ["--data", sample, "--out", "out", "--words", WORDS, "--no-classify", "--master", "local[2]"]
+    given = ["--data", sample, "--out", "out", *WORDS, "--no-classify", "--master", "local[2]"]
     answer = fruits("run", *given, environment=environment, folder=tmp_path, command=command)
     assert answer.code == 0, answer.err

@@ -342,7 +342,7 @@ def test_tables_too_large_for_the_driver_are_parquet_of_the_same_content(referen
 # ---- descriptors, and without a classifier
 
 
-@pytest.mark.parametrize("name", ["orb", "surf"])  # sift is the reference's, rootsift the default
+@pytest.mark.parametrize("name", ["orb", "surf", "rootsift"])  # sift is the reference's
 def test_each_descriptor_runs_to_the_end(name, run: Runner):
     found = run("--descriptor", name)
     assert found.files() - model_files(found) == ALWAYS | CLASSIFIED
@@ -356,6 +356,8 @@ def test_each_descriptor_runs_to_the_end(name, run: Runner):
 
 def test_without_a_classifier_one_category_is_enough_and_it_stops_after_the_features(run: Runner, sample: Path):
     found = run(
+        "--preset",
+        "sift",
         "--train",
         sample / "Training",
         "--test",
@@ -387,14 +389,14 @@ def test_descriptors_of_the_cache_are_used_for_other_words_and_pictures_are_not_
 ):
     data, cache = tmp_path / "data", tmp_path / "cache"
     shutil.copytree(sample, data)
-    first = run("--cache", cache, data=data)
+    first = run("--preset", "sift", "--cache", cache, data=data)
     kept = {path: path.read_bytes() for path in cache.rglob("*.parquet")}
     assert kept
     for picture in data.rglob("*.jpg"):  # the same names and sizes, and nothing in them
         picture.write_bytes(b"\0" * picture.stat().st_size)
     # the report shows the worst mistakes: a picture that is none any more must not end the run
     monkeypatch.setattr(tables, "worst_mistakes", lambda predictions, n: predictions.slice(0, n))
-    fewer = run("--cache", cache, "--words", 10, data=data)
+    fewer = run("--preset", "sift", "--cache", cache, "--words", 10, data=data)
     assert fewer.manifest["dataset"]["train"] == first.manifest["dataset"]["train"]
     assert fewer.words.shape == (10, 128)
     assert {path: path.read_bytes() for path in cache.rglob("*.parquet")} == kept
@@ -435,7 +437,7 @@ def test_each_picture_is_used_or_listed_with_its_reason(run: Runner, sample: Pat
     data = tmp_path / "data"
     shutil.copytree(sample, data)
     pictures = spoil(data)
-    found = run("--min-partitions", 7, data=data)
+    found = run("--preset", "sift", "--min-partitions", 7, data=data)
     assert found.columns("rejected.csv") == ["path", "reason"]
     listed = {row["path"]: row["reason"] for row in found.rows("rejected.csv")}
     assert listed == {name: reason for name, reason in pictures.items() if reason}
@@ -474,14 +476,15 @@ def test_pictures_without_any_descriptor_end_the_run(shared: Shared, sample: Pat
     for folder, category, number in itertools.product(("Training", "Test"), "AB", range(2)):
         (data / folder / category).mkdir(parents=True, exist_ok=True)
         (data / folder / category / f"{number}.jpg").write_bytes(white)
-    assert "--descriptor" in failing(shared, tmp_path / "out", "--data", data)
+    assert "--descriptor" in failing(shared, tmp_path / "out", "--data", data, "--preset", "sift")
 
 
 # ---- vocabulary and pictures that don't go together
 
 
 def test_more_words_than_descriptors_end_the_run(shared: Shared, sample: Path, tmp_path: Path):
-    sentence = failing(shared, tmp_path / "out", "--data", sample, "--words", 50_000, "--train-images", 3)
+    more = ("--preset", "sift", "--words", 50_000, "--train-images", 3)
+    sentence = failing(shared, tmp_path / "out", "--data", sample, *more)
     assert "--words 50000" in sentence
     assert "descriptors" in sentence
 
@@ -492,7 +495,7 @@ def test_more_words_than_different_descriptors_end_the_run(shared: Shared, sampl
         picture = data / folder / f"C{category}" / f"{number}.jpg"
         picture.parent.mkdir(parents=True, exist_ok=True)
         picture.write_bytes(sample_picture(category, 0))
-    sentence = failing(shared, tmp_path / "out", "--data", data, "--words", 300)
+    sentence = failing(shared, tmp_path / "out", "--data", data, "--preset", "sift", "--words", 300)
     assert "--words 300" in sentence
     assert "distinct" in sentence
 

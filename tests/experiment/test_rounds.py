@@ -139,7 +139,7 @@ def test_sums_of_the_executors_learn_what_rows_in_the_driver_do(run, augmented: 
 
 
 def test_a_classifier_that_can_not_weigh_copies_is_refused(shared: Shared, sample: Path, tmp_path: Path):
-    answer = shared("run", "--data", sample, "--out", tmp_path, "--features", "hsv", "--augment", "mild")
+    answer = shared("run", "--data", sample, "--out", tmp_path, "--preset", "sift", "--augment", "mild")
     assert answer.code == 2
     assert "--classifier lda" in answer.sentence()
 

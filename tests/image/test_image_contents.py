@@ -175,7 +175,7 @@ SESSION = (
     [
         ("python /tmp/session.py", 9000),
         ("/opt/entrypoint.sh driver /tmp/session.py", 9000),
-        ("fruits run --train-images 9 --test-images 9 --words 5", 9000),
+        ("fruits run --train-images 9 --test-images 9 --preset sift --words 5", 9000),
         ("! timeout 60 /opt/entrypoint.sh executor", 2000),
     ],
     ids=["python", "driver", "fruits", "executor"],

@@ -107,7 +107,8 @@ def test_the_main_job_on_real_pictures_mounted_into_it(results: Path) -> None:
 
 
 def test_a_model_saved_outside_is_loaded_inside(pictures: Path, tmp_path: Path) -> None:
-    outside("run", "--data", pictures, "--out", tmp_path / "here", "--words", "30", "--run-name", "model")
+    flags = ("--preset", "sift", "--words", "30", "--run-name", "model")
+    outside("run", "--data", pictures, "--out", tmp_path / "here", *flags)
     for path in (tmp_path, *tmp_path.rglob("*")):
         path.chmod(0o755)
     program = (

@@ -55,6 +55,8 @@ def test_one_and_two_executors_are_measured_and_find_the_same(fruits: Fruits, fo
             "1",
             "--results",
             folder,
+            "--preset",
+            "sift",
             "--words",
             "40",
             timeout=400,

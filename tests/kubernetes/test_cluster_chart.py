@@ -60,6 +60,8 @@ def test_its_results_are_those_of_a_run_on_this_machine(
             "s3://fruits/sample",
             "--out",
             tmp_path / "here",
+            "--preset",
+            "sift",
             "--words",
             "40",
             "--run-name",

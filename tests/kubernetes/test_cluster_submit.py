@@ -17,7 +17,7 @@ from job.cluster import results
 
 Fruits = Callable[..., Any]
 SMALL = ("--image", kube.IMAGE, "--set", "driver.coreRequest=100m", "--set", "executor.coreRequest=100m")
-ARGUMENTS = ("--words", "40")
+ARGUMENTS = ("--preset", "sift", "--words", "40")
 FAILURES = {
     "image": (("--image", "localhost/nowhere:1", "--start-timeout", "5s"), ()),
     "driver-room": (("--set", "driver.coreRequest=100", "--start-timeout", "3s"), ()),
