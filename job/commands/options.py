@@ -25,6 +25,17 @@ def number(least: int) -> Callable[[str], int]:
 positive = number(1)
 
 
+def fraction(text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' must be a number from 0 to 1")
+    return value
+
+
 def duration(text: str) -> float:
     """Seconds of a time such as 90s, 30m or 2h."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)

@@ -147,6 +147,9 @@ class Stored:
         What `model.json` says.
     chain
         What it computes.
+    digest
+        SHA-256 of its `model.json`'s content, which lists the checksums of all files: two models of the same digest
+        are the same.
 
     """
 
@@ -154,6 +157,7 @@ class Stored:
     version: int
     description: Description
     chain: Chain
+    digest: str
 
 
 class _DamageError(Exception):
@@ -182,7 +186,8 @@ def read(uri: str | os.PathLike[str]) -> Stored:
         version = content["format_version"]
         description = _READERS[version](content)
         files = _files(root, _listed(content))
-        return Stored(root, version, description, _chain(root, description, _arrays(description, files)))
+        chain = _chain(root, description, _arrays(description, files))
+        return Stored(root, version, description, chain, content["sha256"])
     except _DamageError as damage:
         raise UserError(f"The model '{root}' is damaged: {damage}; {_WAY_OUT}.") from damage
 

@@ -1,7 +1,7 @@
 """Predictions of a saved model for new pictures, in this process: what the pipeline of Spark answers for them."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, TypeAlias, overload
@@ -22,6 +22,18 @@ red first, or (height, width) for a grey one."""
 
 OK = "ok"
 """The status of a picture that has a prediction."""
+UNKNOWN = "unknown"
+"""The status of a picture for which no category is probable enough."""
+REASONS: Mapping[str, str] = {
+    "empty": "The picture has no bytes.",
+    "too_large": "The picture has too many bytes or pixels.",
+    "not_an_image": "This is neither a JPEG nor a PNG, or it is damaged.",
+    "truncated": "The end of the picture is missing.",
+    "no_descriptors": "The picture shows nothing that could be described: it is blank or very small.",
+    "unreadable": "The file is not there, or it can't be read.",
+    UNKNOWN: "No category is probable enough.",
+}
+"""What each status other than "ok" means, in a sentence."""
 _NO_DESCRIPTORS = "no_descriptors"
 # Pictures whose descriptors are held at the same time.
 _TOGETHER = 256
@@ -34,16 +46,17 @@ class Prediction:
     Attributes
     ----------
     category
-        The most probable category; None for a picture that could not be described.
+        The most probable category; None for a picture that could not be described, or where no category is probable
+        enough.
     probability
-        Its probability; None as above.
+        The probability of the most probable category; None for a picture that could not be described.
     top
-        The most probable categories with their probabilities, falling; empty as above.
+        The most probable categories with their probabilities, falling; empty for a picture that could not be described.
     status
-        "ok", or why there is no prediction, as in `rejected.csv`: `empty`, `too_large`, `not_an_image`, `truncated`,
-        `no_descriptors`, `unreadable`.
+        "ok", "unknown" where no category is probable enough, or why the picture could not be described, as in
+        `rejected.csv`: `empty`, `too_large`, `not_an_image`, `truncated`, `no_descriptors`, `unreadable`.
     label
-        The number of the category, from 0, in the order of `Model.categories`; None as above.
+        The number of the category, from 0, in the order of `Model.categories`; None where `category` is.
 
     """
 
@@ -52,6 +65,16 @@ class Prediction:
     top: tuple[tuple[str, float], ...]
     status: str
     label: int | None
+
+    @property
+    def described(self) -> bool:
+        """Whether the picture could be described, so that the model has something to say of it."""
+        return self.probability is not None
+
+    @property
+    def reason(self) -> str | None:
+        """What the status means, in a sentence; None for "ok"."""
+        return REASONS.get(self.status)
 
 
 class Model:
@@ -78,6 +101,16 @@ class Model:
         return self._stored.uri
 
     @property
+    def digest(self) -> str:
+        """SHA-256 of what the model is made of: two models of the same digest are the same."""
+        return self._stored.digest
+
+    @property
+    def max_bytes(self) -> int:
+        """Pictures of more bytes are not read."""
+        return self._stored.description.max_bytes
+
+    @property
     def categories(self) -> tuple[str, ...]:
         """Names of the categories, in the order of labels and of the columns of `probabilities`."""
         return self._stored.description.categories
@@ -98,11 +131,17 @@ class Model:
         return dict(self._stored.description.facts)
 
     @overload
-    def predict(self, picture: list[PictureLike] | tuple[PictureLike, ...], top_k: int = ...) -> list[Prediction]: ...
-    @overload
-    def predict(self, picture: PictureLike, top_k: int = ...) -> Prediction: ...
     def predict(
-        self, picture: PictureLike | list[PictureLike] | tuple[PictureLike, ...], top_k: int = 3
+        self, picture: list[PictureLike] | tuple[PictureLike, ...], top_k: int = ..., *, reject_below: float = ...
+    ) -> list[Prediction]: ...
+    @overload
+    def predict(self, picture: PictureLike, top_k: int = ..., *, reject_below: float = ...) -> Prediction: ...
+    def predict(
+        self,
+        picture: PictureLike | list[PictureLike] | tuple[PictureLike, ...],
+        top_k: int = 3,
+        *,
+        reject_below: float = 0.0,
     ) -> Prediction | list[Prediction]:
         """What the model says of a picture, or of each in a list of pictures.
 
@@ -113,20 +152,26 @@ class Model:
             first, or (height, width) for a grey one. Or a list of these.
         top_k
             How many of the most probable categories are named; fewer where there are fewer.
+        reject_below
+            Where the most probable category has a probability below this, the status is "unknown" and no category is
+            given. 0 gives a category to every picture that could be described.
 
         Raises
         ------
         ValueError
-            An array is of another type or shape, a picture is none of these things, or `top_k` is below 1.
+            An array is of another type or shape, a picture is none of these things, `top_k` is below 1, or
+            `reject_below` is no number from 0 to 1.
         UserError
             The model has no classifier, or the store of an address does not work.
 
         """
         if top_k < 1:
             raise ValueError(f"top_k is {top_k}: ask for 1 category or more.")
+        if not 0 <= reject_below <= 1:
+            raise ValueError(f"reject_below is {reject_below}: a probability is a number from 0 to 1.")
         pictures = picture if isinstance(picture, list | tuple) else [picture]
         statuses, chances = self._probabilities(pictures)
-        found = [self._prediction(*each, top_k) for each in zip(statuses, chances, strict=True)]
+        found = [self._prediction(*each, top_k, reject_below) for each in zip(statuses, chances, strict=True)]
         return found if isinstance(picture, list | tuple) else found[0]
 
     def probabilities(self, pictures: Sequence[PictureLike]) -> NDArray[np.float64]:
@@ -143,11 +188,13 @@ class Model:
         """
         return self._features(pictures)[1]
 
-    def _prediction(self, status: str, chances: NDArray[np.float64], top_k: int) -> Prediction:
+    def _prediction(self, status: str, chances: NDArray[np.float64], top_k: int, least: float) -> Prediction:
         if status != OK:
             return Prediction(None, None, (), status, None)
         order = np.argsort(-chances, kind="stable")[:top_k].tolist()  # of equal ones the first, as the stage does
         top = tuple((self.categories[label], float(chances[label])) for label in order)
+        if top[0][1] < least:
+            return Prediction(None, top[0][1], top, UNKNOWN, None)
         return Prediction(*top[0], top, status, order[0])
 
     def _probabilities(self, pictures: Sequence[PictureLike]) -> tuple[list[str], NDArray[np.float64]]:
@@ -210,7 +257,7 @@ def _contents(pictures: Sequence[PictureLike], max_bytes: int) -> Iterator[bytes
 
 def _address(picture: Any) -> tuple[str | None, Any]:
     """The folder and the name of a file; None and the content of what is no address."""
-    if isinstance(picture, bytes | np.ndarray):
+    if isinstance(picture, bytes | np.ndarray | storage.Fault):  # a fault: somebody has read it already, and failed
         return None, picture
     if isinstance(picture, bytearray | memoryview):
         return None, bytes(picture)

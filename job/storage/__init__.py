@@ -38,6 +38,7 @@ __all__ = [
     "list_folders",
     "list_images",
     "make_folder",
+    "modified",
     "normalise",
     "put_file",
     "read_bytes",
@@ -82,6 +83,15 @@ def exists(uri: str) -> bool:
     """Whether there is a file, an object or something below that address."""
     root = normalise(uri)
     return backend(root).exists(root)
+
+
+def modified(uri: str) -> float | None:
+    """When a file was last written, in seconds since 1970; None when it is not there.
+
+    Raises UserError when the store does not work.
+    """
+    uri = normalise(uri)
+    return backend(uri).modified(uri)
 
 
 def read_many(root: str, names: Sequence[str], *, max_bytes: int, in_flight: int = 96) -> Iterator[bytes | Fault]:

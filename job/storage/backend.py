@@ -34,6 +34,9 @@ class Backend(Protocol):
     def exists(self, uri: str, /) -> bool:
         """Whether there is a file or object of this address, or something below it."""
 
+    def modified(self, uri: str, /) -> float | None:
+        """When one file or object was last written, in seconds since 1970; None if it is not there."""
+
     def read_bytes(self, uri: str, /) -> bytes:
         """The content of one file or object."""
 

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from job.errors import UserError
@@ -122,6 +123,16 @@ def check(path: str) -> None:
 def exists(path: str) -> bool:
     """Whether there is a file or folder."""
     return Path(path).exists()
+
+
+def modified(path: str) -> float | None:
+    """Seconds since 1970 at which the file was last written; None if it is not there."""
+    try:
+        return Path(path).stat().st_mtime
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise failed(path, "read", error) from error
 
 
 def read_bytes(path: str) -> bytes:
@@ -277,15 +288,22 @@ class _Names:
             self.names.append(start + entry.name)
             self.sizes.append(size)
             self.changed.append(changed)
-        if len(self.names) >= 65_536:
-            self._flush()
+            if len(self.names) >= 65_536:
+                self._flush()
 
     def _flush(self) -> None:
         try:
-            table = pa.table([self.names, self.sizes, self.changed], schema=LISTING)
+            encoded = [name.encode() for name in self.names]
         except UnicodeEncodeError:
-            table = pa.table([[_utf8(name) for name in self.names], self.sizes, self.changed], schema=LISTING)
-        self.full.append(table)
+            encoded = [_utf8(name).encode() for name in self.names]
+        # From buffers, since `pa.array` imports pandas, which a command that lists a folder does not wait for.
+        ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+        names = pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
+        numbers = [
+            pa.Int64Array.from_buffers(pa.int64(), len(encoded), [None, pa.py_buffer(np.array(column, np.int64))])
+            for column in (self.sizes, self.changed)
+        ]
+        self.full.append(pa.table([names, *numbers], schema=LISTING))
         self.names, self.sizes, self.changed = [], [], []
 
     def table(self) -> pa.Table:

@@ -119,6 +119,18 @@ def exists(uri: str) -> bool:
         return bool(file_system().exists(_path(uri)))
 
 
+def modified(uri: str) -> float | None:
+    """Seconds since 1970 at which the object was last written; None if it is not there."""
+    _meet(uri)
+    bucket, key = split_s3(uri)
+    with explained(uri, "read"):
+        try:
+            found = again(lambda: obstore.head(object_store(bucket), key))
+        except FileNotFoundError:
+            return None
+    return found["last_modified"].timestamp()
+
+
 def read_bytes(uri: str) -> bytes:
     """The content of one object. By obstore: a worker that reads an index needs no s3fs, half a second of imports."""
     _meet(uri)

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from s3.s3_servers import PROGRAMS, Server, program
 
 from job import load_model, storage
 from job.errors import UserError
+from job.model import addresses
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +80,26 @@ def test_a_model_in_a_bucket_that_is_half_there_or_damaged_or_missing_is_refused
         load_model(f"{bucket}/pictures")
     with pytest.raises(UserError, match="bucket"):
         load_model("s3://there-is-no-such-bucket-here/model")
+
+
+def test_the_newest_run_and_pictures_in_a_bucket_are_found(put: Callable[..., str], bucket: str):
+    run = put()
+    storage.write_bytes(f"{run}/manifest.json", b"{}")
+    storage.write_bytes(f"{bucket}/out/later/manifest.json", b"{}")
+    assert addresses.newest(f"{bucket}/out") == f"{run}/model"
+    with pytest.raises(UserError, match=f"There is no whole run with a model in '{bucket}/pictures'"):
+        addresses.newest(f"{bucket}/pictures")
+    storage.write_bytes(f"{bucket}/apple", b"a picture without a suffix")
+    given = [f"{bucket}/pictures", f"{bucket}/pictures/1.jpg", f"{bucket}/apple", f"{bucket}/nowhere"]
+    found = dict(addresses.contents(addresses.pictures(given), 1 << 20))
+    assert list(found) == [*(f"{bucket}/pictures/{number}.jpg" for number in range(3)), *given[2:]]
+    assert found[f"{bucket}/pictures/1.jpg"] == (kept.V1 / "1.jpg").read_bytes()
+    assert found[f"{bucket}/apple"] == b"a picture without a suffix"
+    assert found[f"{bucket}/nowhere"] == storage.Fault("unreadable")
+
+
+def test_the_time_of_an_object_is_told_and_that_of_none_is_not(bucket: str):
+    begun = time.time()
+    storage.write_bytes(f"{bucket}/a.txt", b"1")
+    assert storage.modified(f"{bucket}/a.txt") == pytest.approx(begun, abs=120)
+    assert storage.modified(f"{bucket}/b.txt") is None

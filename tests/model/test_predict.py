@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import stored as kept
 
-from job import Model, Prediction, load_model
+from job import Model, Prediction, load_model, storage
 from job.errors import UserError
 from job.vision import pixels
 
@@ -110,6 +110,21 @@ def test_as_many_categories_are_named_as_were_asked_for(model: Model):
             model.predict(data, count)
 
 
+# ---- pictures of something else
+
+
+def test_below_a_probability_the_status_is_unknown_and_the_guesses_stay(model: Model):
+    sure = model.predict(PATHS[0])
+    found = model.predict(PATHS[0], reject_below=1.0)
+    assert found == Prediction(None, sure.probability, sure.top, "unknown", None)
+    assert found.described
+    assert found.reason == "No category is probable enough."
+    assert model.predict([PATHS[0]], reject_below=sure.probability) == [sure]
+    for least in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match=f"reject_below is {least}"):
+            model.predict(PATHS[0], reject_below=least)
+
+
 # ---- pictures that can't be described
 
 
@@ -131,7 +146,24 @@ def test_a_picture_that_can_not_be_described_is_told_its_reason(model: Model, re
     path = tmp_path / "picture.jpg"
     path.write_bytes(data)
     for form in (data, path):
-        assert model.predict(form) == Prediction(None, None, (), reason, None)
+        found = model.predict(form, reject_below=0.5)
+        assert found == Prediction(None, None, (), reason, None)
+        assert not found.described
+        assert found.reason
+
+
+def test_a_picture_that_can_be_used_has_no_reason(model: Model):
+    assert model.predict(PATHS[0]).reason is None
+
+
+def test_what_a_reader_could_not_read_keeps_its_reason(model: Model):
+    found = model.predict([PATHS[0].read_bytes(), storage.Fault("too_large")])
+    assert [each.status for each in found] == ["ok", "too_large"]
+
+
+def test_a_model_says_what_it_is_made_of(model: Model):
+    assert model.digest == kept.content()["sha256"]
+    assert model.max_bytes == kept.content()["picture"]["max_bytes"]
 
 
 def test_a_file_that_is_not_there_is_unreadable(model: Model, tmp_path: Path):

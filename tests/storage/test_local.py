@@ -1,7 +1,10 @@
 import gc
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,6 +36,33 @@ def test_pictures_are_listed_at_any_depth_sorted_with_their_sizes(folder: Path):
     assert listed.schema.equals(storage.LISTING)
     assert listed["name"].to_pylist() == sorted(NAMES)
     assert listed["size"].to_pylist() == [len(name.encode()) for name in sorted(NAMES)]
+
+
+def test_a_folder_is_listed_without_pandas(folder: Path):
+    code = (
+        "import sys\n"
+        "from job import storage\n"
+        "assert storage.list_images(sys.argv[1]).num_rows\n"
+        "assert 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
+
+
+def test_a_large_folder_is_listed_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    names = sorted(f"{number:06d} é.jpg" for number in range(70_000))
+    entries = [SimpleNamespace(name=name, stat=lambda: SimpleNamespace(st_size=1 << 40)) for name in names]
+    monkeypatch.setattr(local, "_open", lambda *_, **__: (entries, []))
+    listed = local.list_images(str(tmp_path), "")
+    assert listed.schema.equals(storage.LISTING)
+    assert listed["name"].to_pylist() == names
+    assert set(listed["size"].to_pylist()) == {1 << 40}
+
+
+def test_when_a_file_was_written_is_told_and_of_none_nothing(folder: Path, tmp_path: Path):
+    os.utime(folder / "manifest.json", (1000.5, 1000.5))
+    assert storage.modified(str(folder / "manifest.json")) == 1000.5
+    assert storage.modified(str(folder / "nowhere.json")) is None
+    assert storage.modified(str(folder / "manifest.json" / "below")) is None
 
 
 def test_a_listing_comes_sorted_where_all_pictures_are_in_folders(tmp_path: Path):
