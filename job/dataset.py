@@ -92,7 +92,7 @@ def split_folder(split: str) -> str:
     return FOLDERS[split]
 
 
-def listing(split: str, root: str, folder: str = "", categories: Sequence[str] = ()) -> Images:
+def listing(split: str, root: str, folder: str = "", categories: Sequence[str] = (), *, loose: bool = False) -> Images:
     """All pictures below `root/folder`, or those of some categories. The category of a picture is the name of the
     folder that it lies in, at whatever depth.
 
@@ -102,6 +102,7 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
     root : folder, `s3://` address, or address of packed pictures. Names in the result are relative to it.
     folder : part of `root` to list, such as `Training`; all of it if empty.
     categories : categories to keep; all if empty. Names that are given twice count once.
+    loose : whether pictures may lie in no category; theirs is the empty text then.
 
     Raises UserError when an address does not exist, holds no pictures, has a picture that lies in no category, or lacks
     a category that was named.
@@ -125,6 +126,8 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
             )
         wanted = pc.and_not(pc.is_in(cats, pa.array(categories, pa.string())), stray)
         found, cats = found.filter(wanted), cats.filter(wanted)
+    elif loose:
+        cats = pc.fill_null(pc.if_else(stray, "", cats), "")
     elif pc.any(stray).as_py():
         raise UserError(
             f"The picture '{found['name'].filter(stray)[0].as_py()}' in '{root}' is in no category folder: move it to "

@@ -137,6 +137,12 @@ def test_a_folder_without_pictures_is_named(tree):
     assert f"'{root}/Training'" in refused(root)
 
 
+def test_where_pictures_may_lie_in_no_category_theirs_is_empty(tree):
+    found = dataset.listing("all", tree("A/1.jpg", "A/deep/2.jpg", "stray.jpg"), loose=True)
+    rows = [(row["ima"], row["cat"]) for row in found.table.to_pylist()]
+    assert rows == [("A/1.jpg", "A"), ("A/deep/2.jpg", "deep"), ("stray.jpg", "")]
+
+
 def test_a_picture_outside_of_a_category_is_named(tree):
     assert "'Training/stray.jpg'" in refused(tree("Training/A/1.jpg", "Training/stray.jpg"))
 

@@ -1,15 +1,19 @@
-"""`fruits predict`: what a saved model says of new pictures."""
+"""`fruits predict`: what a saved model says of new pictures: a few at once, or many on Spark."""
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from job.commands.options import add_debug, fraction, number
+from job.commands.options import fraction, number
 from job.errors import UsageError
+from job.experiment.choices import choices
+from job.experiment.flags import add_settings
+from job.settings import ENVIRONMENT_PREFIX, Settings, flag_name, resolve
 
 if TYPE_CHECKING:
     from job.model.predict import Model, Prediction
@@ -17,8 +21,21 @@ if TYPE_CHECKING:
 DESCRIPTION = (
     "Says what the named pictures show, at once, without Spark and Java. One line a picture: its path, the category, "
     "its probability; 'unknown' where no category is probable enough, and '-' with the reason where a picture can't be "
-    "used. The exit code is 1 when not one of the pictures could be used."
+    "used. With --data it predicts all pictures below an address, on Spark, and leaves a folder. The exit code is 1 "
+    "when not one of the pictures could be used."
 )
+# Settings of `fruits run` that a batch has too, and what they mean here where that is something else.
+_BOTH = {"out": "where the runs are, and where --data writes the folder of its own (default: out)", "debug": ""}
+_BATCH = {
+    "data": "predict all pictures below this folder or s3:// address, on Spark, into a folder in --out",
+    "run_name": "name of that folder (default: the UTC time); with the name of one that is not whole, go on with it",
+    "min_partitions": "",
+    "partitions": "",
+    "event_log": "",
+    "public_read": "",
+    "master": "",
+    "conf": "",
+}
 # Seconds within which a line is to appear, as far as the pictures allow, and most pictures that are described at once.
 _SOON, _MOST = 0.25, 256
 
@@ -34,33 +51,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URI",
         help="folder of a run or of its model; latest (default) is the newest whole run in --out",
     )
-    parser.add_argument("--out", default="out", metavar="URI", help="where the runs are (out)")
-    parser.add_argument("--top-k", type=number(1), default=1, metavar="N", help="name the N most probable categories")
     parser.add_argument(
         "--reject-below", type=fraction, default=0.0, metavar="P", help="answer 'unknown' below this probability"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    add_debug(parser)
+    add_settings(parser, _BOTH, config=False)
+    named = parser.add_argument_group("pictures that are named")
+    named.add_argument("--top-k", type=number(1), metavar="N", help="name the N most probable categories (1)")
+    named.add_argument("--json", action="store_true", help="one JSON object a line")
+    add_settings(parser.add_argument_group("all pictures below an address"), _BATCH, config=False)
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Answers, picture by picture. 1 when none of them could be used."""
-    if not arguments.pictures:
-        raise UsageError("There is nothing to predict: name pictures, or folders of them.")
-    from job.model import addresses, load_model
-
-    address = addresses.newest(arguments.out) if arguments.model == addresses.LATEST else arguments.model
-    model = load_model(address)
+    """Answers, or leaves a folder of answers. 1 when none of the pictures could be used."""
+    begun = getattr(arguments, "begun", time.perf_counter())
+    _check(arguments)
+    settings = _settings(arguments)
+    if arguments.data is not None:
+        return _batch(settings, arguments, begun)
+    model = _model(settings, arguments)
     count = unusable = 0
     for shown, found in _answers(model, arguments):
-        sys.stdout.write(_as_json(shown, found) if arguments.json else _as_text(shown, found, arguments.top_k))
+        sys.stdout.write(_as_json(shown, found) if arguments.json else _as_text(shown, found, arguments.top_k or 1))
         count += 1
         unusable += not found.described
     if unusable:
         sys.stdout.flush()
-        which = "The picture" if count == 1 else f"{unusable} of {count} pictures"
-        print(f"fruits: {which} could not be used.", file=sys.stderr)  # noqa: T201  (the command's answer)
+        _say("The picture could not be used." if count == 1 else f"{unusable} of {count} pictures could not be used.")
     return 1 if unusable == count else 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Raises UsageError when options are missing or don't go together."""
+    given = [flag_name(name) for name in _BATCH if getattr(arguments, name) is not None]
+    if arguments.pictures and given:
+        raise UsageError(f"{given[0]} is given together with pictures: it goes with --data, and pictures without it.")
+    if not arguments.pictures and arguments.data is None:
+        raise UsageError("There is nothing to predict: name pictures, or folders of them, or give --data.")
+    if arguments.data is not None and (arguments.json or arguments.top_k):
+        flag = "--json" if arguments.json else "--top-k"
+        raise UsageError(f"{flag} is given together with --data: what --data finds is a table with two guesses each.")
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    """The settings that a batch shares with a run, from flags and the environment."""
+    names = {*_BOTH, *_BATCH} - {"data"}
+    known = {f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in names}
+    environment = {name: value for name, value in os.environ.items() if name in known}
+    return resolve({name: getattr(arguments, name) for name in (*names, "data")}, environment, choices=choices())
+
+
+def _model(settings: Settings, arguments: argparse.Namespace) -> "Model":
+    from job.model import addresses, load_model
+
+    return load_model(addresses.newest(settings.out) if arguments.model == addresses.LATEST else arguments.model)
+
+
+def _say(sentence: str) -> None:
+    print(f"fruits: {sentence}", file=sys.stderr)  # noqa: T201  (the command's answer)
+
+
+# ---- pictures that are named
 
 
 def _answers(model: "Model", arguments: argparse.Namespace) -> "Iterator[tuple[str, Prediction]]":
@@ -75,7 +125,7 @@ def _answers(model: "Model", arguments: argparse.Namespace) -> "Iterator[tuple[s
     while part := list(islice(named, together)):
         begun = time.perf_counter()
         contents: list[Any] = [content for _, content in part]
-        found = model.predict(contents, arguments.top_k, reject_below=arguments.reject_below)
+        found = model.predict(contents, arguments.top_k or 1, reject_below=arguments.reject_below)
         yield from zip((shown for shown, _ in part), found, strict=True)
         sys.stdout.flush()
         together = min(2 * together, _MOST) if time.perf_counter() - begun < _SOON else max(1, together // 2)
@@ -95,13 +145,38 @@ def _as_text(shown: str, found: "Prediction", top_k: int) -> str:
 
 
 def _as_json(shown: str, found: "Prediction") -> str:
-    content = {
-        "picture": shown,
-        "status": found.status,
-        "category": found.category,
-        "probability": found.probability,
-        "top": [{"category": name, "probability": chance} for name, chance in found.top],
-    }
-    if found.reason:
-        content["reason"] = found.reason
-    return json.dumps(content) + "\n"
+    return json.dumps({"picture": shown, **found.public()}) + "\n"
+
+
+# ---- all pictures below an address
+
+
+def _batch(settings: Settings, arguments: argparse.Namespace, begun: float) -> int:
+    # the JVM boots while this process imports what it needs, loads the model and lists the pictures
+    from job.engine.configuration import Configuration, started_by_spark_submit
+    from job.engine.jvm import Jvm
+    from job.engine.session import session
+
+    # Spark itself reads and writes no pictures: only its event log may need the jars for S3
+    configuration = Configuration.make(
+        master=settings.master,
+        name=settings.run_name,
+        event_log=settings.event_log,
+        conf=settings.spark_conf(),
+        for_command=True,
+    )
+    jvm = None if started_by_spark_submit() else Jvm(configuration, debug=settings.debug)
+    try:
+        model = _model(settings, arguments)
+        from job.experiment import batch
+        from job.report.console import Console
+
+        opened = session(configuration, jvm, leave=True)
+        done = batch.execute(settings, model, arguments.reject_below, opened, Console(), begun)
+    finally:
+        if jvm is not None:
+            jvm.stop()
+    if done.described:
+        return 0
+    _say("Not one of the pictures could be used: see rejected.csv.")
+    return 1

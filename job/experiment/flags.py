@@ -1,6 +1,7 @@
 """The settings of a run as flags of a command line."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -18,13 +19,22 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message[:1].upper()}{message[1:]}: see `{self.prog} --help`.")
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Adds a flag for each setting, and `--config`. Values stay texts: `job.settings.resolve` reads them."""
-    parser.add_argument("--config", metavar="FILE", help="settings from a TOML file")
+def add_settings(
+    parser: argparse._ActionsContainer, names: Mapping[str, str] | None = None, *, config: bool = True
+) -> None:
+    """Adds a flag for each setting, and `--config`. Values stay texts: `job.settings.resolve` reads them.
+
+    With `names`, only these settings; those with a text have it as their help, in place of their own.
+    """
+    if config:
+        parser.add_argument("--config", metavar="FILE", help="settings from a TOML file")
     known = {name: f" ({', '.join(listed)})" for name, listed in choices().items()}
     known["preset"] = ": " + "; ".join(f"{name} is {PRESETS.get(name).help}" for name in PRESETS)
     for spec in fields(Settings):
-        about, name = spec.metadata, flag_name(spec.name)
+        if names is not None and spec.name not in names:
+            continue
+        own = (names or {}).get(spec.name)
+        about, name = {**spec.metadata, **({"help": own} if own else {})}, flag_name(spec.name)
         if spec.type in (bool, "bool"):
             parser.add_argument(name, action="store_const", const="true", help=about["help"])
         elif about["repeat"]:

@@ -76,6 +76,16 @@ class Prediction:
         """What the status means, in a sentence; None for "ok"."""
         return REASONS.get(self.status)
 
+    def public(self) -> dict[str, Any]:
+        """All of it but the label, as JSON values; `reason` is there only where the status is not "ok"."""
+        return {
+            "status": self.status,
+            "category": self.category,
+            "probability": self.probability,
+            "top": [{"category": name, "probability": chance} for name, chance in self.top],
+            **({"reason": self.reason} if self.reason else {}),
+        }
+
 
 class Model:
     """A saved model, made by `job.load_model`. It may be used by several threads at once.

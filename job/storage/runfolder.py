@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -17,7 +17,10 @@ MANIFEST = "manifest.json"
 CLAIM = "_running.json"
 """Name of the file that says whose the folder is, while a run works on it and after a run that was killed."""
 
-_NOT_RESULTS = {MANIFEST, CLAIM}
+PROGRESS = "_progress.json"
+"""Name of the file that says what unfinished work in the folder is, for a run that goes on with it."""
+
+_NOT_RESULTS = {MANIFEST, CLAIM, PROGRESS}
 
 
 class StoredFile(NamedTuple):
@@ -33,10 +36,10 @@ class RunFolder:
 
     `claim()` makes the folder this run's own; `finish()` makes it whole. A folder that is whole, or that another run is
     working on, is refused; what a killed attempt of the same run in the same place (machine, container or pod) left
-    behind is removed.
+    behind is removed; with `goes_on` it is kept, if `begin` was called in that attempt.
     """
 
-    def __init__(self, out: str, name: str, *, public_read: bool = False) -> None:
+    def __init__(self, out: str, name: str, *, public_read: bool = False, goes_on: bool = False) -> None:
         """Touches nothing yet. Raises UsageError when `name` can't be the name of a folder."""
         if not name or name in {".", ".."} or "/" in name or "\\" in name or not name.isprintable():
             raise UsageError(f"The run name '{name}' can't be the name of a folder: use letters, digits, '-' and '_'.")
@@ -44,6 +47,7 @@ class RunFolder:
         self.name = name
         self.root = join(self.out, name)
         self.public_read = public_read
+        self._goes_on = goes_on
         self._store = backend(self.root)
         self._claim = new_claim()
         self._written: dict[str, StoredFile] = {}
@@ -60,9 +64,26 @@ class RunFolder:
     def claim(self) -> None:
         """Takes the folder for this run. Raises UserError if it can't be written or is taken by another."""
         if self._refuse_if_taken():
-            self._store.delete_folder(self.root)
+            if self.begun() is None:
+                self._store.delete_folder(self.root)
+            else:
+                self._store.delete(self.uri(CLAIM))
         if not self._store.create(self.uri(CLAIM), self._claim):
             raise self._taken()
+
+    def begun(self) -> Any:
+        """What `begin` was told by an attempt that did not end, as JSON values; None where there is nothing to go on
+        with."""
+        if not self._goes_on or not self._store.exists(self.uri(PROGRESS)):
+            return None
+        try:
+            return json.loads(self._store.read_bytes(self.uri(PROGRESS)))
+        except ValueError:
+            return None
+
+    def begin(self, work: Any) -> None:
+        """Says what work (JSON values) the files that follow belong to, so that a later attempt can go on with them."""
+        self._store.write_bytes(self.uri(PROGRESS), json.dumps(work).encode())
 
     def write(self, relative: str, data: bytes) -> None:
         """Writes one file of the run, all of it or nothing."""
@@ -87,7 +108,27 @@ class RunFolder:
             raise self._taken()
         content = {**manifest, "files": [file._asdict() for file in self.files()]}
         self.write(MANIFEST, (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+        if self._goes_on and self._store.exists(self.uri(PROGRESS)):
+            self._store.delete(self.uri(PROGRESS))
         self._store.delete(self.uri(CLAIM))
+
+    def parts(self, relative: str) -> list[str]:
+        """Names of the files in a folder of the run that is not whole yet, sorted."""
+        return sorted(self._store.walk(self.uri(relative))) if self._store.exists(self.uri(relative)) else []
+
+    def remove(self, relative: str, names: Iterable[str]) -> None:
+        """Removes files of a folder of the run that is not whole yet, and the folder when it is left empty."""
+        known = set(names)
+        if known >= set(self.parts(relative)):
+            self._store.delete_folder(self.uri(relative))
+            return
+        for name in sorted(known):
+            self._store.delete(join(self.uri(relative), name))
+
+    def release(self) -> None:
+        """Leaves the folder as it is, for a later attempt that goes on with it."""
+        if self._is_mine():
+            self._store.delete(self.uri(CLAIM))
 
     def discard(self) -> None:
         """Removes all that this run has written: it failed. Other runs and folders are left alone."""
@@ -109,7 +150,7 @@ class RunFolder:
             if not is_abandoned(self._store.read_bytes(self.uri(CLAIM))):
                 raise self._taken()
             return True
-        if found:
+        if found and not (self._goes_on and PROGRESS in found):
             raise UserError(
                 f"'{self.root}' is not empty and holds no run: choose another --run-name or another --out.", 2
             )

@@ -138,6 +138,15 @@ def test_latest_is_the_newest_whole_run(answer, tmp_path: Path):
         assert [row[1] for row in rows(found.out)] == ["Orange"]
 
 
+def test_where_the_runs_are_may_be_said_in_the_environment(answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "manifest.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "first" / "model").symlink_to(MODEL)
+    monkeypatch.setenv("FRUITS_OUT", str(tmp_path))
+    monkeypatch.setenv("FRUITS_TRAIN", "a setting of another command")
+    assert answer("predict", V1 / "1.jpg").code == 0
+
+
 def test_without_a_run_latest_is_told_in_a_sentence(answer, tmp_path: Path):
     found = answer("predict", "--out", tmp_path, V1 / "1.jpg")
     assert found.code == 1
@@ -204,6 +213,12 @@ def test_a_model_that_can_not_be_used_is_told_in_a_sentence(case: str, answer, t
         (("predict", "x.jpg", "--top-k", "0"), "'0' must be a whole number of 1 or more"),
         (("predict", "gs://bucket/x.jpg", "--model", str(MODEL)), "gs"),
         (("predict", "x.jpg", "--model", ""), "empty address"),
+        (("predict", "x.jpg", "--data", "y"), "--data is given together with pictures"),
+        (("predict", "x.jpg", "--master", "local[2]"), "--master is given together with pictures"),
+        (("predict", "--data", "y", "--json"), "--json is given together with --data"),
+        (("predict", "--data", "y", "--top-k", "3"), "--top-k is given together with --data"),
+        (("predict", "--data", "y", "--run-name", "a/b"), "--run-name is 'a/b'"),
+        (("predict", "--data", "gs://bucket/y"), "--data is 'gs://bucket/y'"),
     ],
 )
 def test_wrong_usage_is_told_in_a_sentence(arguments, part, answer):

@@ -337,3 +337,28 @@ def test_a_run_whose_results_everybody_may_read_warns(refused: dict[str, Ended])
 def test_without_the_right_to_write_nothing_is_begun(server: Server, filled: str, refused: dict[str, Ended]):
     assert f"s3://{filled}/denied" in refused["no right"].err
     assert not keys(server, filled, "denied/")
+
+
+def test_a_model_in_a_bucket_predicts_the_pictures_of_a_bucket_into_it(server: Server, filled: str):
+    stored = Path(__file__).parents[1] / "model" / "data" / "v1" / "model"
+    environment, bucket = server.environment(), f"s3://{filled}"
+    for path in stored.rglob("*"):
+        if path.is_file():
+            key = f"models/first/model/{path.relative_to(stored).as_posix()}"
+            server.client().put_object(Bucket=filled, Key=key, Body=path.read_bytes())
+    given = ("predict", "--model", f"{bucket}/models/first", "--data", f"{bucket}/pictures")
+    more = ("--out", f"{bucket}/predicted", "--run-name", "one", *SETTINGS[4:])
+    done = fruits(environment, *given, *more)
+    assert done.code == 0, done.err
+    assert sorted(keys(server, filled, "predicted/one/")) == [
+        f"predicted/one/{name}"
+        for name in ("categories.csv", "confusion_matrix.csv", "manifest.json", "predictions.csv", "rejected.csv")
+    ]
+    found = manifest(server, filled, "predicted/one")
+    assert found["dataset"]["described"] == 90
+    assert found["accuracy"] >= 0.9
+    cats, _ = predictions(read(server, filled, "predicted/one/predictions.csv"))
+    # the same from the shell, without Spark
+    named = fruits(environment, "predict", "--model", f"{bucket}/models/first", f"{bucket}/pictures")
+    assert named.code == 0, named.err
+    assert [line.split("\t")[1] for line in named.out.splitlines()] == cats

@@ -108,6 +108,46 @@ def test_a_failed_run_leaves_nothing(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
 
 
+def test_a_run_that_goes_on_finds_what_an_earlier_attempt_left(tmp_path: Path):
+    run = RunFolder(str(tmp_path), "one", goes_on=True)
+    run.claim()
+    assert run.begun() is None
+    run.begin({"work": 1})
+    run.write("_parts/a", b"x")
+    run.release()
+    again = RunFolder(str(tmp_path), "one", goes_on=True)
+    again.check_writable()
+    again.claim()
+    assert again.begun() == {"work": 1}
+    assert again.parts("_parts") == ["a"]
+    again.remove("_parts", ["a"])
+    assert again.parts("_parts") == []
+    again.finish({})
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["manifest.json"]
+    with pytest.raises(UserError, match="The run 'one' is already in"):
+        RunFolder(str(tmp_path), "one", goes_on=True).claim()
+
+
+def test_a_run_that_goes_on_keeps_what_a_killed_process_began_and_removes_what_it_did_not_begin(tmp_path: Path):
+    program = "r = RunFolder(sys.argv[1], 'one', goes_on=True); r.claim(); "
+    for more, left in (("r.begin(1); ", ["_parts/a"]), ("", [])):
+        code = f"import sys; from job.storage import RunFolder; {program}{more}r.write('_parts/a', b'x')"
+        subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+        run = RunFolder(str(tmp_path), "one", goes_on=True)
+        run.claim()
+        assert [file.path for file in run.files()] == left
+        run.discard()
+
+
+def test_only_a_run_that_goes_on_takes_up_unfinished_work(tmp_path: Path):
+    run = RunFolder(str(tmp_path), "one", goes_on=True)
+    run.claim()
+    run.begin({})
+    run.release()
+    with pytest.raises(UserError, match="is not empty and holds no run"):
+        RunFolder(str(tmp_path), "one").claim()
+
+
 def in_container(tmp_path: Path, identity: str, then: str) -> "subprocess.Popen[str]":
     """Claims the run 'one' as process 1 of a container of its own, with this machine's host name, and does `then`."""
     (tmp_path / identity).touch()

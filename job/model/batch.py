@@ -1,0 +1,128 @@
+"""What a worker does with pictures that a saved model is to predict: read, predict, leave a file. Imports no Spark."""
+
+import hashlib
+import io
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from job import storage
+
+if TYPE_CHECKING:
+    from job.model.predict import Model, Prediction
+
+SCHEMA = pa.schema(
+    [
+        ("ima", pa.string()),
+        ("prediction", pa.int32()),
+        ("predicted_cat", pa.string()),
+        ("probability", pa.float64()),
+        ("second_cat", pa.string()),
+        ("second_probability", pa.float64()),
+        ("status", pa.string()),
+    ]
+)
+"""Predictions: a row a picture. `prediction` is the number of the category, `predicted_cat` its name; what a picture
+does not have is null. `status` is "ok", "unknown" or why the picture could not be described."""
+
+# Most pictures and bytes that are read before they are predicted together.
+_PICTURES, _BYTES = 256, 16 << 20
+# The model of this process by its digest: it is unpacked once, and not for each task.
+_unpacked: dict[str, "Model"] = {}
+
+
+@dataclass(frozen=True)
+class BatchPrediction:
+    """How a worker predicts a batch of pictures, and where it leaves what it found.
+
+    Attributes
+    ----------
+    digest
+        Digest of the model.
+    packed
+        Gives the model as cloudpickle has packed it; asked once in a process.
+    reject_below
+        Where the most probable category has a probability below this, the status is "unknown".
+    target
+        Address of the folder that the files are written to.
+    public_read
+        Whether everybody may read them in S3.
+
+    """
+
+    digest: str
+    packed: Callable[[], bytes]
+    reject_below: float
+    target: str
+    public_read: bool = False
+
+    def work(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Predicts the pictures in the columns `root, ima`, and writes a Parquet file of schema `SCHEMA`.
+
+        The file is named by the pictures in it: a task that is done twice writes the same file twice. One row comes
+        back, `part` and `pictures`: the name of the file and its number of rows.
+        """
+        roots, names = batch["root"], batch["ima"].to_pylist()
+        found = predicted(self._model(), roots[0].as_py(), names, self.reject_below)
+        name = part_name(names)
+        storage.write_bytes(storage.join(self.target, name), to_parquet(found), public_read=self.public_read)
+        return pa.RecordBatch.from_pydict({"part": [name], "pictures": pa.array([len(names)], pa.int64())})
+
+    def _model(self) -> "Model":
+        if self.digest not in _unpacked:
+            _unpacked.clear()
+            _unpacked[self.digest] = pickle.loads(self.packed())  # noqa: S301  (comes from this run's driver)
+        return _unpacked[self.digest]
+
+
+def part_name(names: Sequence[str]) -> str:
+    """Name of the file with the predictions of these pictures."""
+    return f"part-{hashlib.sha256(chr(0).join(names).encode()).hexdigest()[:32]}.parquet"
+
+
+def predicted(model: "Model", root: str, names: Sequence[str], reject_below: float = 0.0) -> pa.Table:
+    """Predictions of pictures by their names below `root`: a table of schema `SCHEMA`, in their order."""
+    found: list[Prediction] = []
+    for contents in _together(storage.read_many(root, names, max_bytes=model.max_bytes)):
+        found += model.predict(contents, 2, reject_below=reject_below)
+    seconds = [each.top[1] if each.label is not None and len(each.top) > 1 else (None, None) for each in found]
+    columns = [
+        list(names),
+        [each.label for each in found],
+        [each.category for each in found],
+        [each.probability for each in found],
+        [name for name, _ in seconds],
+        [chance for _, chance in seconds],
+        [each.status for each in found],
+    ]
+    return pa.table(columns, schema=SCHEMA)
+
+
+def _together(contents: Iterator[bytes | storage.Fault]) -> Iterator[list[Any]]:
+    """Pictures that are predicted together."""
+    part: list[Any] = []
+    size = 0
+    for content in contents:
+        part.append(content)
+        size += len(content) if isinstance(content, bytes) else 0
+        if len(part) >= _PICTURES or size >= _BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """A table as a Parquet file."""
+    sink = io.BytesIO()
+    parquet.write_table(table, sink)
+    return sink.getvalue()
+
+
+def from_parquet(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
+    """The table in a Parquet file, or some of its columns. Raises pyarrow.ArrowInvalid for what is none."""
+    return parquet.read_table(io.BytesIO(data), columns=list(columns) if columns else None)
