@@ -23,17 +23,39 @@ if TYPE_CHECKING:
 os.environ.setdefault("PYARROW_IGNORE_TIMEZONE", "1")
 
 
-class _Halves(LoadScopeScheduling):
-    """What `-n 2` makes of the tests: containers in one process, where much is waited for, in the other all else, with
-    one Spark session."""
+# What `-n 3` makes of the tests: containers in one process, where much is waited for; in the second what mostly starts
+# processes of its own; in the third all else, with one Spark session.
+_CONTAINERS = ("tests/kubernetes/", "tests/image/")
+_PROCESSES = (
+    "tests/s3/",
+    "tests/engine/",
+    "tests/benchmark/",
+    "tests/commands/",
+    "tests/chart/",
+    "tests/test_notebook.py",
+)
 
+
+def _part(nodeid: str) -> str:
+    if nodeid.startswith(_CONTAINERS):
+        return "containers"
+    return "processes" if nodeid.startswith(_PROCESSES) else "here"
+
+
+class _Parts(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
-        return "containers" if nodeid.startswith(("tests/kubernetes/", "tests/image/")) else "here"
+        return _part(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Halves:
-    return _Halves(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Parts:
+    return _Parts(config, log)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Lets a cluster beside have the cores first: its parts wait for each other and give up after a time."""
+    if "PYTEST_XDIST_WORKER" in os.environ and _part(item.nodeid) != "containers" and not os.nice(0):
+        os.nice(5)
 
 
 @pytest.fixture(scope="session")
