@@ -111,7 +111,7 @@ def filled(server: Server, pictures: Path) -> str:
     return bucket
 
 
-# ---- runs that work: all of a server at the same time, each looked at by its tests
+# ---- runs that work: two at a time, as a run has two cores, each looked at by its tests
 
 Runs = dict[str, "Future[Any]"]
 
@@ -156,7 +156,7 @@ def runs(server: Server, filled: str, pictures: Path, tmp_path_factory: pytest.T
 
     work: dict[str, Callable[[], Any]] = {
         "there": there, "packed": packed, "uploaded": uploaded, "shaken": shaken, "together": together}  # fmt: skip
-    with ThreadPoolExecutor(len(work)) as pool:
+    with ThreadPoolExecutor(2) as pool:
         yield {name: pool.submit(call) for name, call in work.items()} | {"here": here}
 
 
@@ -292,7 +292,7 @@ def test_an_object_that_vanished_and_one_of_0_bytes_are_listed_as_rejected(
     assert sorted(rejected) == [[], [[names[0], "unreadable"], [names[1], "empty"]]]
 
 
-# ---- runs that can't work, at the same time, once the others have ended
+# ---- runs that can't work, two at a time, once the others have ended
 
 
 @pytest.fixture(scope="module")
@@ -306,7 +306,7 @@ def refused(server: Server, filled: str, runs: Runs) -> dict[str, Ended]:
         "no bucket": (environment, "run", "--data", "s3://no-such-bucket-here/x", "--public-read", *SETTINGS),
         "no right": (server.reader(filled), "run", "--data", f"{place}/pictures", "--out", f"{place}/denied",
                      *SETTINGS)}  # fmt: skip
-    with ThreadPoolExecutor(len(work)) as pool:
+    with ThreadPoolExecutor(2) as pool:
         futures = {name: pool.submit(fruits, *arguments) for name, arguments in work.items()}
         return {name: future.result() for name, future in futures.items()}
 
