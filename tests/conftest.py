@@ -1,6 +1,7 @@
 """What tests of the pipeline share: generated pictures and one Spark session."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,12 @@ class _Parts(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Parts:
     return _Parts(config, log)
+
+
+def pytest_configure() -> None:
+    """Undoes what a shell does to what it starts in the background: it and all its processes would ignore Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
