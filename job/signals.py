@@ -1,6 +1,7 @@
 """Signals that end a command."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -13,7 +14,12 @@ def interrupted_after(ending: Callable[[], None]) -> Iterator[None]:
     instead of waiting for ever. Whatever error comes of it is taken for the interruption that it is. Further signals
     are ignored until the block has ended. In a thread other than the main one nothing changes.
     """
-    told = False
+    told, hook = False, sys.unraisablehook
+
+    def unraisable(found: "sys.UnraisableHookArgs") -> None:
+        # Raised while an object was being thrown away, where Python drops what is raised: `ending` does its work then.
+        if not (told and issubclass(found.exc_type, KeyboardInterrupt)):
+            hook(found)
 
     def interrupt(*_: object) -> None:
         nonlocal told
@@ -30,6 +36,7 @@ def interrupted_after(ending: Callable[[], None]) -> Iterator[None]:
     except ValueError:
         yield
         return
+    sys.unraisablehook = unraisable
     try:
         yield
     except Exception as error:
@@ -37,6 +44,7 @@ def interrupted_after(ending: Callable[[], None]) -> Iterator[None]:
             raise KeyboardInterrupt from error
         raise
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             with suppress(ValueError, TypeError):  # TypeError: the handler before was not Python's
                 signal.signal(number, handler)

@@ -75,3 +75,34 @@ def test_what_is_waited_for_is_ended_first_and_errors_of_that_are_the_interrupti
         [sys.executable, "-c", PROGRAM, str(int(number))], capture_output=True, text=True, check=False
     )
     assert done.stdout.splitlines() == ["ended OSError('what the clean-up meets')", "True"], done.stderr
+
+
+THROWN_AWAY = """
+import os, signal, time
+from job.signals import interrupted_after
+
+class Thing:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.2)
+
+class Other:
+    def __del__(self):
+        raise OSError("of another kind")
+
+ended = []
+try:
+    with interrupted_after(lambda: ended.append("ended")):
+        Thing()
+        Other()
+        raise OSError("what the end brings about")
+except KeyboardInterrupt:
+    print(*ended)
+"""
+
+
+def test_an_interruption_while_an_object_is_thrown_away_says_nothing_of_its_own():
+    done = subprocess.run([sys.executable, "-c", THROWN_AWAY], capture_output=True, text=True, check=False)
+    assert done.stdout == "ended\n"
+    assert "KeyboardInterrupt" not in done.stderr
+    assert "of another kind" in done.stderr
