@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -392,8 +393,10 @@ def test_descriptors_of_the_cache_are_used_for_other_words_and_pictures_are_not_
     first = run("--preset", "sift", "--cache", cache, data=data)
     kept = {path: path.read_bytes() for path in cache.rglob("*.parquet")}
     assert kept
-    for picture in data.rglob("*.jpg"):  # the same names and sizes, and nothing in them
-        picture.write_bytes(b"\0" * picture.stat().st_size)
+    for picture in data.rglob("*.jpg"):  # the same names, sizes and times, and nothing in them
+        before = picture.stat()
+        picture.write_bytes(b"\0" * before.st_size)
+        os.utime(picture, ns=(before.st_atime_ns, before.st_mtime_ns))
     # the report shows the worst mistakes: a picture that is none any more must not end the run
     monkeypatch.setattr(tables, "worst_mistakes", lambda predictions, n: predictions.slice(0, n))
     fewer = run("--preset", "sift", "--cache", cache, "--words", 10, data=data)

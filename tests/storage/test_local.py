@@ -50,7 +50,9 @@ def test_a_folder_is_listed_without_pandas(folder: Path):
 
 def test_a_large_folder_is_listed_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     names = sorted(f"{number:06d} é.jpg" for number in range(70_000))
-    entries = [SimpleNamespace(name=name, stat=lambda: SimpleNamespace(st_size=1 << 40)) for name in names]
+    entries = [
+        SimpleNamespace(name=name, stat=lambda: SimpleNamespace(st_size=1 << 40, st_mtime_ns=5)) for name in names
+    ]
     monkeypatch.setattr(local, "_open", lambda *_, **__: (entries, []))
     listed = local.list_images(str(tmp_path), "")
     assert listed.schema.equals(storage.LISTING)
