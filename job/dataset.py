@@ -113,7 +113,7 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
     found = storage.list_images(root, folder)
     if not found.num_rows:
         raise _nothing(root, folder, where)
-    cats = pc.struct_field(pc.extract_regex(found["name"], r"(?:^|/)(?P<cat>[^/]+)/[^/]+$"), "cat")
+    cats = folders_of(found["name"])
     depth = folder.count("/") + 1 if folder else 0
     stray = pc.equal(pc.count_substring(found["name"], "/"), depth)  # lies directly in `folder`, which is no category
     if categories:
@@ -139,6 +139,11 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
     names = names.combine_chunks()
     table = pa.table({"ima": names, "cat": cats.combine_chunks(), "size": sizes.combine_chunks()})
     return Images(split, root, table, changed)
+
+
+def folders_of(names: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The name of the folder that each picture lies in, which is its category; null for one that lies in none."""
+    return pc.struct_field(pc.extract_regex(names, r"(?:^|/)(?P<cat>[^/]+)/[^/]+$"), "cat")
 
 
 def _changes(times: pa.ChunkedArray) -> str:

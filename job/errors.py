@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 
 class UserError(Exception):
     """One sentence that names the file, key or value at fault and the way out; printed without a traceback.
@@ -22,3 +24,8 @@ class UsageError(UserError):
     """A setting that can't be meant: nothing was done."""
 
     exit_code = 2
+
+
+def tell(sentence: str) -> None:
+    """Writes a sentence of the command to the error stream, beside what a console or the answer itself says."""
+    print(f"fruits: {sentence}", file=sys.stderr, flush=True)  # noqa: T201  (it is what the user is to read)

@@ -38,7 +38,6 @@ PRESETS: Registry[Preset] = Registry(
         "accurate": Preset(
             "the best known: colours, texture and small patches",
             {
-                "descriptor": None,
                 "features": "soft-hsv+lbp+patches",
                 "words": 512,
                 "vocabulary_sample": "default",
@@ -54,7 +53,6 @@ PRESETS: Registry[Preset] = Registry(
         "fast": Preset(
             "the cheapest useful one: a histogram of colours",
             {
-                "descriptor": None,
                 "features": "hsv",
                 "words": 100,
                 "vocabulary_sample": "default",

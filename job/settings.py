@@ -323,7 +323,7 @@ def _of_preset(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if values.get("features") and "descriptor" in given and "features" not in given:
         # one block was asked for, in place of the preset's
         values = {**(PRESETS.get(preset.alone).values if preset.alone else values), "features": None}
-    if values.get("augment") and given.get("classifier", WEIGHING[0]) not in WEIGHING:
+    if values.get("augment") and given.get("classifier", values.get("classifier")) not in WEIGHING:
         values["augment"] = "off"
     return values
 

@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from job import __version__
-from job.errors import UsageError, UserError
+from job.errors import UsageError, UserError, tell
 from job.experiment.flags import Parser
 from job.signals import terminated_as_interrupted
 
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code, sentence, cause = FAILED, _sentence(error), error
     if cause and _debug(arguments):
         traceback.print_exception(cause)
-    print(f"fruits: {sentence}", file=sys.stderr)  # noqa: T201  (the command's answer)
+    tell(sentence)
     return code
 
 

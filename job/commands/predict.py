@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from job.commands.options import fraction, number
-from job.errors import UsageError
+from job.errors import UsageError, tell
 from job.experiment.choices import choices
 from job.experiment.flags import add_settings
 from job.settings import ENVIRONMENT_PREFIX, Settings, flag_name, resolve
@@ -76,7 +76,7 @@ def main(arguments: argparse.Namespace) -> int:
         unusable += not found.described
     if unusable:
         sys.stdout.flush()
-        _say("The picture could not be used." if count == 1 else f"{unusable} of {count} pictures could not be used.")
+        tell("The picture could not be used." if count == 1 else f"{unusable} of {count} pictures could not be used.")
     return 1 if unusable == count else 0
 
 
@@ -104,10 +104,6 @@ def _model(settings: Settings, arguments: argparse.Namespace) -> "Model":
     from job.model import addresses, load_model
 
     return load_model(addresses.newest(settings.out) if arguments.model == addresses.LATEST else arguments.model)
-
-
-def _say(sentence: str) -> None:
-    print(f"fruits: {sentence}", file=sys.stderr)  # noqa: T201  (the command's answer)
 
 
 # ---- pictures that are named
@@ -178,5 +174,5 @@ def _batch(settings: Settings, arguments: argparse.Namespace, begun: float) -> i
             jvm.stop()
     if done.described:
         return 0
-    _say("Not one of the pictures could be used: see rejected.csv.")
+    tell("Not one of the pictures could be used: see rejected.csv.")
     return 1

@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from urllib.parse import quote
 
 from job.engine.java import find_java, spark_home
 from job.engine.worker_environment import PROCESS_VARIABLES
+from job.errors import tell
 from job.settings import Settings
 from job.storage.uris import hadoop_uri
 
@@ -157,15 +157,11 @@ def _s3(*, public_read: bool) -> tuple[dict[str, str], tuple[str, ...]]:
     from job import storage
     from job.engine import s3a
 
-    prepared = s3a.prepare(storage.s3_config(), spark_home() / "jars", find_java(), _tell, public_read=public_read)
+    prepared = s3a.prepare(storage.s3_config(), spark_home() / "jars", find_java(), tell, public_read=public_read)
     conf = dict(prepared.conf)
     if prepared.jars:
         conf["spark.executor.extraClassPath"] = os.pathsep.join(prepared.jars)
     return conf, prepared.jars
-
-
-def _tell(sentence: str) -> None:
-    print(f"fruits: {sentence}", file=sys.stderr, flush=True)  # noqa: T201  (before the console is there)
 
 
 def _escaped(address: str) -> str:

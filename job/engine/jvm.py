@@ -26,7 +26,7 @@ from job.engine.configuration import Configuration
 from job.engine.java import check_java, find_java, spark_home, spark_jars
 from job.engine.python import check_python
 from job.engine.worker_environment import PROCESS_VARIABLES
-from job.errors import UserError
+from job.errors import UserError, tell
 
 # What Spark's own launcher opens to itself (org.apache.spark.launcher.JavaModuleOptions).
 _OPENED = (
@@ -85,7 +85,7 @@ class Jvm:
         java, jars = find_java(), spark_jars()
         warning = check_java(java)
         if warning:
-            print(f"fruits: {warning}", file=sys.stderr, flush=True)  # noqa: T201  (before the console is there)
+            tell(warning)
         classpath = [*jars, *configuration.jars]
         if configuration.local:
             check_python(_workers_environment(configuration))

@@ -17,7 +17,7 @@ from job import dataset, storage
 from job.engine import sizes
 from job.engine.versions import versions as versions_of
 from job.errors import UserError
-from job.experiment.clock import Clock, Step
+from job.experiment.clock import Clock, Step, timings
 from job.experiment.extract import Partitioning
 from job.experiment.fit import MOST_CELLS
 from job.experiment.run import default_run_name
@@ -121,10 +121,7 @@ def execute(
                 "seconds": {step.operation: round(step.seconds, 6) for step in clock.steps},
             }
         )
-        steps = (
-            (s.operation, s.split, s.seconds, s.tasks.tasks or None, s.tasks.partitions or None) for s in clock.steps
-        )
-        console.timings(tables.timings_table(steps))
+        console.timings(timings(clock.steps))
         console.done(folder.uri(), found.accuracy, clock.steps[-1].seconds)
     return Batch(folder.uri(), len(images), found.described, found.accuracy)
 
@@ -202,7 +199,9 @@ def _predict(
         if not len(images):
             return []
         count = Partitioning(cores, settings.partitions, settings.min_partitions).of(images)
-        packed = spark.sparkContext.broadcast(cloudpickle.dumps(model))  # type: ignore[no-untyped-call]
+        # by cloudpickle, since a model holds functions that have no name, which a broadcast by itself does not take
+        pack: Any = cloudpickle.dumps
+        packed = spark.sparkContext.broadcast(pack(model))
         task = BatchPrediction(
             model.digest, partial(getattr, packed, "value"), reject_below, target, public_read=settings.public_read
         )
@@ -271,10 +270,9 @@ def _gathered(
     folder: storage.RunFolder, place: str, made: Sequence[str], images: dataset.Images, categories: Sequence[str]
 ) -> _Found:
     """Reads all files of predictions, checks that they hold every picture once, and removes others beside them."""
-    folder.remove(place, set(folder.parts(place)) - set(made))
-    keep = place == _PARTS
-    missing = [part for part in made if part not in set(folder.parts(place))]
-    if missing:
+    there, keep = set(folder.parts(place)), place == _PARTS
+    folder.remove(place, there - set(made))
+    if not there.issuperset(made):
         raise UserError(
             f"The executors' files of predictions are not in '{folder.uri(place)}': give --out an s3:// address, or a "
             "folder that all machines share."
@@ -305,8 +303,7 @@ def _gathered(
 
 def _read(uri: str, categories: Sequence[str], *, keep: bool) -> _Part:
     table = parts.from_parquet(storage.read_bytes(uri))
-    folders = pc.struct_field(pc.extract_regex(table["ima"], r"(?:^|/)(?P<cat>[^/]+)/[^/]+$"), "cat")
-    true = pc.index_in(folders, pa.array(categories, pa.string()))
+    true = pc.index_in(dataset.folders_of(table["ima"]), pa.array(categories, pa.string()))
     both = pc.and_(pc.is_valid(true), pc.is_valid(table["prediction"]))
     pairs = true.filter(both).to_numpy().astype(np.int64) * len(categories)
     pairs += table["prediction"].filter(both).to_numpy().astype(np.int64)

@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from job.engine.status import figures
+from job.report import tables
 from job.taskfigures import TaskFigures
 
 if TYPE_CHECKING:
@@ -100,3 +101,11 @@ class Finding:
     facts: Mapping[str, Any] | Callable[[TaskFigures], Mapping[str, Any]] = field(default_factory=dict)
     preview: pa.Table | None = None
     waited: Callable[[], float] | None = None
+
+
+def timings(steps: Iterable[Step]) -> pa.Table:
+    """`operation, split, seconds, tasks, partitions` of each step, as `timings.csv` has them."""
+    return tables.timings_table(
+        (step.operation, step.split, step.seconds, step.tasks.tasks or None, step.tasks.partitions or None)
+        for step in steps
+    )

@@ -7,13 +7,12 @@ from typing import Any
 import pyarrow as pa
 
 from job import dataset
-from job.experiment.clock import Step
+from job.experiment.clock import Step, timings
 from job.experiment.extract import Extracted
 from job.experiment.fit import Encoded, Fitted
 from job.experiment.recipe import Recipe
 from job.experiment.rounds import Row
 from job.experiment.score import Scores
-from job.report import tables
 from job.report.html import Pictures
 from job.report.limits import limited_by
 
@@ -89,10 +88,7 @@ class RunResult:
 
     def timings(self) -> pa.Table:
         """`operation, split, seconds, tasks, partitions`."""
-        return tables.timings_table(
-            (step.operation, step.split, step.seconds, step.tasks.tasks or None, step.tasks.partitions or None)
-            for step in self.steps
-        )
+        return timings(self.steps)
 
     def analysis(self) -> pa.Table:
         """For each operation what its tasks did, and what limited it."""

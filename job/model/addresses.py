@@ -81,7 +81,7 @@ def pictures(arguments: Iterable[str]) -> Iterator[Named]:
 def _may_be_folder(address: str) -> bool:
     if storage.is_remote(address):
         return not address.lower().endswith(storage.IMAGE_SUFFIXES)
-    return os.path.isdir(address)  # noqa: PTH112  (an address is text)
+    return os.path.isdir(address)  # noqa: PTH112  (Path.is_dir raises for a name that is too long)
 
 
 def contents(named: Iterable[Named], max_bytes: int) -> Iterator[tuple[str, bytes | storage.Fault]]:

@@ -199,8 +199,7 @@ class CategoryClassifier(
 
         columns = [features, label, *([weight] if weight else []), *([name] if named else [])]
         found = collect_sum(dataset, columns, sums, Halves.of, width=width_of(dataset, features))
-        if found is None:
-            raise ValueError("There are no pictures to learn categories from.")
+        assert found is not None
         return self._calibrated_model(found, lambda trained: self._held_scores(dataset, columns, parted, trained))
 
     def _held_scores(
