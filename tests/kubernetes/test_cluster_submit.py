@@ -51,7 +51,10 @@ def chart() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def failures() -> Iterator[dict[str, "Future[subprocess.CompletedProcess[str]]"]]:
-    """All that are meant to fail, three at a time: they wait more than they work."""
+    """All that are meant to fail, one after another, beside the tests.
+
+    A JVM of the operator submits each: several at once on two cores keep it from taking up the next one in time.
+    """
 
     def submit(name: str) -> "subprocess.CompletedProcess[str]":
         options, arguments = FAILURES[name]
@@ -72,7 +75,7 @@ def failures() -> Iterator[dict[str, "Future[subprocess.CompletedProcess[str]]"]
             command, env=kube.plain_environment({}), capture_output=True, text=True, timeout=170, check=False
         )
 
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(1) as pool:
         yield {name: pool.submit(submit, name) for name in FAILURES}
 
 
