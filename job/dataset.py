@@ -110,20 +110,16 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
     root = storage.data_root(root)
     where = storage.join(root.removesuffix(f"/{storage.INDEX}"), folder)
     storage.check(root)
-    found = storage.list_images(root, folder)
-    if not found.num_rows:
+    found = storage.list_images(root, folder, frozenset(categories))
+    if not found.num_rows and not categories:
         raise _nothing(root, folder, where)
-    cats = folders_of(found["name"])
     depth = folder.count("/") + 1 if folder else 0
-    stray = pc.equal(pc.count_substring(found["name"], "/"), depth)  # lies directly in `folder`, which is no category
+    cats, stray = folders_of(found["name"]), _stray(found["name"], depth)
     if categories:
-        there = sorted(pc.unique(cats.filter(pc.invert(stray))).to_pylist())
-        missing = [name for name in categories if name not in there]
+        known = set(pc.unique(cats.filter(pc.invert(stray))).to_pylist())
+        missing = [name for name in categories if name not in known]
         if missing:
-            raise UserError(
-                f"The category '{missing[0]}' is not in '{where}': it has "
-                f"{', '.join(there[:10]) or 'none'}{' ...' if len(there) > 10 else ''}."
-            )
+            raise _missing(missing[0], root, folder, where)
         wanted = pc.and_not(pc.is_in(cats, pa.array(categories, pa.string())), stray)
         found, cats = found.filter(wanted), cats.filter(wanted)
     elif loose:
@@ -139,6 +135,24 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
     names = names.combine_chunks()
     table = pa.table({"ima": names, "cat": cats.combine_chunks(), "size": sizes.combine_chunks()})
     return Images(split, root, table, changed)
+
+
+def _stray(names: pa.ChunkedArray, depth: int) -> pa.ChunkedArray:
+    """Which pictures lie directly in the folder that is listed, which is no category: it has `depth` parts."""
+    return pc.equal(pc.count_substring(names, "/"), depth)
+
+
+def _missing(category: str, root: str, folder: str, where: str) -> UserError:
+    """Why there is no picture of a category that was named."""
+    names = storage.list_images(root, folder)["name"]
+    if not len(names):
+        return _nothing(root, folder, where)
+    stray = _stray(names, folder.count("/") + 1 if folder else 0)
+    there = sorted(pc.unique(folders_of(names).filter(pc.invert(stray))).to_pylist())
+    return UserError(
+        f"The category '{category}' is not in '{where}': it has "
+        f"{', '.join(there[:10]) or 'none'}{' ...' if len(there) > 10 else ''}."
+    )
 
 
 def folders_of(names: pa.ChunkedArray) -> pa.ChunkedArray:

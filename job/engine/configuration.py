@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -41,6 +42,15 @@ _COMMAND = {"spark.sql.adaptive.enabled": "false"}
 # What only a local `fruits run` has. The JVM's own part of its queries is to hand on columns, and compiling code for
 # that takes longer than it saves (tests/benchmarks/engine.py).
 _LOCAL_COMMAND = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+
+# Driver and executors that are processes of their own prove that they belong together, and encrypt what they say. On
+# Kubernetes the chart sets this, and Spark makes the secret.
+_TRUST = {
+    "spark.authenticate": "true",
+    "spark.network.crypto.enabled": "true",
+    "spark.network.crypto.authEngineVersion": "2",
+    "spark.network.crypto.cipher": "AES/GCM/NoPadding",
+}
 
 # The address of a Unix socket holds 107 bytes. The sockets are called `.<uuid>.sock`, in a folder called `fruits-<8>`.
 _LONGEST_SOCKET_FOLDER = 107 - len("/fruits-12345678/.") - 36 - len(".sock")
@@ -147,6 +157,8 @@ def _where(master: str | None) -> dict[str, str]:
             "spark.driver.memory": "1g",
             "spark.sql.warehouse.dir": str(Path(temporary) / "fruits-warehouse"),
         }
+        if found["spark.master"].startswith("local-cluster"):
+            found |= {**_TRUST, "spark.authenticate.secret": secrets.token_hex(32)}
         if len(os.fsencode(temporary)) > _LONGEST_SOCKET_FOLDER:
             found["spark.python.unix.domain.socket.enabled"] = "false"
     return found

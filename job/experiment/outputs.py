@@ -1,8 +1,11 @@
 """What a run leaves in its folder: tables, the model, the report, and last the manifest; from `RunResult` alone."""
 
+import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from job import storage
@@ -13,6 +16,7 @@ from job.experiment.fit import Matrix
 from job.experiment.manifest import manifest
 from job.experiment.pictures import pictures
 from job.experiment.results import RunResult
+from job.model import card, mlflow_flavour
 from job.model import format as model_format
 from job.report import html, tables
 from job.storage.uris import hadoop_uri
@@ -29,14 +33,15 @@ def write(result: RunResult, folder: storage.RunFolder, clock: Clock, *, interme
     spark = next(iter(result.splits.values())).extracted.frame.sparkSession
     with clock.operation("export", "all", spark):
         _write_tables(result, folder)
-        for path, data in model_files(result).items():
-            folder.write(f"model/{path}", data)
+        model = model_files(result)
+        for path, data in model.items():
+            folder.write(f"{model_format.MODEL_FOLDER}/{path}", data)
         if intermediate:
             _write_intermediate(result, folder)
         shown = pictures(result)
     clock.total()
     done = replace(result, steps=tuple(clock.steps), pictures=shown)
-    _finish(done, folder)
+    _finish(done, folder, json.loads(model[model_format.CONTENT])["sha256"])
     return done
 
 
@@ -138,8 +143,36 @@ def _map(result: RunResult) -> dict[str, pa.Table]:
     return found
 
 
-def _finish(result: RunResult, folder: storage.RunFolder) -> None:
-    """Timings, report and manifest."""
+def beside_model(result: RunResult, content: dict[str, Any], digest: str) -> dict[str, bytes]:
+    """What lies beside the files of the model, by paths: its card, the figures in it for programs, and what MLflow
+    wants. `content` is the run's manifest, `digest` the model's. The example for MLflow is a generated picture."""
+    from job.vision.sample import sample_picture
+
+    evidence = card.Evidence(
+        manifest=content,
+        day=datetime.now(UTC).date().isoformat(),
+        categories=result.scores.categories.to_pylist() if result.scores else [],
+        confusions=_confusions(result.scores.confusion_matrix) if result.scores else [],
+    )
+    texts = {card.CARD: card.card(evidence), card.RESULTS: card.results(evidence)}
+    found = {name: text.encode() for name, text in texts.items()}
+    return {**found, **mlflow_flavour.files(digest, sample_picture(0, 0, split="test"))}
+
+
+def _confusions(matrix: pa.Table) -> list[tuple[str, str, int]]:
+    """True and predicted category and number of pictures of wrong predictions, most frequent first."""
+    names = matrix["cat"].to_pylist()
+    counts = np.column_stack([column.to_numpy() for column in matrix.columns[1:]])
+    np.fill_diagonal(counts, 0)
+    true, predicted = np.nonzero(counts)
+    order = np.argsort(-counts[true, predicted], kind="stable")
+    return [
+        (names[true[place]], names[predicted[place]], int(counts[true[place], predicted[place]])) for place in order
+    ]
+
+
+def _finish(result: RunResult, folder: storage.RunFolder, digest: str) -> None:
+    """Timings, report, the model's card and the manifest."""
     found: dict[str, pa.Table] = {
         "timings": result.timings(),
         "task_analysis": result.analysis(),
@@ -150,5 +183,7 @@ def _finish(result: RunResult, folder: storage.RunFolder) -> None:
         folder.write(f"{name}.csv", tables.to_csv(found[name]))
     found |= _map(result)
     content = manifest(result)
+    for path, data in beside_model(result, content, digest).items():
+        folder.write(f"{model_format.MODEL_FOLDER}/{path}", data)
     folder.write("report.html", html.render(content, found, result.pictures).encode())
     folder.finish(content)

@@ -31,6 +31,7 @@ REASONS: Mapping[str, str] = {
     "truncated": "The end of the picture is missing.",
     "no_descriptors": "The picture shows nothing that could be described: it is blank or very small.",
     "unreadable": "The file is not there, or it can't be read.",
+    "crashed": "The program that reads pictures crashed on it.",
     UNKNOWN: "No category is probable enough.",
 }
 """What each status other than "ok" means, in a sentence."""
@@ -126,6 +127,11 @@ class Model:
         return self._stored.description.categories
 
     @property
+    def classifies(self) -> bool:
+        """Whether it has a classifier: without one it gives features alone."""
+        return self._chain.classifier is not None
+
+    @property
     def recipe(self) -> dict[str, Any]:
         """The recipe that the model was made by."""
         return dict(self._stored.description.recipe)
@@ -208,7 +214,7 @@ class Model:
         return Prediction(*top[0], top, status, order[0])
 
     def _probabilities(self, pictures: Sequence[PictureLike]) -> tuple[list[str], NDArray[np.float64]]:
-        if self._chain.classifier is None:
+        if not self.classifies:
             raise UserError(
                 f"The model '{self.uri}' has no classifier, since its run was made with --no-classify: make a run "
                 "without it, or ask for features alone."

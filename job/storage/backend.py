@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -22,8 +22,11 @@ class Backend(Protocol):
     def check(self, uri: str, /) -> None:
         """Returns if what is below `uri` can be listed."""
 
-    def list_images(self, uri: str, prefix: str, /) -> pa.Table:
-        """The pictures below `uri/prefix`: a table of schema `LISTING`, in any order, with names relative to `uri`."""
+    def list_images(self, uri: str, prefix: str, folders: Collection[str] = (), /) -> pa.Table:
+        """The pictures below `uri/prefix`: a table of schema `LISTING`, in any order, with names relative to `uri`.
+
+        With `folders`, those in folders of other names may be left out.
+        """
 
     def list_folders(self, uri: str, prefix: str, /) -> list[str]:
         """Names of the folders directly below `uri/prefix` that are not hidden, sorted."""

@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,26 +30,31 @@ _ONE_FILE = {
 }  # fmt: skip
 
 
-def list_images(root: str, prefix: str) -> pa.Table:
-    """See `job.storage.list_images`. Symbolic links are followed as `tree` says."""
+def list_images(root: str, prefix: str, folders: Collection[str] = ()) -> pa.Table:
+    """See `job.storage.list_images`. Symbolic links are followed as `tree` says.
+
+    To ask for size and time of a file takes far longer than to find its name.
+    """
     top = f"{root}/{prefix}" if prefix else root
     start = f"{prefix}/" if prefix else ""
     if not Path(top).exists():
         return LISTING.empty_table()
-    files, folders = _open(top, _top(top), hidden=False)
+    files, inside = _open(top, _top(top), hidden=False)
     own = _Names()
-    own.add(files, start)
+    if not folders:
+        own.add(files, start)
 
     def below(folder: _Folder) -> pa.Table:
         found = _Names()
         for path, files in _walk(top, folder, hidden=False):
-            found.add(files, f"{start}{path}")
+            if not folders or path.rstrip("/").rpartition("/")[2] in folders:
+                found.add(files, f"{start}{path}")
         return found.table()
 
     # The pictures of one folder after another, each sorted, are sorted as a whole.
-    folders.sort(key=lambda folder: os.fsencode(folder.path))
+    inside.sort(key=lambda folder: os.fsencode(folder.path))
     with ThreadPoolExecutor(_LISTING_THREADS) as pool:
-        tables = list(pool.map(below, folders))
+        tables = list(pool.map(below, inside))
     return pa.concat_tables([own.table(), *tables])
 
 

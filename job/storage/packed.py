@@ -12,7 +12,7 @@ import io
 import json
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import groupby, islice
@@ -75,8 +75,9 @@ def index_json(found: Index) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode()
 
 
-def list_images(root: str, prefix: str) -> pa.Table:
+def list_images(root: str, prefix: str, folders: Collection[str] = ()) -> pa.Table:
     """See `job.storage.list_images`: only row groups that can hold the prefix are opened, and no pictures read."""
+    del folders
     start = f"{prefix}/" if prefix else ""
     files: dict[str, list[int]] = {}
     for block in index(root).blocks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -48,12 +48,13 @@ def _meet(uri: str) -> None:
         _met.add(place)
 
 
-def list_images(uri: str, prefix: str) -> pa.Table:
-    """See `job.storage.list_images`.
+def list_images(uri: str, prefix: str, folders: Collection[str] = ()) -> pa.Table:
+    """See `job.storage.list_images`; pictures of all folders come in the same answers.
 
     Keys that obstore can't name, with a control character or an empty folder name, are listed too: one request after
     another. They are pictures that can't be read.
     """
+    del folders
     _meet(uri)
     bucket, key = split_s3(uri)
     base = f"{key}/" if key else ""

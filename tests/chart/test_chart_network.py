@@ -120,3 +120,8 @@ def test_only_named_clients_read_the_ui_the_metrics_and_the_history() -> None:
 
 def test_policies_can_be_left_to_others() -> None:
     assert case("ci/network-policy-off-values.yaml").all("NetworkPolicy") == []
+
+
+def test_the_server_is_asked_by_pods_of_the_namespace_and_reaches_the_store_only() -> None:
+    found = policy(render(sets=("serve.enabled=true", "serve.model=s3://fruits/out/monday")), "serve")
+    assert found == {"in": {("test", 8080), ("clients", 8080)}, "out": {("minio", 9000), *DNS}}

@@ -27,6 +27,9 @@ OPEN = (
     "historyServer.resources.limits",
     "notebook.resources.requests",
     "notebook.resources.limits",
+    "serve.arguments",
+    "serve.resources.requests",
+    "serve.resources.limits",
 )
 
 

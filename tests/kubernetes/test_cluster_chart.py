@@ -12,6 +12,7 @@ import pytest
 from compare import assert_same_results
 
 from job.cluster import results
+from job.vision.sample import sample_picture
 
 Fruits = Callable[..., Any]
 
@@ -121,6 +122,22 @@ def test_an_upgrade_keeps_the_password_and_the_finished_job(first: kube.Document
     kube.helm("upgrade", "fruits", kube.CHART, "--reuse-values", "--set", "notebook.enabled=true")
     assert known() == before
     assert kube.state("fruits") == "COMPLETED"
+
+
+def test_its_model_answers_over_http_in_the_cluster(first: kube.Document) -> None:
+    sets = ("serve.enabled=true", "serve.model=s3://fruits/out/first", "serve.replicas=1",
+            "serve.resources.requests.cpu=50m")  # fmt: skip
+    arguments = [item for each in sets for item in ("--set", each)]
+    kube.helm("upgrade", "fruits", kube.CHART, "--reuse-values", *arguments)
+    kube.kubectl("rollout", "status", "deployment/fruits-serve", "--timeout=120s")
+    picture = sample_picture(0, 0, split="test")
+    with kube.forwarded("svc/fruits-serve", 80) as address:
+        with urllib.request.urlopen(f"http://{address}/predict", data=picture, timeout=30) as answer:
+            found = json.load(answer)
+        assert found["status"] == "ok"
+        assert 'fruits_pictures_total{status="ok"} 1.0' in fetch(address, "/metrics")
+    said = kube.helm("test", "fruits", "--timeout", "120s")
+    assert said.count("Phase:          Succeeded") == 5
 
 
 def test_the_notebook_asks_for_its_token() -> None:

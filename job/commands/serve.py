@@ -1,0 +1,102 @@
+"""`fruits serve`: a saved model behind HTTP, for a robot or an app."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from job.commands.options import duration, fraction, memory, number, positive
+from job.cores import available_cores
+from job.errors import UsageError, tell
+from job.experiment.choices import choices
+from job.experiment.flags import add_settings
+from job.settings import resolve
+
+if TYPE_CHECKING:
+    import socket
+
+    from job.model.predict import Model
+
+_LAST_PORT = 65_535
+DESCRIPTION = (
+    "Answers over HTTP what pictures show, without Spark and Java: POST /predict with a picture as the body, or with "
+    "several as a form. The page at / says more. SIGTERM ends it when all that was asked is answered."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is served, where, and within which limits."""
+    parser.add_argument(
+        "--model",
+        default="latest",
+        metavar="URI",
+        help="folder of a run or of its model; latest (default) is the newest whole run in --out",
+    )
+    add_settings(parser, {"out": "where the runs are (default: out)", "debug": ""}, config=False)
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="HOST", help="address to listen at (127.0.0.1: this machine alone)"
+    )
+    parser.add_argument("--port", type=number(0), default=8080, metavar="N", help="port (8080); 0 takes a free one")
+    parser.add_argument("--workers", type=positive, metavar="N", help="processes that predict (one for each core)")
+    parser.add_argument(
+        "--top-k", type=positive, default=3, metavar="N", help="name the N most probable categories (3)"
+    )
+    parser.add_argument(
+        "--reject-below", type=fraction, default=0.0, metavar="P", help="answer 'unknown' below this probability"
+    )
+    limits = parser.add_argument_group("limits")
+    limits.add_argument("--max-body", type=memory, default=32, metavar="32m", help="largest body of a request (32m)")
+    limits.add_argument(
+        "--deadline", type=duration, default=10.0, metavar="10s", help="time for a body to come, and its answer (10s)"
+    )
+    limits.add_argument(
+        "--queue", type=positive, metavar="N", help="pictures that wait before more are refused (64 a process)"
+    )
+    limits.add_argument(
+        "--drain",
+        type=duration,
+        default=0.0,
+        metavar="5s",
+        help="time after SIGTERM in which requests are still taken on (none; 5s behind a Kubernetes service)",
+    )
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Serves until SIGTERM, then 0. Raises UserError where that is not possible, KeyboardInterrupt for Ctrl-C."""
+    if arguments.port > _LAST_PORT:
+        raise UsageError(f"--port is {arguments.port}: it must be a whole number from 0 to {_LAST_PORT}.")
+    model = _model(arguments)
+    from job.serve import server
+    from job.serve.app import Serving
+    from job.serve.limits import Limits
+    from job.serve.workers import Workers
+
+    count = arguments.workers or available_cores()
+    limits = Limits(body=arguments.max_body << 20, waiting=arguments.queue or 64 * count, seconds=arguments.deadline)
+    with server.listen(arguments.host, arguments.port) as listening, Workers(model.uri, model.digest, count) as workers:
+        serving = Serving(model, workers, limits, arguments.top_k, arguments.reject_below)
+        interrupted = server.run(
+            serving, listening, drain=arguments.drain, started=lambda: _say(model, listening, count)
+        )
+    if interrupted:
+        raise KeyboardInterrupt
+    return 0
+
+
+def _model(arguments: argparse.Namespace) -> "Model":
+    from job.model import addresses, load_model
+
+    settings = resolve({"out": arguments.out}, choices=choices())
+    model = load_model(addresses.newest(settings.out) if arguments.model == addresses.LATEST else arguments.model)
+    if not model.classifies:
+        raise UsageError(
+            f"The model '{model.uri}' has no classifier, since its run was made with --no-classify: name another."
+        )
+    return model
+
+
+def _say(model: "Model", listening: "socket.socket", count: int) -> None:
+    host, port = listening.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    tell(
+        f"Serving {model.uri} ({len(model.categories)} categories) at http://{shown}:{port}/ with {count} "
+        f"{'process' if count == 1 else 'processes'}; Ctrl-C stops it."
+    )

@@ -1,0 +1,155 @@
+"""What the server answers, as OpenAPI describes it, and as a page that needs no network and no script."""
+
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from job import __version__
+from job.model.predict import REASONS
+from job.serve.limits import Limits
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+    from job.model.predict import Model
+
+_PICTURE = {"type": "string", "format": "binary", "description": "A JPEG or PNG."}
+_GUESS = {
+    "type": "object",
+    "required": ["category", "probability"],
+    "properties": {
+        "category": {"type": "string"},
+        "probability": {"type": "number", "minimum": 0, "maximum": 1},
+    },
+}
+_STATUSES = ["ok", *REASONS]
+
+
+def _answer(**more: Any) -> dict[str, Any]:
+    """The schema of what is said of one picture."""
+    return {
+        "type": "object",
+        "required": [*more, "status", "category", "probability", "top"],
+        "properties": {
+            **more,
+            "status": {"type": "string", "enum": _STATUSES},
+            "category": {"type": ["string", "null"]},
+            "probability": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
+            "top": {"type": "array", "items": {"$ref": "#/components/schemas/Guess"}},
+            "reason": {"type": "string", "description": "What the status means, where it is not ok."},
+        },
+    }
+
+
+def _json(about: str, *schemas: str) -> dict[str, Any]:
+    links = [{"$ref": f"#/components/schemas/{name}"} for name in schemas]
+    schema = links[0] if len(links) == 1 else {"anyOf": links}
+    return {"description": about, "content": {"application/json": {"schema": schema}}}
+
+
+def _get(about: str, code_200: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"get": {"summary": about, "responses": {"200": code_200, **more}}}
+
+
+def description(limits: Limits) -> dict[str, Any]:
+    """The OpenAPI description of a server with these limits, as JSON values."""
+    unusable = ("Prediction", "Predictions", "Refusal")
+    again = {**_json("The server has too much to do, or took too long.", "Refusal")}
+    again["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
+    predict = {
+        "summary": "What pictures show",
+        "description": "A picture as the body, whatever its content type says; or several as parts of a form. "
+        f"A body has at most {limits.body} bytes, a form {limits.pictures} pictures.",
+        "parameters": [
+            {
+                "name": "top_k",
+                "in": "query",
+                "description": "How many of the most probable categories are named.",
+                "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+            },
+            {
+                "name": "reject_below",
+                "in": "query",
+                "description": "Below this probability the status is unknown.",
+                "schema": {"type": "number", "minimum": 0, "maximum": 1},
+            },
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "image/jpeg": {"schema": _PICTURE},
+                "image/png": {"schema": _PICTURE},
+                "application/octet-stream": {"schema": _PICTURE},
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["picture"],
+                        "properties": {"picture": {"type": "array", "minItems": 1, "items": _PICTURE}},
+                    }
+                },
+            },
+        },
+        "responses": {
+            "200": _json("Of one picture, or of each part of a form.", "Prediction", "Predictions"),
+            "400": _json("The body is empty, or the request is not what it must be.", *unusable),
+            "408": _json("The body did not come in time.", "Refusal"),
+            "413": _json("Too many bytes or pixels.", *unusable),
+            "415": _json("The picture is neither a JPEG nor a PNG.", *unusable),
+            "422": _json("The picture is truncated, blank or damaged.", *unusable),
+            "503": again,
+        },
+    }
+    text = {"description": "Text.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    html = {"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}}
+    anything = {"description": "JSON.", "content": {"application/json": {"schema": {"type": "object"}}}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "fruits", "version": __version__, "description": "What pictures show, by a saved model."},
+        "paths": {
+            "/predict": {"post": predict},
+            "/model": _get("The model: categories, recipe, accuracy, versions", anything),
+            "/healthz": _get("Whether the server lives", _json("It does.", "State")),
+            "/readyz": _get(
+                "Whether it takes requests on",
+                _json("It does.", "State"),
+                **{"503": _json("It is about to stop, or busy.", "Refusal")},
+            ),
+            "/metrics": _get("Counters for Prometheus", text),
+            "/openapi.json": _get("This description", anything),
+            "/": _get("A page that says the same", html),
+        },
+        "components": {
+            "schemas": {
+                "Guess": _GUESS,
+                "Prediction": _answer(),
+                "Predictions": {
+                    "type": "object",
+                    "required": ["predictions"],
+                    "properties": {"predictions": {"type": "array", "items": _answer(picture={"type": "string"})}},
+                },
+                "Refusal": {
+                    "type": "object",
+                    "required": ["status", "reason"],
+                    "properties": {"status": {"type": "string"}, "reason": {"type": "string"}},
+                },
+                "State": {
+                    "type": "object",
+                    "required": ["status"],
+                    "properties": {"status": {"type": "string"}},
+                },
+            }
+        },
+    }
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8"))
+
+
+def page(model: "Model", limits: Limits) -> str:
+    """The page at /: the model, a form to try it, and what each path answers."""
+    return _template().render(description=description(limits), model=model, statuses=REASONS)

@@ -1,0 +1,105 @@
+"""A real `fruits serve` in a process of its own, and the small model that it serves."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from running import clean_environment
+
+V1 = Path(__file__).parents[1] / "model" / "data" / "v1"
+MODEL = V1 / "model"
+
+
+@dataclass
+class Reply:
+    """An answer over HTTP."""
+
+    code: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Server:
+    """The command in a process of its own."""
+
+    process: subprocess.Popen
+    port: int
+    said: list[str] = field(default_factory=list)
+
+    def connection(self, timeout: float = 30) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Reply:
+        connection = self.connection()
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            names = {name.lower(): value for name, value in answer.getheaders()}
+            return Reply(answer.status, names, answer.read())
+        finally:
+            connection.close()
+
+    def predict(self, body: Any, query: str = "", **headers: str) -> Reply:
+        return self.ask("POST", f"/predict{query}", body, {"Content-Type": "image/jpeg", **headers})
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Its exit code after that signal."""
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+    def workers(self) -> list[int]:
+        """Processes that predict: those below the fork server."""
+        import psutil
+
+        found = psutil.Process(self.process.pid).children(recursive=True)
+        return [each.pid for each in found if each.ppid() != self.process.pid]
+
+
+def start(*arguments: object) -> Server:
+    command = [sys.executable, "-m", "job", "serve", "--port", "0", "--workers", "2", *map(str, arguments)]
+    if "--model" not in arguments:
+        command += ["--model", str(MODEL)]
+    process = subprocess.Popen(
+        command, env=clean_environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    assert process.stderr
+    said: list[str] = []
+    for line in process.stderr:
+        said.append(line)
+        if match := re.search(r"http://127\.0\.0\.1:(\d+)/", line):
+            server = Server(process, int(match[1]), said)
+            threading.Thread(target=lambda: said.extend(process.stderr), daemon=True).start()
+            return server
+    raise AssertionError(f"the server ended: {''.join(said)}")
+
+
+def stop(server: Server) -> None:
+    if server.process.poll() is None:
+        server.process.send_signal(signal.SIGTERM)
+        try:
+            server.process.wait(30)
+        except subprocess.TimeoutExpired:
+            server.process.kill()
+            raise
+    assert not any("Traceback" in line for line in server.said), "".join(server.said)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
