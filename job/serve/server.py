@@ -106,7 +106,8 @@ def run(serving: Serving, listening: socket.socket, *, drain: float, started: Ca
         Is called when requests are answered.
 
     """
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # requests that are no HTTP are nothing to write of
+    for name in ("uvicorn", "python_multipart"):  # what is wrong with a request is for its sender, not for the log
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         application(serving),
         http=_protocol(serving.limits.seconds),
