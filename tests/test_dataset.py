@@ -97,6 +97,21 @@ def test_only_the_categories_asked_for_are_listed_and_each_once(tree):
     assert found == ["Training/A/1.jpg", "Training/B C/1.jpg"]
 
 
+def test_pictures_of_other_categories_are_not_asked_for_their_size(tree, monkeypatch):
+    from job.storage import local
+
+    asked = []
+    add = local._Names.add
+
+    def noted(self, files, start):
+        asked.extend(start + file.name for file in files)
+        add(self, files, start)
+
+    monkeypatch.setattr(local._Names, "add", noted)
+    found = listed(tree("Training/A/1.jpg", "Training/B/2.jpg", "Training/B/A/3.jpg"), categories=["A"])
+    assert asked == ["Training/A/1.jpg", "Training/B/A/3.jpg"] == found.table["ima"].to_pylist()
+
+
 def test_a_category_that_is_not_there_is_named_with_those_that_are(tree):
     sentence = refused(tree("Training/A/1.jpg", "Training/B/1.jpg"), categories=["A", "Z"])
     assert "'Z'" in sentence

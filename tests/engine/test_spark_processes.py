@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -166,7 +167,7 @@ def test_executors_that_die_in_mid_run_change_nothing(sample: Path, finished: Re
         f"spark.executor.extraJavaOptions={QUICK}",
     ]
     limit = time.monotonic() + LIMIT
-    killed, lines = [], []
+    killed, lines, secrets = [], [], []
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         try:
             mine = psutil.Process(run.pid)
@@ -175,14 +176,34 @@ def test_executors_that_die_in_mid_run_change_nothing(sample: Path, finished: Re
                 # the first while pictures are described, the second when descriptors lie in the executors' memory
                 if line.startswith(("event=step operation=start_spark", "event=step operation=fit_vocabulary")):
                     killed.append(kill_one(mine, limit))
+                    secrets.append(secret_of_executors(mine))
             said = run.stderr.read()
             code = run.wait(max(1.0, limit - time.monotonic()))
         finally:
             run.kill()  # its JVM ends with it
     assert code == 0, said
     assert len(set(killed)) == 2
+    assert len(set(secrets)) == 1
+    assert secrets[0] not in said + "".join(lines)
     assert lines[-1].startswith("event=done")
     same_outcome(finished, results(tmp_path / "out"))
+
+
+def secret_of_executors(run: psutil.Process) -> str:
+    """The secret by which executors prove that they are this run's. Fails where they have none, or where it can be
+    seen in a list of processes."""
+    lines, found = [], set()
+    for process in run.children(recursive=True):
+        with suppress(psutil.Error):
+            line = " ".join(process.cmdline())
+            lines.append(line)
+            if "CoarseGrainedExecutorBackend" in line:
+                assert "-Dspark.network.crypto.cipher=AES/GCM/NoPadding" in line
+                found.add(process.environ()["_SPARK_AUTH_SECRET"])
+    (secret,) = found
+    assert len(secret) == 64
+    assert not [line for line in lines if secret in line]
+    return secret
 
 
 def test_a_jvm_that_dies_is_told_in_a_sentence_and_leaves_nothing(sample: Path, environment, tmp_path: Path):
