@@ -16,8 +16,19 @@
 {{- toJson (prepend $text .Values.job.command) -}}
 {{- end -}}
 
-{{/* Spark properties, as a JSON object. */}}
+{{/* Spark properties, as a JSON object. Driver and executors prove to each other by a secret that Spark makes for each
+application that they belong together, and encrypt what they say. A pod that vanished is missed after some seconds, where
+Spark by itself looks twice a minute. */}}
 {{- define "fruits.job.sparkConf" -}}
+{{- $trust := dict
+      "spark.authenticate" true
+      "spark.network.crypto.enabled" true
+      "spark.network.crypto.authEngineVersion" 2
+      "spark.network.crypto.cipher" "AES/GCM/NoPadding" -}}
+{{- $watch := dict
+      "spark.kubernetes.executor.apiPollingInterval" "5s"
+      "spark.kubernetes.executor.missingPodDetectDelta" "5s"
+      "spark.kubernetes.executor.enablePollingWithResourceVersion" true -}}
 {{- $ports := dict
       "spark.driver.port" .Values.ports.driver
       "spark.driver.blockManager.port" .Values.ports.blockManager
@@ -41,7 +52,7 @@
       "spark.metrics.conf.*.sink.prometheusServlet.class" "org.apache.spark.metrics.sink.PrometheusServlet"
       "spark.metrics.conf.*.sink.prometheusServlet.path" "/metrics/prometheus" -}}
 {{- end -}}
-{{- include "fruits.properties" (list $ports $decommissioning $metrics .Values.job.sparkConf) -}}
+{{- include "fruits.properties" (list $trust $watch $ports $decommissioning $metrics .Values.job.sparkConf) -}}
 {{- end -}}
 
 {{- define "fruits.job.spec" -}}
