@@ -10,6 +10,7 @@ from typing import Self
 from urllib.parse import quote
 
 from job.engine.java import find_java, spark_home
+from job.engine.surroundings import is_noexec
 from job.engine.worker_environment import PROCESS_VARIABLES
 from job.errors import tell
 from job.settings import Settings
@@ -41,6 +42,13 @@ _COMMAND = {"spark.sql.adaptive.enabled": "false"}
 # What only a local `fruits run` has. The JVM's own part of its queries is to hand on columns, and compiling code for
 # that takes longer than it saves (tests/benchmarks/engine.py).
 _LOCAL_COMMAND = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+
+# Where Java may not load the native libraries of snappy and zstd, which it unpacks into the temporary folder.
+_WITHOUT_LIBRARIES = {
+    "spark.sql.parquet.compression.codec": "gzip",
+    "spark.eventLog.compress": "false",
+    "spark.shuffle.mapStatus.compression.codec": "lz4",
+}
 
 # The address of a Unix socket holds 107 bytes. The sockets are called `.<uuid>.sock`, in a folder called `fruits-<8>`.
 _LONGEST_SOCKET_FOLDER = 107 - len("/fruits-12345678/.") - 36 - len(".sock")
@@ -147,6 +155,8 @@ def _where(master: str | None) -> dict[str, str]:
             "spark.driver.memory": "1g",
             "spark.sql.warehouse.dir": str(Path(temporary) / "fruits-warehouse"),
         }
+        if is_noexec(temporary):
+            found |= _WITHOUT_LIBRARIES
         if len(os.fsencode(temporary)) > _LONGEST_SOCKET_FOLDER:
             found["spark.python.unix.domain.socket.enabled"] = "false"
     return found
