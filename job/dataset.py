@@ -5,6 +5,7 @@ ten million Python strings.
 """
 
 import hashlib
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from job import storage
 from job.errors import UserError
+from job.near_miss import did_you_mean
 from job.splits import FOLDERS
 
 if TYPE_CHECKING:
@@ -114,6 +116,7 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
     if not found.num_rows:
         raise _nothing(root, folder, where)
     cats = folders_of(found["name"])
+    categories = [unicodedata.normalize("NFC", name) for name in categories]
     depth = folder.count("/") + 1 if folder else 0
     stray = pc.equal(pc.count_substring(found["name"], "/"), depth)  # lies directly in `folder`, which is no category
     if categories:
@@ -121,7 +124,7 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
         missing = [name for name in categories if name not in there]
         if missing:
             raise UserError(
-                f"The category '{missing[0]}' is not in '{where}': it has "
+                f"The category '{missing[0]}' is not in '{where}'{did_you_mean(missing[0], there)}: it has "
                 f"{', '.join(there[:10]) or 'none'}{' ...' if len(there) > 10 else ''}."
             )
         wanted = pc.and_not(pc.is_in(cats, pa.array(categories, pa.string())), stray)
@@ -142,8 +145,14 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
 
 
 def folders_of(names: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The name of the folder that each picture lies in, which is its category; null for one that lies in none."""
-    return pc.struct_field(pc.extract_regex(names, r"(?:^|/)(?P<cat>[^/]+)/[^/]+$"), "cat")
+    """The name of the folder that each picture lies in, which is its category; null for one that lies in none.
+
+    Names are in the composed form of Unicode (NFC): macOS and some archives write accents as characters of their own.
+    """
+    cats = pc.struct_field(pc.extract_regex(names, r"(?:^|/)(?P<cat>[^/]+)/[^/]+$"), "cat")
+    if pc.all(pc.string_is_ascii(cats)).as_py() is not False:
+        return cats
+    return pc.utf8_normalize(cats, "NFC")
 
 
 def _changes(times: pa.ChunkedArray) -> str:
