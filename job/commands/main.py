@@ -31,6 +31,9 @@ COMMANDS: Mapping[str, str] = {
     "submit": "the same run on a Kubernetes cluster",
     "benchmark": "the same run on 1, 2, 4 ... executors",
     "plan": "executors, time and cost for N pictures",
+    "runs": "the runs in a folder",
+    "show": "the main figures of a run, or its report",
+    "compare": "two runs beside each other",
     "doctor": "what works here, and what to do about what does not",
 }
 """Name of a command -> its line in `fruits --help`.

@@ -272,6 +272,7 @@ def test_a_sigterm_is_answered_as_ctrl_c_by_every_command(command, monkeypatch, 
         "upload": ["folder", "s3://bucket/x"],
         "pack": ["folder", "target"],
         "plan": ["--images", "5"],
+        "compare": ["a", "b"],
     }
     cleaned = []
 
