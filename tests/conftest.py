@@ -85,7 +85,11 @@ def spark() -> "Iterator[SparkSession]":
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FRUITS_CLASS_ARCHIVE", "off")
         jvm = Jvm(configuration)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with session(configuration, jvm) as found:
+        # a test that interrupts this process must not end the session of all others
+        for number, handler in before.items():
+            signal.signal(number, handler)
         yield found
 
 

@@ -150,8 +150,8 @@ def _read(address: str) -> PastRun | None:
 class Comparison:
     """Two runs beside each other.
 
-    `settings` has by name both values of those that differ. `accuracy` is the mean difference (first less second) of the
-    share of right predictions over the categories that both have, with its interval; None where there are none.
+    `settings` has by name both values of those that differ. `accuracy` is the mean difference (first less
+    second) of the share of right predictions over categories that both have, with its interval; None where there are none.
     `seconds` has by operation those of both, None where one did not do it.
     """
 
