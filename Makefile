@@ -1,7 +1,17 @@
 PYTHON ?= .venv/bin/python
 IMAGE ?= $(or $(FRUITS_IMAGE),localhost/fruits-job:dev)
 
-.PHONY: check test manifests benchmarks image sbom scan
+.PHONY: run test check manifests benchmarks image sbom scan
+
+# sets up .venv (and a Java, where there is none) and runs the main job on generated pictures
+run:
+	.ci/setup
+	.venv/bin/fruits run $(ARGS)
+
+# sets up .venv and passes the tests; another PYTHON is taken as it is
+test:
+	$(if $(filter .venv/bin/python,$(PYTHON)),.ci/setup dev)
+	$(PYTHON) -m pytest $(ARGS)
 
 check:
 	$(PYTHON) -m ruff check .
@@ -9,9 +19,6 @@ check:
 	$(PYTHON) -m mypy
 	$(PYTHON) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 	$(PYTHON) helm/render.py --check
-
-test:
-	$(PYTHON) -m pytest
 
 manifests:
 	$(PYTHON) helm/render.py

@@ -51,6 +51,7 @@ case ${1-} in
     set -- "$SPARK_HOME/bin/spark-class" org.apache.spark.deploy.history.HistoryServer "$@"
     ;;
   '') set -- fruits --help ;;
-  -* | run | predict | serve | tune | submit | benchmark | plan | sample | upload | pack | doctor) set -- fruits "$@" ;;
+  -* | run | predict | serve | tune | submit | benchmark | plan | sample | upload | pack | doctor | \
+    runs | show | compare) set -- fruits "$@" ;;
 esac
 exec /usr/bin/tini -s -- "$@"

@@ -5,6 +5,7 @@ ten million Python strings.
 """
 
 import hashlib
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from job import storage
 from job.errors import UserError
+from job.near_miss import did_you_mean
 from job.splits import FOLDERS
 
 if TYPE_CHECKING:
@@ -110,6 +112,7 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
     root = storage.data_root(root)
     where = storage.join(root.removesuffix(f"/{storage.INDEX}"), folder)
     storage.check(root)
+    categories = [unicodedata.normalize("NFC", name) for name in categories]
     found = storage.list_images(root, folder, frozenset(categories))
     if not found.num_rows and not categories:
         raise _nothing(root, folder, where)
@@ -150,14 +153,20 @@ def _missing(category: str, root: str, folder: str, where: str) -> UserError:
     stray = _stray(names, folder.count("/") + 1 if folder else 0)
     there = sorted(pc.unique(folders_of(names).filter(pc.invert(stray))).to_pylist())
     return UserError(
-        f"The category '{category}' is not in '{where}': it has "
+        f"The category '{category}' is not in '{where}'{did_you_mean(category, there)}: it has "
         f"{', '.join(there[:10]) or 'none'}{' ...' if len(there) > 10 else ''}."
     )
 
 
 def folders_of(names: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The name of the folder that each picture lies in, which is its category; null for one that lies in none."""
-    return pc.struct_field(pc.extract_regex(names, r"(?:^|/)(?P<cat>[^/]+)/[^/]+$"), "cat")
+    """The name of the folder that each picture lies in, which is its category; null for one that lies in none.
+
+    Names are in the composed form of Unicode (NFC): macOS and some archives write accents as characters of their own.
+    """
+    cats = pc.struct_field(pc.extract_regex(names, r"(?:^|/)(?P<cat>[^/]+)/[^/]+$"), "cat")
+    if pc.all(pc.string_is_ascii(cats)).as_py() is not False:
+        return cats
+    return pc.utf8_normalize(cats, "NFC")
 
 
 def _changes(times: pa.ChunkedArray) -> str:

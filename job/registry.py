@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Generic, TypeVar, cast
 
+from job.near_miss import did_you_mean
+
 Entry = TypeVar("Entry")
 
 
@@ -50,7 +52,9 @@ class Registry(Generic[Entry]):
         try:
             found = self._entries[name]
         except KeyError:
-            raise ValueError(f"There is no {self.kind} '{name}': choose one of {', '.join(self)}.") from None
+            raise ValueError(
+                f"There is no {self.kind} '{name}'{did_you_mean(name, self)}: choose one of {', '.join(self)}."
+            ) from None
         if isinstance(found, str):
             module, _, attribute = found.partition(":")
             found = cast("Entry", getattr(import_module(module), attribute))

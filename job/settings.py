@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from job.errors import UsageError
+from job.near_miss import did_you_mean
 from job.numbers import whole_number
 from job.presets import PRESETS, WEIGHING
 from job.secrets import hide_secret
@@ -252,7 +253,8 @@ def resolve(
         {
             name: (ENVIRONMENT_PREFIX + name.upper(), environment[ENVIRONMENT_PREFIX + name.upper()])
             for name in known
-            if ENVIRONMENT_PREFIX + name.upper() in environment
+            # an empty variable is one that was not set, as compose files and charts leave them
+            if environment.get(ENVIRONMENT_PREFIX + name.upper(), "").strip()
         },
         _from_file(config, known) if config else {},
     ]
@@ -288,7 +290,8 @@ def _from_file(path: str, known: Mapping[str, Field[Any]]) -> dict[str, tuple[st
     for name in named:
         if name not in known:
             raise UsageError(
-                f"The settings file '{path}' has an unknown key '{name}': see `fruits run --help` for the settings."
+                f"The settings file '{path}' has an unknown key '{name}'{did_you_mean(name, known)}: see "
+                "`fruits run --help` for the settings."
             )
     return {name: (f"'{name}' in {path}", value) for name, value in named.items()}
 
@@ -298,7 +301,7 @@ def _parse(spec: Field[Any], source: str, raw: Any, choices: Sequence[str] | Non
     parse = spec.metadata["parse"]
     text = " ".join(map(str, raw)) if isinstance(raw, list) else str(raw)
     if choices and text not in choices:
-        raise UsageError(f"{source} is '{text}': choose one of {', '.join(choices)}.")
+        raise UsageError(f"{source} is '{text}'{did_you_mean(text, choices)}: choose one of {', '.join(choices)}.")
     try:
         _check_kind(raw, parse)
         return parse(raw if isinstance(raw, list) else text)

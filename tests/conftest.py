@@ -1,13 +1,14 @@
 """What tests of the pipeline share: generated pictures and one Spark session."""
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from running import QUICK, Shared
+from running import QUICK, Shared, clean_environment
 from xdist.scheduler import LoadScopeScheduling
 
 from job.engine.configuration import Configuration
@@ -31,6 +32,7 @@ _PROCESSES = (
     "tests/s3/",
     "tests/engine/",
     "tests/benchmark/",
+    "tests/cases/",
     "tests/commands/",
     "tests/chart/",
     "tests/test_notebook.py",
@@ -83,10 +85,24 @@ def spark() -> "Iterator[SparkSession]":
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FRUITS_CLASS_ARCHIVE", "off")
         jvm = Jvm(configuration)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with session(configuration, jvm) as found:
+        # a test that interrupts this process must not end the session of all others
+        for number, handler in before.items():
+            signal.signal(number, handler)
         yield found
 
 
 @pytest.fixture(scope="session")
 def shared(spark: "SparkSession") -> Shared:
     return Shared(spark)
+
+
+@pytest.fixture
+def without_java(tmp_path: Path) -> dict[str, str]:
+    """An environment in which no Java is found."""
+    (tmp_path / "bin").mkdir()
+    environment = clean_environment(PATH=str(tmp_path / "bin"))
+    environment.pop("JAVA_HOME", None)
+    assert shutil.which("java", path=environment["PATH"]) is None
+    return environment

@@ -1,6 +1,7 @@
 import hashlib
 import itertools
 import tracemalloc
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -116,6 +117,34 @@ def test_a_category_that_is_not_there_is_named_with_those_that_are(tree):
     sentence = refused(tree("Training/A/1.jpg", "Training/B/1.jpg"), categories=["A", "Z"])
     assert "'Z'" in sentence
     assert "A, B" in sentence
+
+
+@pytest.mark.parametrize(("on_disk", "given"), [("NFD", "NFC"), ("NFC", "NFD"), ("NFD", "NFD")])
+def test_both_forms_of_an_accent_are_the_same_category(on_disk: str, given: str, tmp_path: Path):
+    """Doubtful: `The category 'Pêche' is not in ...: it has Corn, Pêche`."""
+    name = unicodedata.normalize(on_disk, "Pêche")
+    for category in (name, "Corn"):
+        (tmp_path / category).mkdir()
+        (tmp_path / category / "1.jpg").touch()
+    (picture,) = dataset.listing("train", str(tmp_path), "", [unicodedata.normalize(given, "Pêche")]).table.to_pylist()
+    assert picture["cat"] == unicodedata.normalize("NFC", "Pêche")
+    assert (tmp_path / picture["ima"]).exists(), "the picture is still found by its own name"
+
+
+def test_a_category_in_both_forms_is_one(tmp_path: Path):
+    for split, form in (("Training", "NFC"), ("Test", "NFD")):
+        folder = tmp_path / split / unicodedata.normalize(form, "Pêche")
+        folder.mkdir(parents=True)
+        (folder / "1.jpg").touch()
+    train, test = (
+        dataset.listing(split, str(tmp_path), folder) for split, folder in (("train", "Training"), ("test", "Test"))
+    )
+    assert train.categories() == test.categories() == {unicodedata.normalize("NFC", "Pêche"): 1}
+
+
+def test_a_near_miss_of_a_category_is_told(tree):
+    with pytest.raises(UserError, match=r"is not in '.*' \(did you mean 'Kiwi'\?\)"):
+        dataset.listing("train", tree("Training/Kiwi/1.jpg", "Training/Corn/1.jpg"), "Training", ["kiwi"])
 
 
 def test_a_category_is_the_parent_folder_whatever_lies_above_it(tree):

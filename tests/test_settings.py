@@ -91,6 +91,29 @@ def test_a_value_that_a_stronger_one_hides_is_not_looked_at():
     assert resolve({"words": "30"}, {"FRUITS_WORDS": "many"}).words == 30
 
 
+@pytest.mark.parametrize("empty", ["", " "])
+@pytest.mark.parametrize("name", ["cache", "words", "data", "preset", "no_classify", "master", "conf"])
+def test_an_empty_variable_is_one_that_was_not_set(name: str, empty: str):
+    """Doubtful: `FRUITS_CACHE=` was refused, as compose files and charts leave it."""
+    assert resolve({}, {f"FRUITS_{name.upper()}": empty}) == resolve({}, {})
+
+
+@pytest.mark.parametrize(
+    ("flags", "meant"),
+    [
+        ({"descriptor": "rootsfit"}, "rootsift"),
+        ({"preset": "Accurate"}, "accurate"),
+        ({"classifier": "logistik"}, "logistic"),
+    ],
+)
+def test_a_near_miss_is_told(flags: dict[str, str], meant: str):
+    assert f"(did you mean '{meant}'?): choose one of " in refused(flags)
+
+
+def test_a_near_miss_of_a_key_in_the_file_is_told(file):
+    assert "unknown key 'wrods' (did you mean 'words'?): see" in refused({"config": file("wrods = 3")})
+
+
 def test_the_file_may_be_named_by_the_environment(file):
     assert resolve({}, {"FRUITS_CONFIG": file("seed = 7")}).seed == 7
 
@@ -307,14 +330,12 @@ BAD = [
 @pytest.mark.parametrize(("name", "value", "allowed"), BAD)
 def test_a_bad_value_is_refused_with_where_it_came_from_what_it_is_and_what_it_may_be(name, value, allowed, file):
     by_flag = refused({name: value})
-    by_environment = refused({}, {f"FRUITS_{name.upper()}": value})
     by_file = refused({"config": file(f"{name} = {json.dumps(value)}")})
     path = file("")
-    for sentence, source in (
-        (by_flag, flag_name(name)),
-        (by_environment, f"FRUITS_{name.upper()}"),
-        (by_file, f"'{name}' in {path}"),
-    ):
+    told = [(by_flag, flag_name(name)), (by_file, f"'{name}' in {path}")]
+    if value.strip():  # an empty variable is one that was not set
+        told.append((refused({}, {f"FRUITS_{name.upper()}": value}), f"FRUITS_{name.upper()}"))
+    for sentence, source in told:
         assert sentence.startswith(f"{source} is '{value}': ")
         assert allowed in sentence
 

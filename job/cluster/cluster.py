@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from job.cluster.application import GROUP, KIND, PLURAL, VERSION
+from job.engine.cache_folder import home_folder
 from job.errors import UserError
 
 Document = dict[str, Any]
@@ -46,7 +47,8 @@ def configured() -> bool:
 
 def _kubeconfig() -> str | None:
     """The kubeconfig files, separated as on a PATH; None when none of them is there."""
-    files = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    home = home_folder()
+    files = os.environ.get("KUBECONFIG") or (str(home / ".kube" / "config") if home else "")
     return files if any(Path(file).expanduser().is_file() for file in files.split(os.pathsep) if file) else None
 
 

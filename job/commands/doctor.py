@@ -25,7 +25,6 @@ _COLOURS = {"ok": "32", "warning": "33", "fault": "31", "absent": "2"}
 # Seconds: all checks run side by side, and one that has not answered by then is told as a fault.
 _LIMIT = 13.0
 _LEAST_MEMORY = 2 << 30
-_LEAST_TEMPORARY = 200 << 20
 
 
 class Finding(NamedTuple):
@@ -98,12 +97,18 @@ def examine(checks: list[tuple[str, Check]], limit: float = _LIMIT) -> Iterator[
 
 
 def python() -> Iterator[Finding]:
-    """The version of Python."""
+    """The version of Python, and the Python that Spark's workers are to run under."""
     version = platform.python_version()
     if sys.version_info < (3, 11):  # noqa: UP036  (who runs this may have got round pip's check)
         yield Finding("Python", "fault", f"{version} is too old: use 3.11 or later.")
     else:
         yield Finding("Python", "ok", f"{version}, {sys.executable}")
+    if os.environ.get("PYSPARK_PYTHON"):
+        from job.engine.python import check_python
+
+        name = os.environ["PYSPARK_PYTHON"]
+        check_python({**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+        yield Finding("workers", "ok", f"{name} (PYSPARK_PYTHON)")
 
 
 def machine() -> Iterator[Finding]:
@@ -118,25 +123,17 @@ def machine() -> Iterator[Finding]:
         )
     else:
         yield Finding("machine", "ok", size)
+    from job.engine.surroundings import check_open_files, check_temporary
+
+    check_open_files()
     try:
-        folder = tempfile.gettempdir()
-        with tempfile.NamedTemporaryFile(dir=folder):
-            free = shutil.disk_usage(folder).free
-    except OSError:
-        yield Finding(
-            "temporary",
-            "fault",
-            "no temporary folder can be written: mount one at /tmp (docker run --tmpfs /tmp), or set TMPDIR.",
-        )
+        warning = check_temporary()
+    except UserError as error:
+        yield Finding("temporary", "fault", error.message)
         return
-    if free < _LEAST_TEMPORARY:
-        yield Finding(
-            "temporary",
-            "warning",
-            f"{folder} has {free >> 20} MiB left: Spark keeps intermediate data there; free some, or set TMPDIR.",
-        )
-    else:
-        yield Finding("temporary", "ok", f"{folder}, {free / (1 << 30):.1f} GiB free")
+    folder = tempfile.gettempdir()
+    free = f"{folder}, {shutil.disk_usage(folder).free / (1 << 30):.1f} GiB free"
+    yield Finding("temporary", "warning", warning) if warning else Finding("temporary", "ok", free)
 
 
 def java() -> Iterator[Finding]:
@@ -160,8 +157,9 @@ def spark() -> Iterator[Finding]:
     """Spark, its Hadoop, and the jars for s3://."""
     from importlib.metadata import version
 
-    from job.engine.java import spark_home
+    from job.engine.java import check_pyspark, spark_home
 
+    check_pyspark()
     jars = spark_home() / "jars"
     core = sorted(path.name for path in jars.glob("spark-core_*.jar"))
     if not core:

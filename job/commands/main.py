@@ -18,6 +18,7 @@ from typing import NoReturn
 from job import __version__
 from job.errors import UsageError, UserError, tell
 from job.experiment.flags import Parser
+from job.near_miss import did_you_mean
 from job.signals import terminated_as_interrupted
 
 FAILED, INTERRUPTED = 1, 130
@@ -31,6 +32,9 @@ COMMANDS: Mapping[str, str] = {
     "submit": "the same run on a Kubernetes cluster",
     "benchmark": "the same run on 1, 2, 4 ... executors",
     "plan": "executors, time and cost for N pictures",
+    "runs": "the runs in a folder",
+    "show": "the main figures of a run, or its report",
+    "compare": "two runs beside each other",
     "doctor": "what works here, and what to do about what does not",
 }
 """Name of a command -> its line in `fruits --help`.
@@ -107,11 +111,25 @@ def _give_up_output() -> None:
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """The arguments of the command that they name. Raises UsageError for an option that it does not have."""
     named = next((text for text in arguments if not text.startswith("-")), "")
-    parsed, unknown = parser((named,)).parse_known_args(arguments)
+    if named and named not in COMMANDS:
+        raise UsageError(
+            f"There is no command '{named}'{did_you_mean(named, COMMANDS)}: choose one of {', '.join(COMMANDS)}, or "
+            "see `fruits --help`."
+        )
+    top = parser((named,))
+    parsed, unknown = top.parse_known_args(arguments)
     if unknown:
-        raise UsageError(f"Unknown option '{unknown[0]}': see `fruits {parsed.command} --help`.")
+        given, _, _ = unknown[0].partition("=")
+        meant = did_you_mean(given, options_of(top, parsed.command)) if given.startswith("--") else ""
+        raise UsageError(f"Unknown option '{unknown[0]}'{meant}: see `fruits {parsed.command} --help`.")
     parsed.begun = _BEGUN
     return parsed
+
+
+def options_of(top: argparse.ArgumentParser, command: str) -> list[str]:
+    """The long options of one of its commands."""
+    (commands,) = (action for action in top._actions if isinstance(action, argparse._SubParsersAction))  # noqa: SLF001
+    return [option for option in commands.choices[command]._option_string_actions if option.startswith("--")]  # noqa: SLF001
 
 
 def _debug(arguments: Sequence[str]) -> bool:

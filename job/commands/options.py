@@ -1,6 +1,7 @@
 """Types of options that several commands share: text to value, or a sentence that says what it must be."""
 
 import argparse
+import os
 import re
 from collections.abc import Callable
 
@@ -86,4 +87,14 @@ def add_prices(parser: argparse._ActionsContainer) -> None:
         type=dollars,
         metavar="USD",
         help="its price, where the table's (on demand, us-east-1) is not yours",
+    )
+
+
+def add_out(parser: argparse.ArgumentParser) -> None:
+    """Adds `--out`, where runs are looked for: FRUITS_OUT where it is not given, else `out`."""
+    parser.add_argument(
+        "--out",
+        metavar="URI",
+        default=os.environ.get("FRUITS_OUT") or "out",
+        help="folder or s3:// address where the runs are (default: FRUITS_OUT, else out)",
     )

@@ -1,73 +1,73 @@
-"""An archive of loaded Java classes (class data sharing, JEP 350), by which a JVM starts sooner."""
+"""An archive of loaded Java classes (class data sharing, JEP 310), by which a JVM starts sooner."""
 
 import hashlib
 import os
 import subprocess
-import tempfile
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-_KEPT = 3
-_MAKING_LIMIT = 60.0
+from job.engine import archive_maker
+from job.engine.cache_folder import cache_folder
+
+_LIST = "classes.list"
+_LET_GO_LIMIT = 20.0
 
 
 class ClassArchive:
     """Classes that the JVM loads from one mapped file instead of some 300 jars.
 
-    tests/benchmarks/engine.py (whole) measures what that saves.
-    The first run makes it at its exit, in the user's cache folder. Another Java or other jars get another archive.
-    FRUITS_CLASS_ARCHIVE=off does without.
+    tests/benchmarks/engine.py (whole) measures what that saves. The first run writes down which classes it loads. After
+    it, a process that nobody waits for makes the archive of them in the user's cache folder. Another Java or other jars
+    get another archive. FRUITS_CLASS_ARCHIVE=off does without.
     """
 
-    def __init__(self, java: str, classpath: list[str]) -> None:
-        self._making: Path | None = None
+    def __init__(self, java: str, classpath: Sequence[str]) -> None:
+        self._java, self._classpath = java, classpath
         self._path: Path | None = None
-        if os.environ.get("FRUITS_CLASS_ARCHIVE") == "off":
+        folder = None if os.environ.get("FRUITS_CLASS_ARCHIVE") == "off" else cache_folder()
+        if folder is None:
             return
-        key = hashlib.sha256()
+        key = hashlib.sha256(b"static\n")
         for path in [Path(java).resolve(), *map(Path, classpath)]:
             status = path.stat()
             key.update(f"{path}:{status.st_size}:{status.st_mtime_ns}\n".encode())
-        try:
-            folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fruits-job"
-            path = folder / f"classes-{key.hexdigest()[:16]}.jsa"
-            if not path.exists():
-                folder.mkdir(parents=True, exist_ok=True)
-                handle, name = tempfile.mkstemp(suffix=".jsa", dir=folder)
-                os.close(handle)
-                Path(name).unlink()
-                self._making = Path(name)
-            self._path = path
-        except (OSError, RuntimeError):  # a folder that can't be written, or a user without a home
+        path = folder / f"classes-{key.hexdigest()[:16]}.jsa"
+        self._path = path if path.exists() or _can_be_made(folder) else None
+
+    def options(self, folder: Path) -> list[str]:
+        """Options of the JVM that use the archive, or write into `folder` which classes are loaded."""
+        if self._path is None:
+            return []
+        if self._path.exists():
+            return [f"-XX:SharedArchiveFile={self._path}", "-Xshare:auto", "-Xlog:cds=off"]
+        return [f"-XX:DumpLoadedClassList={folder / _LIST}", "-Xlog:cds=off"]
+
+    def make_later(self, folder: Path) -> None:
+        """Start the making of an archive of the classes that a JVM has written into `folder`, and don't wait for it."""
+        classes = folder / _LIST
+        if self._path is None or not classes.is_file():
             return
+        with suppress(OSError, subprocess.TimeoutExpired):  # without an archive all works as well
+            kept = archive_maker.keep(classes, self._path)
+            # by its file and with nothing but Python's own modules; its first process ends at once
+            command = [sys.executable, "-I", archive_maker.__file__, self._java, str(kept), str(self._path)]
+            subprocess.run(
+                command,
+                env={**os.environ, "CLASSPATH": os.pathsep.join(self._classpath)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=_LET_GO_LIMIT,
+                check=False,
+            )
 
-    @property
-    def being_made(self) -> bool:
-        """Whether the JVM will write the archive when it exits."""
-        return self._making is not None
 
-    def options(self) -> list[str]:
-        """Options of the JVM that use the archive, or make it."""
-        if self._making:
-            return [f"-XX:ArchiveClassesAtExit={self._making}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
-        return [f"-XX:SharedArchiveFile={self._path}", "-Xshare:auto", "-Xlog:cds=off"] if self._path else []
-
-    def finish(self, process: "subprocess.Popen[bytes]") -> None:
-        """Wait until a JVM that was told to end has written the archive, and keep it."""
-        if self._making is None or self._path is None:
-            return
-        try:
-            code = process.wait(_MAKING_LIMIT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            code = -1
-        if code == 0 and self._making.exists():
-            self._making.replace(self._path)
-            newest = sorted(self._path.parent.glob("classes-*.jsa"), key=lambda path: path.stat().st_mtime)
-            for old in newest[:-_KEPT]:  # of other environments, or of jars that are no more
-                old.unlink(missing_ok=True)
-        self.discard()
-
-    def discard(self) -> None:
-        """Remove what was written of an archive that is not kept."""
-        if self._making is not None:
-            self._making.unlink(missing_ok=True)
+def _can_be_made(folder: Path) -> bool:
+    """Whether files can be made in the folder, which is made itself."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)

@@ -11,6 +11,7 @@ from typing import Self
 from urllib.parse import quote
 
 from job.engine.java import find_java, spark_home
+from job.engine.surroundings import is_noexec
 from job.engine.worker_environment import PROCESS_VARIABLES
 from job.errors import tell
 from job.settings import Settings
@@ -50,6 +51,12 @@ _TRUST = {
     "spark.network.crypto.enabled": "true",
     "spark.network.crypto.authEngineVersion": "2",
     "spark.network.crypto.cipher": "AES/GCM/NoPadding",
+}
+# Where Java may not load the native libraries of snappy and zstd, which it unpacks into the temporary folder.
+_WITHOUT_LIBRARIES = {
+    "spark.sql.parquet.compression.codec": "gzip",
+    "spark.eventLog.compress": "false",
+    "spark.shuffle.mapStatus.compression.codec": "lz4",
 }
 
 # The address of a Unix socket holds 107 bytes. The sockets are called `.<uuid>.sock`, in a folder called `fruits-<8>`.
@@ -159,6 +166,8 @@ def _where(master: str | None) -> dict[str, str]:
         }
         if found["spark.master"].startswith("local-cluster"):
             found |= {**_TRUST, "spark.authenticate.secret": secrets.token_hex(32)}
+        if is_noexec(temporary):
+            found |= _WITHOUT_LIBRARIES
         if len(os.fsencode(temporary)) > _LONGEST_SOCKET_FOLDER:
             found["spark.python.unix.domain.socket.enabled"] = "false"
     return found

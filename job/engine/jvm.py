@@ -25,6 +25,7 @@ from job.engine.class_archive import ClassArchive
 from job.engine.configuration import Configuration
 from job.engine.java import check_java, find_java, spark_home, spark_jars
 from job.engine.python import check_python
+from job.engine.surroundings import check_master, check_open_files, check_temporary
 from job.engine.worker_environment import PROCESS_VARIABLES
 from job.errors import UserError, tell
 
@@ -83,9 +84,11 @@ class Jvm:
 
     def __init__(self, configuration: Configuration, *, debug: bool = False) -> None:
         java, jars = find_java(), spark_jars()
-        warning = check_java(java)
-        if warning:
-            tell(warning)
+        for warning in (check_java(java), check_temporary()):
+            if warning:
+                tell(warning)
+        check_open_files()
+        check_master(configuration.conf.get("spark.master", ""))
         classpath = [*jars, *configuration.jars]
         if configuration.local:
             check_python(_workers_environment(configuration))
@@ -95,7 +98,7 @@ class Jvm:
         self._folder = Path(tempfile.mkdtemp(prefix="fruits-"))
         self._connection = self._folder / "connection"
         try:
-            options = [*self._archive.options(), *_options(configuration, self._folder, debug=debug)]
+            options = [*self._archive.options(self._folder), *_options(configuration, self._folder, debug=debug)]
             self._arguments = _argument_file(self._folder, options)
             # a session of its own: Ctrl-C reaches this process alone, which then ends the JVM
             self._process = subprocess.Popen(
@@ -143,25 +146,23 @@ class Jvm:
     def stop(self, *, worked: bool = False, at_once: bool = False) -> None:
         """End the JVM and remove its folder.
 
-        Where it makes its class archive, the archive is kept if a whole run has `worked`: one that ended early has
-        loaded few classes. With `at_once` it is killed, for whatever it would do first concerns its folder alone.
+        After a whole run that has `worked`, an archive of its classes is made where there is none: one that ended early
+        has loaded few. With `at_once` the JVM is killed, for whatever it would do first concerns its folder alone.
         """
         atexit.unregister(self.stop)
-        making = self._archive.being_made and worked
         # one that does not listen yet would not see that its input has ended
-        if not self._connected or (at_once and not making):
+        if not self._connected or at_once:
             self._process.kill()
         if self._process.stdin:
             with suppress(OSError):
                 self._process.stdin.close()
-        if making:
-            self._archive.finish(self._process)
         try:
             self._process.wait(_END_LIMIT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._archive.discard()
+        if worked:
+            self._archive.make_later(self._folder)
         self._reader.join(1.0)
         if self._process.stdout and not self._reader.is_alive():
             self._process.stdout.close()

@@ -6,11 +6,13 @@ import hashlib
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 from xml.sax.saxutils import quoteattr
 
+from job.engine import cache_folder as caches
 from job.errors import UserError
 from job.storage.config import Credentials, S3Config
 
@@ -126,9 +128,13 @@ def jars(spark_jars: Path, java: str, tell: Callable[[str], None]) -> tuple[str,
 
 
 def cache_folder() -> Path:
-    """Where resolved jars are kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "fruits-job" / f"s3a-{_LOCKED_HADOOP}"
+    """Where resolved jars are kept. Raises UserError for a user without a home, where XDG_CACHE_HOME is not set."""
+    folder = caches.cache_folder()
+    if folder is None:
+        raise UserError(
+            "The jars that Spark needs for s3:// have no place, since this user has no home folder: set XDG_CACHE_HOME."
+        )
+    return folder / f"s3a-{_LOCKED_HADOOP}"
 
 
 def _jar(coordinates: str, sha256: str) -> Jar:
@@ -187,8 +193,10 @@ def _ivy(missing: Iterable[Jar], work: Path, found: Path, spark_jars: Path, java
         f'<ivy-module version="2.0"><info organisation="fruits" module="s3a"/>'
         f"<dependencies>{wanted}</dependencies></ivy-module>"
     )
-    settings = Path.home() / ".ivy2" / "ivysettings.xml"  # a user's own, with a mirror
-    command = [java, "-jar", str(ivy), "-settings", str(settings if settings.is_file() else work / "settings.xml")]
+    home = caches.home_folder()
+    own = home / ".ivy2" / "ivysettings.xml" if home else None  # a mirror of the user's, say
+    settings = own if own and own.is_file() else work / "settings.xml"
+    command = [java, *_proxies(os.environ), "-jar", str(ivy), "-settings", str(settings)]
     command += ["-ivy", str(work / "ivy.xml"), "-cache", str(work / "cache")]
     command += ["-retrieve", f"{found}/[artifact]-[revision].[ext]", "-warn"]
     try:
@@ -198,3 +206,26 @@ def _ivy(missing: Iterable[Jar], work: Path, found: Path, spark_jars: Path, java
     lines = [line.strip() for line in (done.stdout + done.stderr).splitlines()]
     problems = [line for line in lines if "not found" in line or "rror" in line or "UnknownHost" in line]
     return (problems or [f"exit code {done.returncode}"])[0][:200]
+
+
+def _proxies(environment: Mapping[str, str]) -> list[str]:
+    """Java's options for the proxies that the usual variables name, which Java itself does not look at.
+
+    A password in one is left out: a command line can be read by everybody. NO_PROXY may name domains by a leading dot.
+    """
+    found = {name.lower(): value for name, value in environment.items() if name.lower().endswith("_proxy") and value}
+    options = []
+    for scheme in ("http", "https"):
+        text = found.get(f"{scheme}_proxy") or found.get("all_proxy", "")
+        try:
+            parts = urlsplit(text if "//" in text else f"//{text}")
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            continue
+        if host:
+            options += [f"-D{scheme}.proxyHost={host}", f"-D{scheme}.proxyPort={port or 80}"]
+    if options and found.get("no_proxy"):
+        names = [name.strip() for name in found["no_proxy"].split(",") if name.strip()]
+        direct = [f"*{name}" if name.startswith(".") else name for name in names]
+        options.append(f"-Dhttp.nonProxyHosts={'|'.join(direct)}")
+    return options

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from job.engine.configuration import Configuration, started_by_spark_submit
 from job.engine.jvm import Jvm
+from job.engine.nameless import is_nameless, log_in
 from job.errors import UserError
 from job.signals import interrupted_after
 
@@ -96,6 +97,9 @@ def _context(configuration: Configuration, jvm: Jvm | None) -> "SparkContext":
         os.environ.update(zip(_CONNECTION, jvm.connect(), strict=True))
     interrupted = signal.getsignal(signal.SIGINT)
     try:
+        if jvm is not None and is_nameless():
+            SparkContext._ensure_initialized()
+            log_in(SparkContext._jvm)
         context = SparkContext(conf=SparkConf().setAll(list(configuration.conf.items())))
     except Exception as error:  # noqa: BLE001  (of Spark's or py4j's, raised again)
         raise _with_its_text(error) from None

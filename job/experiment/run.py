@@ -163,7 +163,7 @@ def execute(settings: Settings, data: str | None, session: Any, console: Console
                 "application": spark.sparkContext.applicationId,
             }
         partitioning = Partitioning(cores, settings.partitions, settings.min_partitions)
-        result = _work(spark, settings, recipe, images, partitioning, clock, name, versions)
+        result = _work(spark, settings, recipe, images, partitioning, clock, name, versions, console)
         done = outputs.write(result, folder, clock, intermediate=settings.export_intermediate)
         console.rounds([row.public() for row in done.rounds])
         console.timings(done.timings(), reference_beside(done))
@@ -222,11 +222,17 @@ def _work(
     clock: Clock,
     name: str,
     versions: dict[str, Any],
+    console: Console,
 ) -> RunResult:
     """Describes, learns, encodes and scores, in all rounds of the protocol."""
 
     def check(done: Extracted) -> None:
         check_usable(settings, recipe, done)
+        if done.images.split == "train":
+            for cat in unusable_categories(done):
+                console.warning(
+                    f"No training picture of '{cat}' could be used, so that nothing is taken for it: see rejected.csv."
+                )
 
     rounds = Rounds(spark, recipe, images, partitioning, clock=clock, check=check, cached=settings.cache)
     found = rounds.work(_rounds(settings, images))
@@ -277,6 +283,13 @@ def check_usable(settings: Settings, recipe: Recipe, done: Extracted) -> None:
                     f"--words {block.words} is more than the {done.rows[block.descriptor]} descriptors of the training "
                     "pictures: lower --words or add pictures."
                 )
+
+
+def unusable_categories(done: Extracted) -> list[str]:
+    """Categories of which every picture was rejected."""
+    rejected = pc.value_counts(dataset.folders_of(done.rejected["path"]))
+    bad = {item["values"].as_py(): item["counts"].as_py() for item in rejected}
+    return [cat for cat, count in done.images.categories().items() if bad.get(cat) == count]
 
 
 def reference_beside(result: RunResult) -> pa.Table | None:

@@ -108,6 +108,9 @@ def to_csv(table: pa.Table) -> bytes:
     csv.writer(header, lineterminator="\n").writerow(table.column_names)
     sink.write(header.getvalue().encode())
     if table.num_rows:
+        # Arrow writes uninitialised memory where the first chunk has no rows (apache/arrow#36889)
+        filled = [batch for batch in table.to_batches() if batch.num_rows]
+        table = pa.Table.from_batches(filled, table.schema)
         style = "needed" if _has_text_to_quote(table) else "none"
         arrow_csv.write_csv(table, sink, arrow_csv.WriteOptions(include_header=False, quoting_style=style))
     return sink.getvalue()

@@ -61,7 +61,7 @@ def list_images(uri: str, prefix: str = "", folders: Collection[str] = ()) -> pa
     """The pictures below `uri/prefix`, at any depth: names that end in .jpg, .jpeg or .png, in any case.
 
     Hidden files, and those in hidden folders below `uri/prefix`, are left out (`job.storage.names`). With `folders`,
-    pictures that lie in folders of other names may be left out too, where that saves time.
+    names in the form NFC, pictures that lie in folders of other names may be left out too, where that saves time.
 
     Returns a table of schema `LISTING`, sorted by name; names are relative to `uri` (they start with `prefix`).
     It is empty when nothing is there. The listing stays in Arrow: about 60 bytes a picture.

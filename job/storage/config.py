@@ -97,8 +97,8 @@ class _Profile:
     def __init__(self, env: Mapping[str, str]) -> None:
         self.name = env.get("AWS_PROFILE") or env.get("AWS_DEFAULT_PROFILE")
         section = self.name or "default"
-        config = Path(env.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser()
-        credentials = Path(env.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()
+        config = _expanded(env.get("AWS_CONFIG_FILE") or "~/.aws/config")
+        credentials = _expanded(env.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials")
         found = [
             _section(config, section if section == "default" else f"profile {section}"),
             _section(credentials, section),
@@ -135,6 +135,11 @@ def _credentials(env: Mapping[str, str], profile: _Profile, container: str | Non
     if profile.has_credentials:
         return Credentials.PROFILE
     return Credentials.CONTAINER if container else Credentials.INSTANCE
+
+
+def _expanded(path: str) -> Path:
+    """The path with `~` replaced; as it is for a user without a home, where there is no such file then."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  (Path.expanduser raises for a user without a home)
 
 
 def _section(file: Path, name: str) -> dict[str, str] | None:

@@ -9,6 +9,8 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
 
 from obstore.exceptions import BaseError, InvalidPathError
 
@@ -166,9 +168,26 @@ def _of_the_connection(error: BaseException, uri: str, config: S3Config) -> str 
     if "certificate" in str(error):
         return f"{config.place} has a certificate that is not trusted here: name its authority's file in AWS_CA_BUNDLE."
     if _is_connection(error):
-        hint = "check AWS_ENDPOINT_URL and that it is running" if config.endpoint else "check the network"
+        hint = _proxy_hint(config) or (
+            "check AWS_ENDPOINT_URL and that it is running" if config.endpoint else "check the network"
+        )
         return f"{config.place} does not answer: {hint}."
     return None
+
+
+def _proxy_hint(config: S3Config) -> str | None:
+    """What to check where the store is asked through a proxy, which may not reach it: one on this machine, say."""
+    if not config.endpoint:
+        return None
+    parts = urlsplit(config.endpoint)
+    proxies = getproxies_environment()
+    if not (proxies.get(parts.scheme) or proxies.get("all")) or proxy_bypass(parts.netloc):
+        return None
+    name = f"{parts.scheme.upper()}_PROXY" if proxies.get(parts.scheme) else "ALL_PROXY"
+    return (
+        f"it is asked through the proxy that {name} names; where that can't reach it, put '{parts.hostname}' into "
+        "NO_PROXY"
+    )
 
 
 def _source(config: S3Config) -> str:

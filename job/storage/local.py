@@ -8,6 +8,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import unicodedata
 import stat
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,7 +48,7 @@ def list_images(root: str, prefix: str, folders: Collection[str] = ()) -> pa.Tab
     def below(folder: _Folder) -> pa.Table:
         found = _Names()
         for path, files in _walk(top, folder, hidden=False):
-            if not folders or path.rstrip("/").rpartition("/")[2] in folders:
+            if not folders or unicodedata.normalize("NFC", path.rstrip("/").rpartition("/")[2]) in folders:
                 found.add(files, f"{start}{path}")
         return found.table()
 

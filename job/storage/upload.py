@@ -47,6 +47,10 @@ class Progress(NamedTuple):
     bytes: int = 0
 
 
+class _UnreadableError(UserError):
+    """One file that can't be uploaded, whatever becomes of the others."""
+
+
 class _Local(NamedTuple):
     path: str
     key: str
@@ -67,7 +71,8 @@ def upload(
 
     A file whose object has the same size and MD5 is skipped, so that an upload that was stopped goes on where it was.
     A file `_SUCCESS` of the folder itself is left out. With `public_read` everybody may read the objects. `progress`
-    is called after each file. Raises UserError when a file can't be read or the store does not work.
+    is called after each file. Raises UserError when the store does not work; and in the end, without `uri/_SUCCESS`,
+    when files could not be read: all others are uploaded then.
     """
     top = normalise(folder)
     if is_remote(top):
@@ -80,7 +85,8 @@ def upload(
     store = object_store(bucket)
     counts = Progress(sum(len(files) for _, files in _folders(top)))
     window: deque[Future[int | None]] = deque()
-    files = _files(top, store, f"{key}/" if key else "", uri)
+    left: list[_UnreadableError] = []
+    files = _files(top, store, f"{key}/" if key else "", uri, left)
     pool = ThreadPoolExecutor(in_flight)
 
     def send(file: _Local) -> int | None:
@@ -90,19 +96,32 @@ def upload(
         progress(counts)
         window += [pool.submit(send, file) for file in islice(files, in_flight)]
         while window:
-            with explained(uri, "write"):
-                sent = window.popleft().result()
-            window += [pool.submit(send, file) for file in islice(files, 1)]
-            if sent is None:
-                counts = counts._replace(skipped=counts.skipped + 1)
+            try:
+                with explained(uri, "write"):
+                    sent = window.popleft().result()
+            except _UnreadableError as error:
+                left.append(error)
             else:
-                counts = counts._replace(uploaded=counts.uploaded + 1, bytes=counts.bytes + sent)
-            progress(counts)
+                counts = _counted(counts, sent)
+                progress(counts)
+            window += [pool.submit(send, file) for file in islice(files, 1)]
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+    if left:
+        raise UserError(
+            f"{len(left)} of {counts.files} files are not in '{uri}', the others are; the first: "
+            f"{left[0].message.rstrip('.')}; mend or remove them and run the upload again."
+        )
     marker = join(uri, UPLOADED)
     backend(marker).write_bytes(marker, b"", public_read=public_read)
     return counts
+
+
+def _counted(counts: Progress, sent: int | None) -> Progress:
+    """The counts with one more file, of which so many bytes were sent, or which was there already."""
+    if sent is None:
+        return counts._replace(skipped=counts.skipped + 1)
+    return counts._replace(uploaded=counts.uploaded + 1, bytes=counts.bytes + sent)
 
 
 def wait_until_uploaded(uri: str, seconds: float) -> None:
@@ -136,8 +155,9 @@ def create_bucket(uri: str) -> None:
             files.mkdir(bucket, create_parents=True)
 
 
-def _files(top: str, store: S3Store, base: str, uri: str) -> Iterator[_Local]:
-    """The files of the tree, each with what its folder in the bucket has of it: one folder in memory at a time."""
+def _files(top: str, store: S3Store, base: str, uri: str, left: list[_UnreadableError]) -> Iterator[_Local]:
+    """The files of the tree, each with what its folder in the bucket has of it: one folder in memory at a time. Those
+    that can't be looked at, or whose name can't be a key, come into `left`."""
     for path, files in _folders(top):
         if not files:
             continue
@@ -147,10 +167,12 @@ def _files(top: str, store: S3Store, base: str, uri: str) -> Iterator[_Local]:
             try:
                 key.encode()
                 size = entry.stat().st_size
-            except UnicodeEncodeError as error:
-                raise UserError(f"The file name {entry.name!r} is no valid UTF-8: rename the file.") from error
+            except UnicodeEncodeError:
+                left.append(_UnreadableError(f"the file name {entry.name!r} is no valid UTF-8"))
+                continue
             except OSError as error:
-                raise failed(entry.path, "read", error) from error
+                left.append(_UnreadableError(failed(entry.path, "read", error).message))
+                continue
             known = there.get(key)
             yield _Local(entry.path, key, size, known[1] if known and known[0] == size else None)
 
@@ -192,7 +214,7 @@ def _put(store: S3Store, file: _Local, public_read: bool) -> int | None:
                 obstore.put(store, file.key, content, attributes=attributes, chunk_size=16 << 20)
     except OSError as error:
         if error.filename == file.path:
-            raise failed(file.path, "read", error) from error
+            raise _UnreadableError(failed(file.path, "read", error).message) from error
         raise
     return size
 

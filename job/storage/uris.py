@@ -72,7 +72,10 @@ def _file_path(uri: str, rest: str) -> str:
 
 
 def _absolute(path: str) -> str:
-    return os.path.normpath(Path(path).expanduser().absolute())
+    try:
+        return os.path.normpath(Path(path).expanduser().absolute())
+    except RuntimeError:
+        raise UsageError(f"The address '{path}' names a home folder that is not known: write the whole path.") from None
 
 
 def hadoop_uri(address: str) -> str:

