@@ -1,0 +1,165 @@
+"""The interface of a kind of issue, and what all of them look at."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from job.learn import out_of_fold, twins
+from job.learn.classifiers.base import Classifier
+
+TRAIN = "train"
+# Pictures are copies of each other when their distance is less than this share of the step from one picture of their
+# category to the next, and not more than so many levels of grey. Chosen by tests/benchmarks/data_issues.py.
+SHARE_OF_A_STEP = 0.5
+MOST_LEVELS = 6.0
+
+
+class Issue(NamedTuple):
+    """Something that may be wrong with the data: a row of `data_issues.csv`.
+
+    kind: name of the kind. split: the split that it is about. ima, cat: the picture, where it is about one, and its
+    category. score: 0 to 1; the higher, the surer or the worse. suggested: the category that fits better. other: the
+    picture or the category that it is about as well.
+    """
+
+    kind: str
+    split: str
+    ima: str
+    cat: str
+    score: float
+    suggested: str = ""
+    other: str = ""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Pictures of a split with a vector each.
+
+    Attributes
+    ----------
+    names
+        Their names.
+    labels
+        int64 (n,): their categories.
+    values
+        (n, d): their vectors.
+
+    """
+
+    names: Sequence[str]
+    labels: NDArray[np.int64]
+    values: NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of the pictures. Each mapping is by split, and may have fewer pictures than the split, or none.
+
+    Attributes
+    ----------
+    categories
+        Names of the labels 0, 1, ...
+    counts
+        int64 (C,): number of training pictures of each category.
+    looks
+        uint8 (n, SIDE * SIDE): a tiny grey copy of each picture (`job.vision.look`).
+    features
+        floating (n, d): what the classifier learns from.
+    chances
+        float64 (n, C): what the classifier says of pictures that it has not learned from; not of training pictures.
+    classifier
+        What learns the categories, or None.
+    seed, threads
+        Seed of the folds, and threads that may be used.
+
+    """
+
+    categories: Sequence[str]
+    counts: NDArray[np.int64]
+    looks: Mapping[str, Rows] = field(default_factory=dict)
+    features: Mapping[str, Rows] = field(default_factory=dict)
+    chances: Mapping[str, Rows] = field(default_factory=dict)
+    classifier: Classifier | None = None
+    seed: int = 123
+    threads: int = 1
+
+    @cached_property
+    def signatures(self) -> Mapping[str, NDArray[np.float32]]:
+        """What looks are compared by, by split."""
+        return {split: twins.signatures(np.asarray(rows.values, np.uint8)) for split, rows in self.looks.items()}
+
+    @cached_property
+    def reach(self) -> NDArray[np.float64]:
+        """How far from each other pictures of each category may be that are copies of each other: float64 (C,), in
+        levels of grey.
+
+        Frames of a turning fruit are not: a copy is nearer than the next frame.
+        """
+        rows = self.looks[TRAIN]
+        steps = twins.steps(self.signatures[TRAIN], rows.labels, len(self.categories))
+        return np.minimum(steps * SHARE_OF_A_STEP, MOST_LEVELS)
+
+    @cached_property
+    def twins(self) -> Mapping[str, twins.Twins]:
+        """By split the pairs of its pictures and training pictures that are copies of each other, each pair once."""
+        return {split: self._twins(split) for split in self.looks} if TRAIN in self.looks else {}
+
+    def _twins(self, split: str) -> twins.Twins:
+        own, known = self.looks[split], self.looks[TRAIN]
+        found = twins.search(
+            self.signatures[split],
+            self.signatures[TRAIN],
+            self.reach[own.labels],
+            same=split == TRAIN,
+            threads=self.threads,
+        )
+        kept = found.distances <= self.reach[known.labels[found.others]]
+        return twins.Twins(found.rows[kept], found.others[kept], found.distances[kept])
+
+    @cached_property
+    def out_of_fold(self) -> Rows | None:
+        """What the classifier says of training pictures when it has not learned from them; None without one."""
+        rows = self.features.get(TRAIN)
+        if rows is None or self.classifier is None or not len(rows.labels):
+            return None
+        groups = out_of_fold.groups(rows.names, rows.labels, self._pairs_of(rows))
+        held = out_of_fold.folds(
+            groups, rows.names, rows.labels, self.seed, out_of_fold.parts_for(rows.values.shape[1])
+        )
+        values = np.asarray(rows.values)
+        chances = out_of_fold.probabilities(
+            self.classifier, values, rows.labels, len(self.categories), held, seed=self.seed, threads=self.threads
+        )
+        return Rows(rows.names, rows.labels, chances)
+
+    def _pairs_of(self, rows: Rows) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+        """Copies of each other among pictures that have features, by their places there."""
+        if TRAIN not in self.twins:
+            return None
+        places = {name: place for place, name in enumerate(rows.names)}
+        known, found = self.looks[TRAIN].names, self.twins[TRAIN]
+        pairs = [
+            (places[known[row]], places[known[other]])
+            for row, other in zip(found.rows.tolist(), found.others.tolist(), strict=True)
+            if known[row] in places and known[other] in places
+        ]
+        left, right = zip(*pairs, strict=True) if pairs else ((), ())
+        return np.array(left, np.intp), np.array(right, np.intp)
+
+    def judged(self) -> dict[str, Rows]:
+        """By split what the classifier says of pictures that it has not learned from, training pictures first."""
+        own = self.out_of_fold
+        return {**({} if own is None else {TRAIN: own}), **self.chances}
+
+
+class Kind(Protocol):
+    """A kind of issue."""
+
+    name: str
+
+    def find(self, evidence: Evidence) -> list[Issue]:
+        """The issues of this kind, the worst first; none where the evidence has not what it takes."""
