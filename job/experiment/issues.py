@@ -65,7 +65,9 @@ class DataIssues:
 
     def table(self) -> pa.Table:
         """The rows of `data_issues.csv`; what an issue has not is null."""
-        rows = [{name: value if value != "" else None for name, value in issue._asdict().items()} for issue in self.issues]
+        rows = [
+            {name: value if value != "" else None for name, value in issue._asdict().items()} for issue in self.issues
+        ]
         return pa.Table.from_pylist(rows, SCHEMA)
 
     def counts(self) -> dict[str, int]:
@@ -192,8 +194,8 @@ def _features(fitted: Fitted, encoded: Encoded, categories: Sequence[str]) -> Ro
             signs = drawn / np.float32(narrow**0.5)
         for batch in batches:
             if batch.num_rows:
-                values = np.asarray(rows_of(batch["features"]), np.float32)
-                values = values if signs is None else values @ signs
+                values = rows_of(batch["features"])
+                values = values if signs is None else values.astype(np.float32) @ signs
                 small = np.clip(values, -_LARGEST, _LARGEST).astype(np.float16)
                 column = pa.array([row.tobytes() for row in small], pa.binary())
                 yield pa.RecordBatch.from_arrays([batch["ima"], batch["cat"], column], ["ima", "cat", "row"])

@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from job import __version__, dataset, storage
+from job.cores import available_cores
 from job.engine import sizes
 from job.engine.configuration import Configuration, started_by_spark_submit
 from job.engine.versions import versions as versions_of
-from job.cores import available_cores
 from job.errors import UsageError, UserError
 from job.experiment import issues, outputs
 from job.experiment.clock import Clock, Step
@@ -238,7 +238,7 @@ def _work(
     found = rounds.work(_rounds(settings, images))
     spread = {"train": (found.train, found.fitted.train), "test": (found.test, found.encoded)}
     wrong, gathered = issues.look(spread, found.fitted, found.scores, spark=spark, clock=clock)
-    curve = ()
+    curve: tuple[Point, ...] = ()
     if settings.learning_curve and found.scores is not None:
         curve = learning_curve(found.fitted, gathered, clock)
     splits = {

@@ -19,7 +19,7 @@ class Bin(NamedTuple):
 
     sure: float
     right: float
-    count: int
+    predictions: int
 
 
 class Step(NamedTuple):
@@ -46,7 +46,7 @@ def reliability(found: Sequence[Bin]) -> Markup:
     """How often predictions are right, by how sure they are; the larger a point, the more predictions it is of."""
     if not found:
         return Markup("")
-    most = max(one.count for one in found)
+    most = max(one.predictions for one in found)
 
     def place(sure: float, right: float) -> tuple[float, float]:
         return _LEFT + sure * _SIDE, 12 + (1 - right) * _SIDE
@@ -61,10 +61,10 @@ def reliability(found: Sequence[Bin]) -> Markup:
     parts.append(svg.path([place(one.sure, one.right) for one in found], "curve"))
     for one in found:
         hint = (
-            f"{text.number(one.count)} predictions of {text.percent(one.sure)} on average: "
+            f"{text.number(one.predictions)} predictions of {text.percent(one.sure)} on average: "
             f"{text.percent(one.right)} are right"
         )
-        radius = 3 + 6 * math.sqrt(one.count / most)
+        radius = 3 + 6 * math.sqrt(one.predictions / most)
         parts.append(svg.marker(0, *place(one.sure, one.right), radius, Markup('class="series0"'), hint))
     parts.append(svg.words(_LEFT + _SIDE / 2, _SIDE + _BELOW + 4, "probability that was given", "axis", "middle", 12))
     note = "Reliability curve: share of right predictions by their probability; on the broken line both are the same."

@@ -16,13 +16,17 @@ SHOWN = 20
 KINDS: Mapping[str, tuple[str, str]] = {
     "label": (
         "Likely wrong labels",
-        "Another category is far more probable than the picture's own, by a classifier that has not learned from it. "
-        "Some of them are hard pictures and not wrong ones: look before you move any.",
+        (
+            "Another category is far more probable than the picture's own, by a classifier that has not learned from "
+            "it. Some of them are hard pictures and not wrong ones: look before you move any."
+        ),
     ),
     "near_duplicate": (
         "Near-duplicates",
-        "The picture is a copy of a training picture: the same, recompressed, scaled or mirrored. Frames that follow "
-        "each other in a video are not listed, alike as they are.",
+        (
+            "The picture is a copy of a training picture: the same, recompressed, scaled or mirrored. Frames that "
+            "follow each other in a video are not listed, alike as they are."
+        ),
     ),
     "outlier": (
         "Outliers",
@@ -30,8 +34,10 @@ KINDS: Mapping[str, tuple[str, str]] = {
     ),
     "overlap": (
         "Categories that overlap",
-        "Pictures of both are taken for the other one, by a classifier that has not learned from them. The score is "
-        "their share.",
+        (
+            "Pictures of both are taken for the other one, by a classifier that has not learned from them. The score "
+            "is their share."
+        ),
     ),
     "few": ("Categories with too few pictures", "The score is the share of the pictures that are missing."),
 }

@@ -56,8 +56,8 @@ def render(manifest: Mapping[str, Any], tables_by_name: Mapping[str, pa.Table], 
 
     Tables by name, each of them optional: `timings`, `confusion_matrix`, `categories`, `predictions`,
     `df_lab_features_train`, `df_lab_features_test`, `rejected`, `task_analysis`, `data_issues`, `guesses` (`ima,
-    second_cat, second_probability, place`, the last one being the place of the true category), `learning_curve`. A part whose input is missing is
-    left out of the page.
+    second_cat, second_probability, place`, the last one being the place of the true category), `learning_curve`. A
+    part whose input is missing is left out of the page.
     """
     found = {name: table for name, table in tables_by_name.items() if table is not None}
     return template().render(

@@ -1,9 +1,11 @@
 """How much of what is wrong with data on purpose is found: flipped labels and planted copies, and what looking costs.
 
-Works on arrays with the modules of `job.vision` and `job.learn`, without Spark. Described pictures are kept in `--cache`.
+Works on arrays with the modules of `job.vision` and `job.learn`, without Spark. Described pictures are kept in
+`--cache`.
 
     python tests/benchmarks/data_issues.py --data fruits-360 --cache /tmp/issues
-    python tests/benchmarks/data_issues.py --data fruits-360 --cache /tmp/issues --train-images 4000 --classifier logistic
+    python tests/benchmarks/data_issues.py --data fruits-360 --cache /tmp/issues --train-images 4000 \\
+        --classifier logistic
 """
 
 import argparse

@@ -118,7 +118,9 @@ def test_features_that_stay_with_the_executors_say_the_same(found: Results, run:
     monkeypatch.setattr(fit, "MOST_CELLS", 0)
     large = run(flawed)
     for kind in ("label", "near_duplicate", "few"):
-        one, other = ([(row["ima"], row["suggested"], row["other"]) for row in of(each, kind)] for each in (found, large))
+        one, other = (
+            [(row["ima"], row["suggested"], row["other"]) for row in of(each, kind)] for each in (found, large)
+        )
         assert one[:2] == other[:2]
         assert set(one) == set(other)
 

@@ -37,7 +37,7 @@ def test_a_leak_is_said_before_everything_else(manifest, result_tables, pictures
 def test_a_leak_without_a_classifier_says_nothing_of_accuracy(manifest, result_tables):
     del manifest["accuracy"], manifest["accuracy_without_leaks"]
     said = Page(render(manifest, {"data_issues": result_tables["data_issues"]}, Pictures())).text
-    assert "2 of 5 are copies of training pictures ." in said
+    assert "2 of 5 are copies of training pictures. Which they are" in said
 
 
 def test_each_kind_of_issue_has_its_rows_and_a_kind_without_any_is_named(page, manifest, result_tables, pictures, evil):
@@ -53,7 +53,15 @@ def test_each_kind_of_issue_has_its_rows_and_a_kind_without_any_is_named(page, m
 
 def test_of_many_issues_the_first_are_shown(manifest):
     rows = [
-        {"kind": "label", "split": "train", "ima": f"{n}.jpg", "cat": "a", "score": 0.9, "suggested": "b", "other": None}
+        {
+            "kind": "label",
+            "split": "train",
+            "ima": f"{n}.jpg",
+            "cat": "a",
+            "score": 0.9,
+            "suggested": "b",
+            "other": None,
+        }
         for n in range(500)
     ]
     said = Page(render(manifest, {"data_issues": pa.Table.from_pylist(rows)}, Pictures())).text
@@ -93,7 +101,7 @@ def test_a_recipe_without_classifier_or_blocks_is_drawn_as_far_as_it_goes():
 def test_bins_hold_every_prediction_at_its_probability():
     sure = np.array([0.1, 0.95, 0.99, 1.0, 0.5])
     found = curves.bins(sure, np.array([True, True, True, False, False]))
-    assert [one.count for one in found] == [1, 1, 3]
+    assert [one.predictions for one in found] == [1, 1, 3]
     assert found[-1].sure == pytest.approx(np.mean([0.95, 0.99, 1.0]))
     assert found[-1].right == pytest.approx(2 / 3)
 
@@ -115,7 +123,7 @@ def test_the_page_says_how_far_probabilities_can_be_believed(page):
 
 def test_second_guesses_are_counted_and_shown_beside_mistakes(page, evil):
     assert "Of 2 wrong answers 1 have the true category as their second guess." in page.text
-    assert "the first guess of 60.0 % , among the first 2 of 80.0 % , among the first 3 of 100.0 %" in page.text
+    assert "the first guess of 60.0 %, among the first 2 of 80.0 %, among the first 3 of 100.0 %" in page.text
     assert "Lemon (right) 15.0 %" in page.text
 
 

@@ -8,7 +8,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from job.learn import out_of_fold, twins
+from job.learn import out_of_fold
+from job.learn import twins as copies
 from job.learn.classifiers.base import Classifier
 
 TRAIN = "train"
@@ -90,7 +91,7 @@ class Evidence:
     @cached_property
     def signatures(self) -> Mapping[str, NDArray[np.float32]]:
         """What looks are compared by, by split."""
-        return {split: twins.signatures(np.asarray(rows.values, np.uint8)) for split, rows in self.looks.items()}
+        return {split: copies.signatures(np.asarray(rows.values, np.uint8)) for split, rows in self.looks.items()}
 
     @cached_property
     def reach(self) -> NDArray[np.float64]:
@@ -100,17 +101,17 @@ class Evidence:
         Frames of a turning fruit are not: a copy is nearer than the next frame.
         """
         rows = self.looks[TRAIN]
-        steps = twins.steps(self.signatures[TRAIN], rows.labels, len(self.categories))
+        steps = copies.steps(self.signatures[TRAIN], rows.labels, len(self.categories))
         return np.minimum(steps * SHARE_OF_A_STEP, MOST_LEVELS)
 
     @cached_property
-    def twins(self) -> Mapping[str, twins.Twins]:
+    def twins(self) -> Mapping[str, copies.Twins]:
         """By split the pairs of its pictures and training pictures that are copies of each other, each pair once."""
         return {split: self._twins(split) for split in self.looks} if TRAIN in self.looks else {}
 
-    def _twins(self, split: str) -> twins.Twins:
+    def _twins(self, split: str) -> copies.Twins:
         own, known = self.looks[split], self.looks[TRAIN]
-        found = twins.search(
+        found = copies.search(
             self.signatures[split],
             self.signatures[TRAIN],
             self.reach[own.labels],
@@ -118,7 +119,7 @@ class Evidence:
             threads=self.threads,
         )
         kept = found.distances <= self.reach[known.labels[found.others]]
-        return twins.Twins(found.rows[kept], found.others[kept], found.distances[kept])
+        return copies.Twins(found.rows[kept], found.others[kept], found.distances[kept])
 
     @cached_property
     def out_of_fold(self) -> Rows | None:

@@ -9,8 +9,8 @@ from job.learn.issues.base import Evidence, Issue
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """Two pictures are near-duplicates where one is a copy of the other: the same, recompressed, scaled or mirrored (see
-    `job.learn.twins`).
+    """Two pictures are near-duplicates where one is a copy of the other: the same, recompressed, scaled or mirrored
+    (see `job.learn.twins`).
 
     The score is 1 less their distance in levels of grey, divided by `levels`. `other` is a training picture, so that a
     row of another split is a leak. Frames of one video are not listed, unless they are the same.

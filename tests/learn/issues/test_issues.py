@@ -29,8 +29,8 @@ def test_the_quality_of_a_label_is_its_normalized_margin():
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS.names)
 def test_wrong_labels_come_first_with_the_right_category_suggested(classifier):
-    wrong = (3, 70, 71, 130, 200)
-    found = find("label", clustered(wrong=wrong, classifier=classifier))
+    wrong = (3, 70, 130, 200)
+    found = find("label", clustered(wrong=wrong, classifier=classifier, spread=0.6))
     first = {issue.ima: issue for issue in found[: len(wrong)]}
     for row in wrong:
         truth = CATEGORIES[row // 60]
