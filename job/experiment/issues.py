@@ -21,7 +21,7 @@ from job.experiment.score import Scores
 from job.learn.classifiers import CLASSIFIERS
 from job.learn.issues import KINDS
 from job.learn.issues.base import TRAIN, Evidence, Issue, Rows
-from job.vision.look import SIDE
+from job.vision.look import KEPT
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -172,7 +172,7 @@ def _rows(table: pa.Table, values: NDArray[Any], categories: Sequence[str]) -> R
 
 def _looks(frame: "DataFrame", categories: Sequence[str]) -> Rows:
     table = frame.select("ima", "cat", "look").toArrow().sort_by("ima")
-    values = np.frombuffer(b"".join(table["look"].to_pylist()), np.uint8).reshape(-1, SIDE * SIDE)
+    values = np.frombuffer(b"".join(table["look"].to_pylist()), np.float32).reshape(-1, KEPT * KEPT)
     return _rows(table.drop_columns(["look"]), values, categories)
 
 

@@ -1,9 +1,11 @@
-"""Pictures that are copies of others: the same, recompressed, scaled, or mirrored; by tiny grey copies of them.
+"""Pictures that are copies of others: the same, recompressed, scaled, or mirrored; by their looks (`job.vision.look`).
 
-Of each tiny copy the coefficients of lowest frequency of a two-dimensional cosine transform are kept, as in perceptual
-hashes (Zauner, 2010), but as numbers and not as bits. Mirroring a picture changes nothing but the signs of the
-coefficients of odd horizontal frequency, so that these are taken without their signs: a mirrored copy is found as any
-other. Distances of what is kept are those of the tiny copies or less; they are in levels of grey, of 0 to 255.
+Mirroring a picture changes nothing but the signs of the coefficients of odd horizontal frequency, so that these are
+taken without their signs: a mirrored copy is found as any other. Compression and scaling change most what is symmetric,
+such as the outline of a fruit in the middle and its contrast with the background: coefficients of even frequency in
+both directions. Of the others copies differ far less than two frames of a video do, so that these decide.
+
+Distances are in levels of grey, of 0 to 255.
 """
 
 from collections.abc import Sequence
@@ -14,8 +16,6 @@ from numpy.typing import NDArray
 
 from job.threads import Threads
 
-# Frequencies that are kept in each direction.
-KEPT = 10
 # Rows that are compared with all others at a time.
 _BLOCK = 1024
 
@@ -28,17 +28,25 @@ class Twins(NamedTuple):
     distances: NDArray[np.float64]
 
 
-def signatures(looks: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What looks (n, SIDE * SIDE) are compared by: float32 (n, KEPT * KEPT)."""
+def signatures(looks: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What looks (n, k * k) are compared by: all of it, float32 (n, k * k), and what decides, float32 (n, w)."""
     side = round(looks.shape[1] ** 0.5)
-    kept = min(KEPT, side)
-    place, frequency = np.arange(side), np.arange(kept)[:, None]
-    # The orthonormal cosine transform (DCT-II), divided so that distances are root mean squares of a tiny copy.
-    basis = np.cos(np.pi * frequency * (2 * place + 1) / (2 * side)) * (2 / side) ** 0.5
-    basis[0] /= 2**0.5
-    found = np.einsum("ur,nrc,vc->nuv", basis, looks.reshape(-1, side, side).astype(np.float64), basis, optimize=True)
-    found[:, :, 1::2] = np.abs(found[:, :, 1::2])
-    return np.asarray(found.reshape(len(looks), -1) / side, np.float32)
+    place = np.arange(looks.shape[1])
+    odd_down, odd_across = place // side % 2 == 1, place % side % 2 == 1
+    whole = np.where(odd_across, np.abs(looks), looks).astype(np.float32)
+    return whole, np.ascontiguousarray(whole[:, odd_down | odd_across])
+
+
+def distances(
+    rows: NDArray[np.float32], others: NDArray[np.float32], left: NDArray[np.intp], right: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Distance of each pair: row `left` (p,) of `rows` and row `right` (p,) of `others`; float64 (p,)."""
+    found = np.empty(len(left))
+    for start in range(0, len(left), _BLOCK * 16):
+        part = slice(start, start + _BLOCK * 16)
+        differences = rows[left[part]].astype(np.float64) - others[right[part]]
+        found[part] = np.sqrt(np.einsum("nd,nd->n", differences, differences))
+    return found
 
 
 def search(
@@ -75,20 +83,9 @@ def search(
     if same:
         kept = left < right
         left, right = left[kept], right[kept]
-    distances = _exact(rows, others, left, right)
-    kept = distances <= radius[left]
-    return Twins(left[kept], right[kept], distances[kept])
-
-
-def _exact(
-    rows: NDArray[np.float32], others: NDArray[np.float32], left: NDArray[np.intp], right: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    found = np.empty(len(left))
-    for start in range(0, len(left), _BLOCK * 16):
-        part = slice(start, start + _BLOCK * 16)
-        differences = rows[left[part]].astype(np.float64) - others[right[part]]
-        found[part] = np.sqrt(np.einsum("nd,nd->n", differences, differences))
-    return found
+    apart = distances(rows, others, left, right)
+    kept = apart <= radius[left]
+    return Twins(left[kept], right[kept], apart[kept])
 
 
 def steps(rows: NDArray[np.float32], labels: NDArray[np.int64], categories: int) -> NDArray[np.float64]:
@@ -110,9 +107,9 @@ def _nearest(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     found = np.empty(len(rows))
     for start in range(0, len(rows), _BLOCK):
         part = rows[start : start + _BLOCK]
-        distances = squares[start : start + _BLOCK, None] - 2 * (part @ rows.T) + squares
-        distances[np.arange(len(part)), np.arange(start, start + len(part))] = np.inf
-        found[start : start + _BLOCK] = np.sqrt(np.maximum(distances.min(axis=1), 0))
+        apart = squares[start : start + _BLOCK, None] - 2 * (part @ rows.T) + squares
+        apart[np.arange(len(part)), np.arange(start, start + len(part))] = np.inf
+        found[start : start + _BLOCK] = np.sqrt(np.maximum(apart.min(axis=1), 0))
     return found
 
 

@@ -33,8 +33,8 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
 
     With `descriptors` and `outputCols`, two lists of the same length, each picture is described in several ways at
     once; `keypoints` then counts the rows of all of them. With `copies` each picture is followed by changed copies of
-    it, as rows of their own, and `copy` has their numbers. With `looks` the last column, `look`, has a tiny grey copy
-    of each picture (`job.vision.look`), by which copies of it are recognised.
+    it, as rows of their own, and `copy` has their numbers. With `looks` the last column, `look`, has the coarse look
+    of each picture (float32, see `job.vision.look`), by which copies of it are recognised.
     """
 
     _input_kwargs: dict[str, Any]
@@ -71,10 +71,10 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
         Params._dummy(), "copyCol", "column of the number of a copy", typeConverter=TypeConverters.toString
     )
     looks: Param[bool] = Param(
-        Params._dummy(), "looks", "add a tiny grey copy of each picture", typeConverter=TypeConverters.toBoolean
+        Params._dummy(), "looks", "add the coarse look of each picture", typeConverter=TypeConverters.toBoolean
     )
     lookCol: Param[str] = Param(
-        Params._dummy(), "lookCol", "column of the tiny grey copy", typeConverter=TypeConverters.toString
+        Params._dummy(), "lookCol", "column of the coarse look", typeConverter=TypeConverters.toString
     )
     rootCol: Param[str] = Param(
         Params._dummy(), "rootCol", "column with the address of names", typeConverter=TypeConverters.toString

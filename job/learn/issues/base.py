@@ -13,10 +13,11 @@ from job.learn import twins as copies
 from job.learn.classifiers.base import Classifier
 
 TRAIN = "train"
-# Pictures are copies of each other when their distance is less than this share of the step from one picture of their
-# category to the next, and not more than so many levels of grey. Chosen by tests/benchmarks/data_issues.py.
-SHARE_OF_A_STEP = 0.5
-MOST_LEVELS = 6.0
+# Pictures are copies of each other when their distance is at most this share of the step from one picture of their
+# category to the next, and at most so many levels of grey: by what decides, and by all of their looks. Chosen by
+# tests/benchmarks/data_issues.py.
+SHARES = (0.5, 1.5)
+LEVELS = (1.2, 3.0)
 
 
 class Issue(NamedTuple):
@@ -67,7 +68,7 @@ class Evidence:
     counts
         int64 (C,): number of training pictures of each category.
     looks
-        uint8 (n, SIDE * SIDE): a tiny grey copy of each picture (`job.vision.look`).
+        floating (n, k * k): the coarse look of each picture (`job.vision.look`).
     features
         floating (n, d): what the classifier learns from.
     chances
@@ -89,37 +90,40 @@ class Evidence:
     threads: int = 1
 
     @cached_property
-    def signatures(self) -> Mapping[str, NDArray[np.float32]]:
-        """What looks are compared by, by split."""
-        return {split: copies.signatures(np.asarray(rows.values, np.uint8)) for split, rows in self.looks.items()}
+    def _signatures(self) -> Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """What looks are compared by, all of it and what decides, by split."""
+        return {split: copies.signatures(np.asarray(rows.values, np.float32)) for split, rows in self.looks.items()}
 
     @cached_property
-    def reach(self) -> NDArray[np.float64]:
-        """How far from each other pictures of each category may be that are copies of each other: float64 (C,), in
-        levels of grey.
+    def _reach(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """How far from each other pictures of each category may be that are copies of each other, by what decides and
+        by all of their looks: float64 (C,) each.
 
         Frames of a turning fruit are not: a copy is nearer than the next frame.
         """
-        rows = self.looks[TRAIN]
-        steps = copies.steps(self.signatures[TRAIN], rows.labels, len(self.categories))
-        return np.minimum(steps * SHARE_OF_A_STEP, MOST_LEVELS)
+        labels, count = self.looks[TRAIN].labels, len(self.categories)
+        whole, deciding = self._signatures[TRAIN]
+        found = [
+            np.minimum(copies.steps(rows, labels, count) * share, levels)
+            for rows, share, levels in zip((deciding, whole), SHARES, LEVELS, strict=True)
+        ]
+        return found[0], found[1]
 
     @cached_property
     def twins(self) -> Mapping[str, copies.Twins]:
-        """By split the pairs of its pictures and training pictures that are copies of each other, each pair once."""
+        """By split the pairs of its pictures and training pictures that are copies of each other, each pair once, and
+        their distances by all of their looks."""
         return {split: self._twins(split) for split in self.looks} if TRAIN in self.looks else {}
 
     def _twins(self, split: str) -> copies.Twins:
-        own, known = self.looks[split], self.looks[TRAIN]
-        found = copies.search(
-            self.signatures[split],
-            self.signatures[TRAIN],
-            self.reach[own.labels],
-            same=split == TRAIN,
-            threads=self.threads,
-        )
-        kept = found.distances <= self.reach[known.labels[found.others]]
-        return copies.Twins(found.rows[kept], found.others[kept], found.distances[kept])
+        own, known = self.looks[split].labels, self.looks[TRAIN].labels
+        (whole, deciding), (all_whole, all_deciding) = self._signatures[split], self._signatures[TRAIN]
+        near, far = self._reach
+        found = copies.search(deciding, all_deciding, near[own], same=split == TRAIN, threads=self.threads)
+        apart = copies.distances(whole, all_whole, found.rows, found.others)
+        far_of = np.minimum(far[own[found.rows]], far[known[found.others]])
+        kept = (found.distances <= near[known[found.others]]) & (apart <= far_of)
+        return copies.Twins(found.rows[kept], found.others[kept], apart[kept])
 
     @cached_property
     def out_of_fold(self) -> Rows | None:

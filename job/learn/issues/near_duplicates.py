@@ -17,7 +17,7 @@ class NearDuplicates:
     """
 
     name: str = "near_duplicate"
-    levels: float = 20.0
+    levels: float = 10.0
 
     def find(self, evidence: Evidence) -> list[Issue]:
         """The pairs of each split, the most alike first."""

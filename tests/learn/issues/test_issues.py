@@ -11,8 +11,12 @@ from job.learn.issues import KINDS
 from job.learn.issues.base import Evidence, Rows
 from job.learn.issues.labels import quality
 from job.learn.issues.outliers import farness, projected
+from job.vision.look import KEPT
 
-SIDE = 16
+
+def drawn(count, seed):
+    """Looks of pictures that have nothing to do with each other."""
+    return np.random.default_rng(seed).normal(size=(count, KEPT * KEPT)).astype(np.float32) * 4
 
 
 def find(kind, evidence):
@@ -47,7 +51,7 @@ def test_copies_with_the_same_wrong_label_do_not_vouch_for_each_other():
     # nine copies of the picture with the wrong label, under names of their own
     names = [*rows.names, *(f"copy{number}.jpg" for number in range(9))]
     labels, values = np.append(rows.labels, [1] * 9), np.vstack([rows.values, np.repeat(rows.values[5:6], 9, axis=0)])
-    looks = np.random.default_rng(3).integers(0, 255, (len(names), SIDE * SIDE)).astype(np.uint8)
+    looks = drawn(len(names), 3)
     looks[-9:] = looks[5]
     evidence = replace(
         own,
@@ -84,7 +88,7 @@ def pictured(looks, names=None, labels=None, **scored):
 
 @pytest.fixture
 def different():
-    return np.random.default_rng(1).integers(0, 255, (30, SIDE * SIDE)).astype(np.uint8)
+    return drawn(30, 1)
 
 
 def test_a_copy_is_found_once_with_its_twin(different):
@@ -94,26 +98,25 @@ def test_a_copy_is_found_once_with_its_twin(different):
 
 
 def test_a_mirrored_copy_is_found(different):
-    different[7] = different[21].reshape(SIDE, SIDE)[:, ::-1].ravel()
+    different[7] = different[21] * np.where(np.arange(KEPT * KEPT) % 2, -1, 1)
     (issue,) = find("near_duplicate", pictured(different))
     assert {issue.ima, issue.other} == {"a/x7.jpg", "a/x21.jpg"}
 
 
 def test_a_copy_among_the_scored_pictures_names_the_training_picture(different):
-    scored = Rows(["t/x0.jpg", "t/x1.jpg"], np.array([2, 0]), np.stack([different[4], 255 - different[4]]))
+    scored = Rows(["t/x0.jpg", "t/x1.jpg"], np.array([2, 0]), np.stack([different[4], -different[4]]))
     (issue,) = find("near_duplicate", pictured(different, test=scored))
     assert (issue.split, issue.ima, issue.cat, issue.other) == ("test", "t/x0.jpg", "Cherry", "a/x4.jpg")
 
 
 def video(frames, step, seed=1):
     """Looks that drift by `step` levels of grey from one frame to the next."""
-    random = np.random.default_rng(seed)
-    low = np.kron(random.normal(size=(frames, 4, 4)), np.ones((4, 4))).reshape(frames, -1)
-    return np.clip(128 + np.cumsum(low * step, axis=0), 0, 255).astype(np.uint8)
+    drift = drawn(frames, seed)
+    return np.cumsum(drift / np.linalg.norm(drift, axis=1, keepdims=True) * step, axis=0)
 
 
 def test_frames_of_a_video_are_not_copies_of_each_other_but_a_copy_among_them_is():
-    frames = video(60, 3.0)
+    frames = video(60, 1.5)
     assert find("near_duplicate", pictured(frames)) == []
     (issue,) = find("near_duplicate", pictured(np.vstack([frames, frames[30:31]])))
     assert (issue.ima, issue.other) == ("a/x30.jpg", "a/x60.jpg")
