@@ -1,5 +1,6 @@
 """The interface of a kind of issue, and what all of them look at."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +18,11 @@ TRAIN = "train"
 # category to the next, and at most so many levels of grey: by what decides, and by all of their looks. Chosen by
 # tests/benchmarks/data_issues.py.
 SHARES = (0.5, 1.5)
-LEVELS = (1.2, 3.0)
+LEVELS = (0.7, 3.0)
+# Frames of a video whose numbers are so near, as names of Fruits-360 tell (12_100.jpg, r_13_100.jpg), are no copies of
+# each other unless they are closer than so many levels: that is how a fruit turns.
+NEXT_FRAMES, SAME = 4, 0.05
+_FRAME = re.compile(r"^(.*/)?(r\d*_)?(\d+)_\d+\.\w+$")
 
 
 class Issue(NamedTuple):
@@ -123,6 +128,9 @@ class Evidence:
         apart = copies.distances(whole, all_whole, found.rows, found.others)
         far_of = np.minimum(far[own[found.rows]], far[known[found.others]])
         kept = (found.distances <= near[known[found.others]]) & (apart <= far_of)
+        names, others = self.looks[split].names, self.looks[TRAIN].names
+        for place in np.flatnonzero(kept & (apart > SAME)).tolist():
+            kept[place] = not _next(names[found.rows[place]], others[found.others[place]])
         return copies.Twins(found.rows[kept], found.others[kept], apart[kept])
 
     @cached_property
@@ -159,6 +167,18 @@ class Evidence:
         """By split what the classifier says of pictures that it has not learned from, training pictures first."""
         own = self.out_of_fold
         return {**({} if own is None else {TRAIN: own}), **self.chances}
+
+
+def _next(name: str, other: str) -> bool:
+    """Whether two pictures are frames of one video that nearly follow each other."""
+    one, two = _FRAME.match(name), _FRAME.match(other)
+    if one is None or two is None or (_category(one[1]), one[2]) != (_category(two[1]), two[2]):
+        return False
+    return 0 < abs(int(one[3]) - int(two[3])) <= NEXT_FRAMES
+
+
+def _category(folder: str | None) -> str:
+    return (folder or "").rstrip("/").rpartition("/")[2]
 
 
 class Kind(Protocol):

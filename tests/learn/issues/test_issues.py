@@ -122,6 +122,22 @@ def test_frames_of_a_video_are_not_copies_of_each_other_but_a_copy_among_them_is
     assert (issue.ima, issue.other) == ("a/x30.jpg", "a/x60.jpg")
 
 
+def test_frames_whose_numbers_follow_each_other_are_no_copies_unless_they_are_the_same(different):
+    names = [f"a/{number}_100.jpg" for number in range(27)] + ["a/r_3_100.jpg", "a/x.jpg", "a/x_y.jpg"]
+    labels = np.zeros(30, np.int64)
+    near = np.full(KEPT * KEPT, 0.02, np.float32)
+    for row in (4, 20, 27, 28):  # beside 3_100.jpg: the next frame, one far from it, one of another video, no frame
+        different[row] = different[3] + near
+    found = find("near_duplicate", pictured(different, names=names, labels=labels))
+    beside = {
+        issue.other if issue.ima == "a/3_100.jpg" else issue.ima for issue in found if "a/3_" in issue.ima + issue.other
+    }
+    assert beside == {"a/20_100.jpg", "a/r_3_100.jpg", "a/x.jpg"}
+    different[4] = different[3]
+    found = find("near_duplicate", pictured(different, names=names, labels=labels))
+    assert ("a/3_100.jpg", "a/4_100.jpg") in {(issue.ima, issue.other) for issue in found}
+
+
 def test_without_looks_there_are_no_copies():
     assert find("near_duplicate", clustered()) == []
 
