@@ -75,7 +75,7 @@ def learning(found: Sequence[Step]) -> Markup:
     """Accuracy by pictures of a category, on a logarithmic axis, with intervals."""
     if not found:
         return Markup("")
-    width, height, left = 560, 260, 52
+    width, height, left = 420, 240, 52
     lowest = math.floor(10 * min(one.low for one in found)) / 10
     widest = math.log(found[-1].each / found[0].each) or 1.0
 
@@ -86,9 +86,9 @@ def learning(found: Sequence[Step]) -> Markup:
         return 12 + (1 - accuracy) / max(1 - lowest, 0.1) * (height - 12)
 
     parts = []
-    for tick in np.linspace(lowest, 1.0, 5).tolist():
-        parts.append(svg.line(left, down(tick), width - 18, down(tick)))
-        parts.append(svg.words(left - 6, down(tick) + 4, f"{tick:.0%}", "axis", "end", 12))
+    for tick in np.arange(round(10 * lowest), 11, 2 if lowest < 0.5 else 1).tolist():
+        parts.append(svg.line(left, down(tick / 10), width - 18, down(tick / 10)))
+        parts.append(svg.words(left - 6, down(tick / 10) + 4, f"{10 * tick} %", "axis", "end", 12))
     parts.append(svg.path([(across(one.each), down(one.accuracy)) for one in found], "curve"))
     last = -math.inf
     for one in found:

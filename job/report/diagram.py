@@ -8,7 +8,7 @@ from markupsafe import Markup
 from job.report import svg, text
 
 # Narrow enough for a telephone.
-_WIDTH, _TALL, _GAP, _SPACE = 460, 50, 26, 10
+_WIDTH, _TALL, _GAP, _SPACE = 400, 50, 26, 8
 _A_ROW = 3
 
 
@@ -51,7 +51,7 @@ def recipe(rows: Sequence[Sequence[Box]]) -> Markup:
     for place, row in enumerate(rows):
         top = 2 + place * (_TALL + _GAP)
         wide = (_WIDTH - 4 - _SPACE * (len(row) - 1)) / len(row)
-        font = 12 if len(row) == 1 else 10
+        font = 12 if len(row) == 1 else 11
         for number, box in enumerate(row):
             left = 2 + number * (wide + _SPACE)
             middle = left + wide / 2
