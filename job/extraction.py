@@ -12,6 +12,7 @@ import pyarrow as pa
 from job import storage
 from job.vision import pixels
 from job.vision.descriptors.base import Descriptor
+from job.vision.look import look
 from job.vision.picture import Picture
 
 # Most rows and bytes of one batch that is handed on: large enough for few calls, small enough for a small worker.
@@ -30,8 +31,8 @@ class Extraction:
         Columns of the input that are handed on.
     names
         Names of all output columns: those of `kept`, one for each descriptor (packed binary), the number of rows of
-        all descriptors (int32), the reason why there are none (string or null), and, where there are copies, the
-        number of the copy (int32, 0 is the original).
+        all descriptors (int32), the reason why there are none (string or null), where there are copies the number of
+        the copy (int32, 0 is the original), and, where there are looks, the look (binary).
     max_bytes
         Pictures of more bytes are not read.
     mask
@@ -43,6 +44,9 @@ class Extraction:
         its own after the original's.
     seed
         Seed of the copies.
+    looks
+        Whether there is a last column with the look of each picture (`job.vision.look`), empty for copies and for
+        pictures that could not be described.
     image, root, content
         Input columns: the name of a picture, the address that names are relative to, and a picture's bytes. Where
         there is a column `content`, the other two are not needed.
@@ -57,6 +61,7 @@ class Extraction:
     disturbance: str | None = None
     copies: tuple[str, ...] = ()
     seed: int = 123
+    looks: bool = False
     image: str = "ima"
     root: str = "root"
     content: str = "content"
@@ -103,6 +108,7 @@ class _Slice:
         self._counts: list[int] = []
         self._reasons: list[str | None] = []
         self._copies: list[int] = []
+        self._looks: list[bytes] = []
         self._bytes = 0
         self.pictures = 0
 
@@ -130,7 +136,7 @@ class _Slice:
         if not any(map(len, found)):
             self._append(None, "no_descriptors", 0)
             return
-        self._append(found, None, 0)
+        self._append(found, None, 0, look(picture).tobytes() if own.looks else b"")
         for number, level in enumerate(own.copies, start=1):
             from job.vision.augment import augmented, strengths
 
@@ -138,7 +144,7 @@ class _Slice:
             copy = Picture.of(colour[..., ::-1], mask=own.mask)
             self._append([descriptor.describe(copy) for descriptor in own.descriptors], None, number)
 
-    def _append(self, found: Sequence[Any] | None, reason: str | None, copy: int) -> None:
+    def _append(self, found: Sequence[Any] | None, reason: str | None, copy: int, seen: bytes = b"") -> None:
         for place, column in enumerate(self._packed):
             value = b"" if found is None else found[place].tobytes()
             column.append(value)
@@ -146,6 +152,7 @@ class _Slice:
         self._counts.append(sum(map(len, found or ())))
         self._reasons.append(reason)
         self._copies.append(copy)
+        self._looks.append(seen)
 
     def batch(self, rows: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
         """The described pictures as a batch; `rows` are their other columns."""
@@ -158,6 +165,8 @@ class _Slice:
             copies = np.array(self._copies)
             rows = rows.take(pa.array(np.cumsum(copies == 0) - 1))
             columns.append(pa.array(copies, pa.int32()))
+        if self._own.looks:
+            columns.append(pa.array(self._looks, pa.binary()))
         return pa.RecordBatch.from_arrays([*rows.columns, *columns], list(names))
 
 

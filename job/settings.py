@@ -8,9 +8,10 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, InitVar, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 from job.errors import UsageError
 from job.near_miss import did_you_mean
@@ -19,6 +20,8 @@ from job.presets import PRESETS, WEIGHING
 from job.secrets import hide_secret
 
 ENVIRONMENT_PREFIX = "FRUITS_"
+# Places that settings are given in, the strongest first; what none of them has is from the preset or the default.
+PLACES = ("flag", "environment", "file")
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -186,6 +189,9 @@ class Settings:
     )
     classifier: str = setting(None, "what learns the categories", chosen=True)
     protocol: str = setting("standard", "how training and test pictures are chosen", chosen=True)
+    learning_curve: bool = setting(
+        False, "also score the classifier on fewer training pictures a category, and more and more of them", _flag
+    )
     no_classify: bool = setting(False, "stop after the features", _flag)
     export_intermediate: bool = setting(False, "also write images, descriptors and words per image as tables", _flag)
     min_partitions: int = setting(
@@ -216,6 +222,17 @@ class Settings:
     )
     dry_run: bool = setting(False, "print the settings and the plan, do no work", _flag)
     debug: bool = setting(False, "show the traceback of an error", _flag)
+
+    origins: InitVar[Mapping[str, str] | None] = None
+    _origins: ClassVar[Mapping[str, str]] = MappingProxyType({})
+
+    def __post_init__(self, origins: Mapping[str, str] | None) -> None:
+        """Keep where settings are from, which is no setting itself and makes no two of them differ."""
+        object.__setattr__(self, "_origins", dict(origins or {}))
+
+    def came_from(self) -> dict[str, str]:
+        """Where each setting is from: "flag", "environment", "file", "preset" or "default"; no values."""
+        return {f.name: self._origins.get(f.name, "default") for f in fields(self)}
 
     def public(self) -> dict[str, Any]:
         """All settings as JSON values, for the manifest and the console; values of secret Spark keys are hidden."""
@@ -264,7 +281,8 @@ def resolve(
         name: _parse(known[name], source, raw, allowed[name] if known[name].metadata["chosen"] else None)
         for name, (source, raw) in given.items()
     }
-    return _complete(values)
+    places = {name: next(place for place, layer in zip(PLACES, layers, strict=True) if name in layer) for name in given}
+    return _complete(values, places)
 
 
 def _layered(layers: Sequence[Mapping[str, tuple[str, Any]]]) -> dict[str, tuple[str, Any]]:
@@ -331,10 +349,12 @@ def _of_preset(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _complete(values: dict[str, Any]) -> Settings:
-    """Fill in what the preset decides, then check what concerns more than one setting."""
+def _complete(values: dict[str, Any], places: Mapping[str, str]) -> Settings:
+    """Fill in what the preset decides, then check what concerns more than one setting. `places` are where the values
+    were given."""
     defaults = {f.name: f.default for f in fields(Settings) if f.default is not MISSING}
-    settings = {**defaults, **_of_preset(values.get("preset", defaults["preset"]), values), **values}
+    decided = _of_preset(values.get("preset", defaults["preset"]), values)
+    settings = {**defaults, **decided, **values}
     if settings["components"] is None:
         settings["components"] = 0 if settings["features"] else max(1, int(settings["words"] - 0.3 * settings["words"]))
     if settings["components"] > settings["words"] and not settings["features"]:
@@ -353,4 +373,4 @@ def _complete(values: dict[str, Any]) -> Settings:
     if bool(settings["train"]) != bool(settings["test"]):
         missing = "--test" if settings["train"] else "--train"
         raise UsageError(f"{missing} is missing: --train and --test go together.")
-    return Settings(**settings)
+    return Settings(**settings, origins={**dict.fromkeys(decided, "preset"), **places})

@@ -4,6 +4,8 @@ import pyarrow as pa
 
 from job import extraction
 from job.vision.descriptors import DESCRIPTORS
+from job.vision.look import look
+from job.vision.picture import Picture
 from job.vision.sample import sample_picture
 
 
@@ -17,3 +19,16 @@ def test_each_picture_is_told_how_long_it_was_waited_for():
     assert found["reason"].to_pylist() == [None, "not_an_image"]
     (untold,) = own.describe(batch)
     assert untold == found
+
+
+def test_looks_are_of_originals_that_could_be_described():
+    batch = pa.RecordBatch.from_pydict({"ima": ["a.jpg", "b.jpg"], "content": [sample_picture(0, 0), b"nothing"]})
+    names = ("ima", "descriptors", "keypoints", "reason", "copy", "look")
+    own = extraction.Extraction((DESCRIPTORS.get("hsv"),), ("ima",), names, 10**6, copies=("mild",), looks=True)
+    (found,) = own.describe(batch)
+    assert found["copy"].to_pylist() == [0, 1, 0]
+    first, *others = found["look"].to_pylist()
+    picture = Picture.decode(sample_picture(0, 0))
+    assert picture.colour is not None  # what the descriptor has decoded
+    assert first == look(picture).tobytes()
+    assert others == [b"", b""]

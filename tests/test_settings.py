@@ -137,6 +137,7 @@ def test_every_setting_can_come_from_each_place(file):
         "vocabulary_sample": "1000",
         "classifier": "mlp",
         "protocol": "standard",
+        "learning_curve": "true",
         "no_classify": "true",
         "export_intermediate": "yes",
         "min_partitions": "4",
@@ -163,6 +164,35 @@ def test_every_setting_can_come_from_each_place(file):
         assert str(getattr(by_flag, name)) != str(next(f.default for f in fields(Settings) if f.name == name)) or (
             name == "protocol"
         ), name
+
+
+def test_each_setting_knows_where_it_is_from(file):
+    settings = resolve(
+        {"words": "60", "config": file('words = 13\nseed = 7\ncache = "c"')},
+        {"FRUITS_SEED": "8", "FRUITS_WORDS": "14", "FRUITS_OUT": "o"},
+    )
+    found = settings.came_from()
+    assert set(found) == {spec.name for spec in fields(Settings)}
+    assert {name: found[name] for name in ("words", "seed", "out", "cache", "classifier", "master")} == {
+        "words": "flag",
+        "seed": "environment",
+        "out": "environment",
+        "cache": "file",
+        "classifier": "preset",
+        "master": "default",
+    }
+
+
+def test_what_a_stronger_place_hides_is_not_said_to_be_from_there(file):
+    found = resolve({"descriptor": "orb", "config": file('features = "hsv"')}, {}).came_from()
+    assert (found["descriptor"], found["features"]) == ("flag", "preset")
+
+
+def test_where_settings_are_from_makes_no_two_of_them_differ(file):
+    one, other = resolve({"seed": "7"}, {}), resolve({}, {"FRUITS_SEED": "7"})
+    assert one == other
+    assert (one.came_from()["seed"], other.came_from()["seed"]) == ("flag", "environment")
+    assert "hush" not in str(resolve({"conf": ["spark.password=hush"]}, {}).came_from())
 
 
 def test_booleans_of_the_environment_have_their_usual_words():

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from job.stages import DescriptorExtractor
 
-# Counts up when descriptors of the same name come to have other values.
-_FORMAT = 2
+# Counts up when descriptors of the same name come to have other values, or frames other columns.
+_FORMAT = 3
 # What Spark writes last into a folder of Parquet files.
 _WHOLE = "_SUCCESS"
 # Reasons that may pass: the store was not allowed or not able to hand a picture over. They are never kept.

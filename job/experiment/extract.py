@@ -55,7 +55,7 @@ class Extracted:
     images
         The pictures that were listed.
     frame
-        `ima, cat`, a packed column for each descriptor (`columns` names them), `keypoints, reason`.
+        `ima, cat`, a packed column for each descriptor (`columns` names them), `keypoints, reason, look`.
     columns
         Names of the packed columns, by descriptor.
     described
@@ -111,8 +111,10 @@ def columns_of(recipe: Recipe) -> dict[str, str]:
     return {names[0]: "descriptors"} if len(names) == 1 else {name: f"descriptors_{name}" for name in names}
 
 
-def extractor(recipe: Recipe, *, copies: Sequence[str] = (), disturbance: str | None = None) -> "DescriptorExtractor":
-    """The stage that describes pictures as the recipe says, with changed copies, or after a disturbance."""
+def extractor(
+    recipe: Recipe, *, copies: Sequence[str] = (), disturbance: str | None = None, looks: bool = False
+) -> "DescriptorExtractor":
+    """The stage that describes pictures as the recipe says, with changed copies, after a disturbance, or with looks."""
     from job.stages import DescriptorExtractor
 
     columns = columns_of(recipe)
@@ -129,6 +131,7 @@ def extractor(recipe: Recipe, *, copies: Sequence[str] = (), disturbance: str | 
         disturbance=disturbance or "",
         copies=list(copies),
         seed=recipe.seed,
+        looks=looks,
     )
 
 
@@ -174,7 +177,7 @@ def extract(
 
     with clock.operation("extract_descriptors", split, spark) as finding:
         count = partitioning.of(images)
-        stage = extractor(recipe, copies=recipe.copies if training else (), disturbance=disturbance)
+        stage = extractor(recipe, copies=recipe.copies if training else (), disturbance=disturbance, looks=True)
         stage.waited = waited
         frame = cache.described(
             stage, images, dataset.frame(spark, images, count, recipe.seed, partitioning.cores), recipe, cached

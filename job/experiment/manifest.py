@@ -18,6 +18,7 @@ def manifest(result: RunResult) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "run_name": result.name,
         "settings": dict(result.settings),
+        "settings_from": dict(result.settings_from),
         "recipe": result.recipe.public(),
         "versions": dict(result.versions),
         "cores": result.cores,
@@ -38,6 +39,11 @@ def manifest(result: RunResult) -> dict[str, Any]:
         content["accuracy"] = result.accuracy
     if result.scores is not None:
         content["calibration_error"] = result.scores.calibration_error
+    content["data_issues"] = {**result.issues.counts(), "notes": list(result.issues.notes)}
+    leaks = result.leaks()
+    content["data_issues"]["leaks"] = len(result.issues.leaks())
+    if leaks is not None:
+        content["accuracy_without_leaks"] = leaks.accuracy
     if result.rounds:
         content["protocol"] = [row.public() for row in result.rounds]
     return content

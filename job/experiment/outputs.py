@@ -58,10 +58,29 @@ def _write_tables(result: RunResult, folder: storage.RunFolder) -> None:
         else:
             folder.write(f"df_lab_features_{name}.csv", tables.to_csv(features.originals().wide()))
     found = {"rejected": result.rejected(), **(result.scores.tables() if result.scores else {})}
+    found["data_issues"] = result.issues.table()
     if result.rounds:
         found["protocols"] = rounds.table(result.rounds)
+    if result.curve:
+        found["learning_curve"] = _curve(result)
     for name, table in found.items():
         folder.write(f"{name}.csv", tables.to_csv(table))
+
+
+def _curve(result: RunResult) -> pa.Table:
+    """The learning curve as a table, a row a point."""
+    return pa.Table.from_pylist(
+        [
+            {
+                "pictures_a_category": point.each,
+                "pictures": point.pictures,
+                "accuracy": point.accuracy.mean,
+                "low": point.accuracy.low,
+                "high": point.accuracy.high,
+            }
+            for point in result.curve
+        ]
+    )
 
 
 def _plain(frame: Any) -> Any:
@@ -181,6 +200,12 @@ def _finish(result: RunResult, folder: storage.RunFolder, digest: str) -> None:
     }
     for name in ("timings", "task_analysis"):
         folder.write(f"{name}.csv", tables.to_csv(found[name]))
+    found["data_issues"] = result.issues.table()
+    guesses = result.scores.guesses() if result.scores else None
+    if guesses is not None:
+        found["guesses"] = guesses
+    if result.curve:
+        found["learning_curve"] = _curve(result)
     found |= _map(result)
     content = manifest(result)
     for path, data in beside_model(result, content, digest).items():

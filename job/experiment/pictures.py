@@ -20,7 +20,7 @@ from job.vision import drawing, pixels
 from job.vision.descriptors import DESCRIPTORS
 from job.vision.picture import Picture
 
-_PICTURES, _WORDS, _PATCHES, _MISTAKES, _LOOKS = 12, 30, 8, 20, 128
+_PICTURES, _WORDS, _PATCHES, _MISTAKES, _LOOKS, _ISSUES = 12, 30, 8, 20, 128, 12
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,10 @@ def pictures(result: RunResult) -> html.Pictures:
             for block, encoder in zip(result.recipe.blocks, result.fitted.encoders, strict=True)
         ]
         return html.Pictures(
-            _keypoints(seen, result, pool), [block for block in drawn if block], _mistakes(result, pool)
+            _keypoints(seen, result, pool),
+            [block for block in drawn if block],
+            _mistakes(result, pool),
+            {kind: _issues(result, kind, pool) for kind in ("label", "near_duplicate", "outlier")},
         )
 
 
@@ -159,6 +162,30 @@ def _mistakes(result: RunResult, pool: ThreadPoolExecutor) -> list[html.Figure]:
     if near:
         contents = storage.read_many(train.images.root, [name for name, _ in near], max_bytes=pixels.MAX_BYTES)
         others = list(pool.map(look_near, near, contents))
+    return [figure._replace(beside=other) for figure, other in zip(figures, others, strict=True) if figure]
+
+
+def _issues(result: RunResult, kind: str, pool: ThreadPoolExecutor) -> list[html.Figure]:
+    """The first pictures that something may be wrong with, each beside its twin where it has one."""
+    shown = result.issues.of(kind)[:_ISSUES]
+    train = next(iter(result.splits))
+
+    def read(named: Sequence[tuple[str, str]]) -> list[Any]:
+        found: list[Any] = [None] * len(named)
+        for split in dict.fromkeys(split for split, _ in named):
+            places = [place for place, (own, _) in enumerate(named) if own == split]
+            names = [named[place][1] for place in places]
+            contents = storage.read_many(result.splits[split].images.root, names, max_bytes=pixels.MAX_BYTES)
+            for place, content in zip(places, contents, strict=True):
+                found[place] = content
+        return found
+
+    captions = [f"{issue.cat}, rather {issue.suggested}" if issue.suggested else issue.cat for issue in shown]
+    captions = [f"{said}: {issue.ima.rsplit('/', 1)[-1]}" for said, issue in zip(captions, shown, strict=True)]
+    figures = pool.map(_thumbnail, captions, read([(issue.split, issue.ima) for issue in shown]))
+    if not any(issue.other for issue in shown):
+        return [figure for figure in figures if figure]
+    others = pool.map(_thumbnail, [issue.other for issue in shown], read([(train, issue.other) for issue in shown]))
     return [figure._replace(beside=other) for figure, other in zip(figures, others, strict=True) if figure]
 
 

@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from job import dataset
 from job.experiment.clock import Step, timings
 from job.experiment.extract import Extracted
 from job.experiment.fit import Encoded, Fitted
+from job.experiment.issues import DataIssues
 from job.experiment.recipe import Recipe
 from job.experiment.rounds import Row
 from job.experiment.score import Scores
+from job.learn.curve import Point
 from job.report.html import Pictures
 from job.report.limits import limited_by
 
@@ -27,6 +30,14 @@ class Split:
     images: dataset.Images
     extracted: Extracted
     encoded: Encoded
+
+
+class Leaks(NamedTuple):
+    """How many of the pictures scored are copies of training pictures, and the accuracy of the others; None of none."""
+
+    copies: int
+    pictures: int
+    accuracy: float | None
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,12 @@ class RunResult:
         How it did on the scored split; None where nothing was classified.
     steps
         What each operation took, in the order in which they ended.
+    issues
+        What may be wrong with the pictures.
+    curve
+        Accuracy by pictures of a category that were learned from; empty unless asked for.
+    settings_from
+        Where each setting is from: "flag", "environment", "file", "preset" or "default".
     pictures
         Photographs for the report.
 
@@ -70,6 +87,9 @@ class RunResult:
     scores: Scores | None
     rounds: tuple[Row, ...]
     steps: tuple[Step, ...]
+    issues: DataIssues = field(default_factory=DataIssues)
+    curve: tuple[Point, ...] = ()
+    settings_from: Mapping[str, str] = field(default_factory=dict)
     pictures: Pictures = field(default_factory=Pictures)
 
     @property
@@ -85,6 +105,15 @@ class RunResult:
     def rejected(self) -> pa.Table:
         """`path, reason` of the pictures of all splits that could not be used."""
         return pa.concat_tables([split.extracted.rejected for split in self.splits.values()]).combine_chunks()
+
+    def leaks(self) -> Leaks | None:
+        """What the copies of training pictures among those scored do to the accuracy; None where there are none."""
+        if self.scores is None or not self.issues.leaks():
+            return None
+        copied = pc.is_in(self.scores.predictions["ima"], pa.array(list(self.issues.leaks()), pa.string()))
+        others = self.scores.predictions.filter(pc.invert(copied))
+        right = pc.mean(pc.equal(others["cat"], others["predicted_cat"])).as_py()
+        return Leaks(len(self.issues.leaks()), self.scores.predictions.num_rows, right)
 
     def timings(self) -> pa.Table:
         """`operation, split, seconds, tasks, partitions`."""

@@ -7,26 +7,32 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import fields
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from job import __version__, dataset, storage
+from job.cores import available_cores
 from job.engine import sizes
 from job.engine.configuration import Configuration, started_by_spark_submit
 from job.engine.versions import versions as versions_of
 from job.errors import UsageError, UserError
-from job.experiment import outputs
+from job.experiment import issues, outputs
 from job.experiment.clock import Clock, Step
 from job.experiment.extract import MANY, Extracted, Partitioning, extractor, summary, usable
+from job.experiment.fit import Fitted
 from job.experiment.recipe import Recipe
 from job.experiment.results import RunResult, Split
 from job.experiment.rounds import Rounds, planned
 from job.learn import sampling
+from job.learn.classifiers import CLASSIFIERS
+from job.learn.curve import Point, points
 from job.learn.protocols.base import Round
 from job.report import html, reference
 from job.report.console import Console
@@ -73,7 +79,7 @@ def run(*, spark: "SparkSession | None" = None, console: Console | None = None, 
     from job.settings import resolve
 
     texts = {name: _text(value) for name, value in values.items()}
-    unknown = set(texts) - set(Settings.__dataclass_fields__) - {"config"}
+    unknown = set(texts) - {spec.name for spec in fields(Settings)} - {"config"}
     if unknown:
         raise UsageError(f"There is no setting '{min(unknown)}': see `fruits run --help`.")
     settings = resolve(texts, {}, choices=choices())
@@ -236,6 +242,11 @@ def _work(
 
     rounds = Rounds(spark, recipe, images, partitioning, clock=clock, check=check, cached=settings.cache)
     found = rounds.work(_rounds(settings, images))
+    spread = {"train": (found.train, found.fitted.train), "test": (found.test, found.encoded)}
+    wrong, gathered = issues.look(spread, found.fitted, found.scores, spark=spark, clock=clock)
+    curve: tuple[Point, ...] = ()
+    if settings.learning_curve and found.scores is not None:
+        curve = learning_curve(found.fitted, gathered, clock)
     splits = {
         "train": Split(found.train.images, found.train, found.fitted.train),
         "test": Split(found.test.images, found.test, found.encoded),
@@ -251,7 +262,27 @@ def _work(
         found.scores,
         found.rows,
         tuple(clock.steps),
+        wrong,
+        curve,
+        settings.came_from(),
     )
+
+
+def learning_curve(fitted: Fitted, gathered: issues.Gathered, clock: Clock) -> tuple[Point, ...]:
+    """Accuracy by pictures of a category, from features that the driver has; told as `learning_curve`."""
+    train, test = (gathered.features[split] for split in SPLITS)
+    assert fitted.recipe.classifier is not None
+    with clock.operation("learning_curve", "all") as finding:
+        found = points(
+            CLASSIFIERS.get(fitted.recipe.classifier),
+            (np.asarray(train.values), train.labels),
+            (np.asarray(test.values), test.labels),
+            len(fitted.categories),
+            seed=fitted.recipe.seed,
+            threads=available_cores(),
+        )
+        finding.facts = {str(point.each): round(point.accuracy.mean, 4) for point in found}
+    return tuple(found)
 
 
 def _rounds(settings: Settings, images: dict[str, dataset.Images]) -> tuple[Round, ...]:

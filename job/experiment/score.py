@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from job.columns import predicted, rows_of
 from job.experiment.clock import Clock
-from job.experiment.fit import Encoded, Fitted
+from job.experiment.fit import MOST_CELLS, Encoded, Fitted
 from job.learn.calibration import expected_error
 from job.report import tables
 from job.report.text import PREVIEW_ROWS
@@ -36,6 +36,9 @@ class Scores:
         Share of the pictures that were given their own category.
     calibration_error
         Expected calibration error: mean distance between how sure predictions are and how often they are right.
+    chances
+        float64 (n, C): the probability of each category for the pictures of `predictions`; None where there are too
+        many to be kept.
 
     """
 
@@ -45,6 +48,7 @@ class Scores:
     categories: pa.Table
     accuracy: float
     calibration_error: float
+    chances: NDArray[np.float64] | None = None
 
     def tables(self) -> dict[str, pa.Table]:
         """All tables by the names of their files."""
@@ -53,6 +57,29 @@ class Scores:
             "confusion_matrix": self.confusion_matrix,
             "categories": self.categories,
         }
+
+    def guesses(self) -> pa.Table | None:
+        """`ima, second_cat, second_probability, place`: the second guess for each picture, and the place of its own
+        category among all guesses, 1 for a right prediction. None where chances are not kept, or of one category."""
+        if self.chances is None or self.chances.shape[1] < 2:
+            return None
+        rows, labels = np.arange(len(self.chances)), self.predictions["label"].to_numpy().astype(np.int64)
+        first = self.predictions["prediction"].to_numpy().astype(np.int64)
+        own = self.chances[rows, labels]
+        # of equally probable categories the first one is guessed first
+        before = np.arange(self.chances.shape[1]) < labels[:, None]
+        places = 1 + ((self.chances > own[:, None]) | ((self.chances == own[:, None]) & before)).sum(axis=1)
+        others = self.chances.copy()
+        others[rows, first] = -1.0
+        second = others.argmax(axis=1)
+        return pa.table(
+            {
+                "ima": self.predictions["ima"],
+                "second_cat": self.categories["cat"].take(pa.array(second)),
+                "second_probability": pa.array(others[rows, second]),
+                "place": pa.array(places),
+            }
+        )
 
 
 def score(fitted: Fitted, encoded: Encoded, split: str, *, spark: "SparkSession", clock: Clock) -> Scores:
@@ -82,4 +109,5 @@ def _scores(split: str, rows: pa.Table, chances: NDArray[np.float64], categories
         tables.categories_table(labels, best, names),
         float((labels == best).mean()),
         expected_error(chances, labels),
+        chances if chances.size <= MOST_CELLS else None,
     )

@@ -13,7 +13,7 @@ import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from job.report import figures, reference, tables, text
+from job.report import diagram, figures, findings, reference, tables, text
 from job.report.blocks import Block
 from job.secrets import redact
 
@@ -41,20 +41,23 @@ class Pictures:
     """The report's photographs; all of them may be missing.
 
     keypoints: pictures with their keypoints drawn; blocks: what the blocks of features look like; mistakes: pictures
-    the classifier got wrong, worst first, each with the nearest training picture beside it where that is known.
+    the classifier got wrong, worst first, each with the nearest training picture beside it where that is known; issues:
+    by kind pictures that something may be wrong with, a near-duplicate with its twin beside it.
     """
 
     keypoints: list[Figure] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     mistakes: list[Figure] = field(default_factory=list)
+    issues: Mapping[str, list[Figure]] = field(default_factory=dict)
 
 
 def render(manifest: Mapping[str, Any], tables_by_name: Mapping[str, pa.Table], pictures: Pictures) -> str:
     """The page, complete, for a run's manifest, result tables and pictures.
 
     Tables by name, each of them optional: `timings`, `confusion_matrix`, `categories`, `predictions`,
-    `df_lab_features_train`, `df_lab_features_test`, `rejected`, `task_analysis`. A part whose input is missing is
-    left out of the page.
+    `df_lab_features_train`, `df_lab_features_test`, `rejected`, `task_analysis`, `data_issues`, `guesses` (`ima,
+    second_cat, second_probability, place`, the last one being the place of the true category), `learning_curve`. A
+    part whose input is missing is left out of the page.
     """
     found = {name: table for name, table in tables_by_name.items() if table is not None}
     return template().render(
@@ -72,6 +75,11 @@ def render(manifest: Mapping[str, Any], tables_by_name: Mapping[str, pa.Table], 
         files=manifest.get("files", []),
         pictures=pictures,
         rows_open=TABLE_ROWS_OPEN,
+        diagram=_diagram(manifest),
+        **findings.issues(manifest, found),
+        **findings.reliability(manifest, found),
+        **findings.guesses(found),
+        **findings.learning(found),
         **_classification(found),
         **_map(found),
         **_times(manifest, found),
@@ -134,6 +142,13 @@ def _protocol(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
         "rows": [(*key, by_model) for key, by_model in found.items()],
         "figure": figures.intervals(drawn, len(models)),
     }
+
+
+def _diagram(manifest: Mapping[str, Any]) -> Markup:
+    """The recipe as a diagram; nothing where the manifest has none."""
+    if "recipe" not in manifest:
+        return Markup("")
+    return diagram.recipe(diagram.rows_of(manifest["recipe"], len(_category_counts(manifest))))
 
 
 def _tiles(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -62,6 +62,19 @@ def bar(x: float, y: float, width: float, height: float, kind: str, hint: str = 
     )
 
 
+def frame(x: float, y: float, width: float, height: float) -> Markup:
+    """A rectangle in the colour of panels, with an edge."""
+    return Markup('<rect class="paper" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="6"/>').format(
+        x, y, width, height
+    )
+
+
+def arrow(x: float, top: float, bottom: float) -> Markup:
+    """An arrow that points down."""
+    head = f"{x - 5:.1f},{bottom - 7:.1f} {x + 5:.1f},{bottom - 7:.1f} {x:.1f},{bottom:.1f}"
+    return line(x, top, x, bottom - 7, "flow") + Markup('<polygon class="flow" points="{}"/>').format(head)
+
+
 def title(hint: str) -> Markup:
     """What shows under the pointer; nothing for an empty text."""
     return Markup("<title>{}</title>").format(hint) if hint else Markup("")

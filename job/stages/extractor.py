@@ -33,7 +33,8 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
 
     With `descriptors` and `outputCols`, two lists of the same length, each picture is described in several ways at
     once; `keypoints` then counts the rows of all of them. With `copies` each picture is followed by changed copies of
-    it, as rows of their own, and `copy` has their numbers.
+    it, as rows of their own, and `copy` has their numbers. With `looks` the last column, `look`, has the coarse look
+    of each picture (float32, see `job.vision.look`), by which copies of it are recognised.
     """
 
     _input_kwargs: dict[str, Any]
@@ -69,6 +70,12 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
     copyCol: Param[str] = Param(
         Params._dummy(), "copyCol", "column of the number of a copy", typeConverter=TypeConverters.toString
     )
+    looks: Param[bool] = Param(
+        Params._dummy(), "looks", "add the coarse look of each picture", typeConverter=TypeConverters.toBoolean
+    )
+    lookCol: Param[str] = Param(
+        Params._dummy(), "lookCol", "column of the coarse look", typeConverter=TypeConverters.toString
+    )
     rootCol: Param[str] = Param(
         Params._dummy(), "rootCol", "column with the address of names", typeConverter=TypeConverters.toString
     )
@@ -99,6 +106,8 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
         copies: Sequence[str] = (),
         seed: int = 123,
         copyCol: str = "copy",
+        looks: bool = False,
+        lookCol: str = "look",
         imageCol: str = "ima",
         rootCol: str = "root",
         contentCol: str = "content",
@@ -118,6 +127,8 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
             copies=[],
             seed=123,
             copyCol="copy",
+            looks=False,
+            lookCol="look",
             imageCol="ima",
             rootCol="root",
             contentCol="content",
@@ -158,6 +169,8 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
         if self.getOrDefault(self.copies):
             require(schema, text=own["imageCol"])
             last[self.getOrDefault("copyCol")] = IntegerType()
+        if self.getOrDefault(self.looks):
+            last[self.getOrDefault("lookCol")] = BinaryType()
         found = StructType([field for field in schema if field.name not in {*dropped, *columns, *last}])
         for name, descriptor in columns.items():
             found = found.add(name, BinaryType(), metadata={"descriptor": descriptor})
@@ -169,7 +182,8 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
         schema = self.transformSchema(dataset.schema)
         columns = self.columns()
         copies: list[str] = self.getOrDefault(self.copies)
-        kept = tuple(schema.names[: len(schema) - len(columns) - 2 - bool(copies)])
+        looks = self.getOrDefault(self.looks)
+        kept = tuple(schema.names[: len(schema) - len(columns) - 2 - bool(copies) - looks])
         extraction = Extraction(
             descriptors=tuple(DESCRIPTORS.get(name) for name in columns.values()),
             kept=kept,
@@ -179,6 +193,7 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
             disturbance=self.getOrDefault(self.disturbance) or None,
             copies=tuple(copies),
             seed=self.getOrDefault(self.seed),
+            looks=looks,
             image=self.getOrDefault(self.imageCol),
             root=self.getOrDefault(self.rootCol),
             content=self.getOrDefault(self.contentCol),

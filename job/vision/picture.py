@@ -82,6 +82,13 @@ class Picture:
             return pixels.read(self._data, cv2.IMREAD_COLOR)
         return np.asarray(cv2.cvtColor(self.grey, cv2.COLOR_GRAY2BGR), np.uint8)
 
+    @property
+    def lightness(self) -> NDArray[np.uint8]:
+        """Grey values of what is decoded already; those of a colour picture may differ from `grey` by rounding."""
+        if "grey" in self.__dict__ or "colour" not in self.__dict__:
+            return self.grey
+        return np.asarray(cv2.cvtColor(self.colour, cv2.COLOR_BGR2GRAY), np.uint8)
+
     @cached_property
     def fruit(self) -> "Fruit":
         """The picture at working size with its background found, for descriptors of colour."""

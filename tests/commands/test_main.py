@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -61,8 +62,8 @@ def test_help_of_each_command_is_readable(command, answer, monkeypatch):
 
 def test_help_of_run_has_every_setting_and_its_choices(answer):
     found = answer("run", "--help").out
-    for name in Settings.__dataclass_fields__:
-        assert flag_name(name) in found
+    for spec in fields(Settings):
+        assert flag_name(spec.name) in found
     said = " ".join(found.split())
     for listed in choices().values():
         assert f"({', '.join(listed)})" in said

@@ -28,6 +28,7 @@ ALWAYS = {
     "timings.csv",
     "task_analysis.csv",
     "rejected.csv",
+    "data_issues.csv",
     "report.html",
     *(f"{table}_{split}.csv" for table in ("bag_of_words", "df_lab_features") for split in SPLITS),
 }
@@ -40,6 +41,7 @@ OPERATIONS = {
     "assign_words",
     "bag_of_words",
     "reduce_dimensions",
+    "find_issues",
     "export",
     "total",
 }

@@ -32,6 +32,11 @@ def _round(name, split, model, accuracy, difference):
     }
 
 
+def _issue(kind, split, ima, cat, score, suggested=None, other=None):
+    names = ("kind", "split", "ima", "cat", "score", "suggested", "other")
+    return dict(zip(names, (kind, split, ima, cat, score, suggested, other), strict=True))
+
+
 @pytest.fixture
 def manifest():
     split = {
@@ -66,6 +71,17 @@ def manifest():
             _round("r to plain", EVIL, "recipe", 0.7, None),
             _round("r to plain", EVIL, "hsv", 0.75, -0.05),
         ],
+        "recipe": {
+            "blocks": ["soft-hsv:fourth-root", f"{EVIL}:root", "patches:patches:512"],
+            "copies": ["mild", "strong"],
+            "scaled": True,
+            "components": 0,
+            "classifier": "lda",
+            "mask": True,
+        },
+        "calibration_error": 0.0123,
+        "accuracy_without_leaks": 0.5,
+        "data_issues": {"label": 1, "near_duplicate": 2, "leaks": 2, "notes": ["Of 9,999 pictures a sample was seen."]},
         "files": [{"path": "timings.csv", "bytes": 812, "sha256": "ab" * 32}],
     }
 
@@ -116,6 +132,31 @@ def result_tables():
                 "probability": [0.9, 0.8, 0.7, 0.6, 0.95],
             }
         ),
+        "data_issues": pa.Table.from_pylist(
+            [
+                _issue("label", "train", f"Training/{EVIL}/1.jpg", "Lemon", 0.99, suggested=EVIL),
+                _issue("near_duplicate", "test", "Test/Lemon/7.jpg", "Lemon", 0.98, other=f"Training/{EVIL}/7.jpg"),
+                _issue("near_duplicate", "test", "Test/Lemon/8.jpg", "Lemon", 0.97, other="Training/Lemon/8.jpg"),
+                _issue("overlap", "train", None, "Lemon", 0.25, other=EVIL),
+            ]
+        ),
+        "guesses": pa.table(
+            {
+                "ima": features["ima"],
+                "second_cat": [EVIL, "Lemon", "Lemon", EVIL, LABELS[2]],
+                "second_probability": [0.1, 0.15, 0.2, 0.3, 0.05],
+                "place": [1, 2, 1, 1, 3],
+            }
+        ),
+        "learning_curve": pa.table(
+            {
+                "pictures_a_category": [1, 10, 100],
+                "pictures": [3, 30, 300],
+                "accuracy": [0.4, 0.7, 0.8],
+                "low": [0.3, 0.6, 0.75],
+                "high": [0.5, 0.8, 0.85],
+            }
+        ),
         "df_lab_features_train": features,
         "df_lab_features_test": features,
         "rejected": pa.table(
@@ -138,5 +179,6 @@ def pictures():
             blocks.colours(EVIL, [(EVIL, np.array([0.5, 0.5]))], np.uint8([[255, 0, 0], [0, 128, 0]]), "a picture"),
             blocks.values("lbp", [("Lemon", np.array([1.0, 2.0, 0.0])), (EVIL, np.zeros(3))], "a picture"),
         ],
+        issues={"near_duplicate": [Figure(f"Lemon: {EVIL}.jpg", data, Figure(f"twin {EVIL}", data))]},
         mistakes=[Figure("Lemon taken for Pêche", data, Figure(f"nearest: {EVIL}", data)), Figure("alone", data)],
     )

@@ -1,0 +1,206 @@
+"""What may be wrong with the pictures of a run: gathered from its frames, found by `job.learn.issues`.
+
+The driver holds no more than a stated number of values. Of a larger set a sample is looked at, which is the same
+whatever the partitions, and a sentence says so.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from job.cores import available_cores
+from job.experiment.clock import Clock
+from job.experiment.extract import Extracted
+from job.experiment.extract import originals as without_copies
+from job.experiment.fit import Encoded, Fitted
+from job.experiment.score import Scores
+from job.learn.classifiers import CLASSIFIERS
+from job.learn.issues import KINDS
+from job.learn.issues.base import TRAIN, Evidence, Issue, Rows
+from job.vision.look import KEPT
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+# Pictures of a split whose looks are gathered, 256 bytes each, and values of features, 2 bytes each.
+MOST_LOOKS = 100_000
+MOST_VALUES = 64_000_000
+# Wider features come as so many random projections.
+MOST_WIDTH = 2560
+_LARGEST = 60_000.0  # of float16
+_SHARES = 1 << 20
+
+SCHEMA = pa.schema(
+    [
+        ("kind", pa.string()),
+        ("split", pa.string()),
+        ("ima", pa.string()),
+        ("cat", pa.string()),
+        ("score", pa.float64()),
+        ("suggested", pa.string()),
+        ("other", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class DataIssues:
+    """What may be wrong with the pictures of a run.
+
+    Attributes
+    ----------
+    issues
+        The issues, kind by kind, the surest or worst first.
+    notes
+        Sentences about what was looked at in part only.
+
+    """
+
+    issues: tuple[Issue, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def table(self) -> pa.Table:
+        """The rows of `data_issues.csv`; what an issue has not is null."""
+        rows = [
+            {name: value if value != "" else None for name, value in issue._asdict().items()} for issue in self.issues
+        ]
+        return pa.Table.from_pylist(rows, SCHEMA)
+
+    def counts(self) -> dict[str, int]:
+        """Number of issues of each kind."""
+        return {kind: sum(issue.kind == kind for issue in self.issues) for kind in KINDS}
+
+    def of(self, kind: str) -> list[Issue]:
+        """The issues of a kind."""
+        return [issue for issue in self.issues if issue.kind == kind]
+
+    def leaks(self) -> dict[str, str]:
+        """Scored pictures that are copies of training pictures, each with the training picture that is most alike."""
+        found: dict[str, str] = {}
+        for issue in self.of("near_duplicate"):
+            if issue.split != TRAIN:
+                found.setdefault(issue.ima, issue.other)
+        return found
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What the driver has of a run's pictures, by split: looks and features, and sentences about what it has not."""
+
+    looks: Mapping[str, Rows]
+    features: Mapping[str, Rows]
+    notes: tuple[str, ...]
+
+
+def gather(splits: Mapping[str, tuple[Extracted, Encoded]], fitted: Fitted, categories: Sequence[str]) -> Gathered:
+    """Looks and features of the pictures of each split, copies aside."""
+    looks, features, notes = {}, {}, []
+    for split, (extracted, encoded) in splits.items():
+        frame, seed = extracted.originals(), fitted.recipe.seed
+        few = _some(frame, extracted.described, MOST_LOOKS, seed)
+        looks[split] = _looks(few, categories)
+        notes += _said(split, len(looks[split].labels), extracted.described, "copies")
+        features[split] = _features(fitted, encoded, categories)
+        notes += _said(split, len(features[split].labels), extracted.described, "wrong labels and outliers")
+    return Gathered(looks, features, tuple(notes))
+
+
+def look(
+    splits: Mapping[str, tuple[Extracted, Encoded]],
+    fitted: Fitted,
+    scores: Scores | None,
+    *,
+    spark: "SparkSession",
+    clock: Clock,
+) -> tuple[DataIssues, Gathered]:
+    """Gathers, and finds all issues; told as `find_issues`. `splits` are the training pictures and those scored."""
+    names = {cat for extracted, _ in splits.values() for cat in extracted.images.categories()}
+    categories = [*fitted.categories, *sorted(names - set(fitted.categories))]
+    with clock.operation("find_issues", "all", spark) as finding:
+        gathered = gather(splits, fitted, categories)
+        counts = splits[TRAIN][0].images.categories()
+        found = find(gathered, fitted, scores, {name: counts.get(name, 0) for name in categories})
+        finding.facts = {**found.counts(), "leaks": len(found.leaks())}
+    return found, gathered
+
+
+def find(gathered: Gathered, fitted: Fitted, scores: Scores | None, counts: Mapping[str, int]) -> DataIssues:
+    """All issues of the gathered pictures. `counts` are the training pictures by category, those of labels first."""
+    categories = list(counts)
+    recipe, chances = fitted.recipe, dict[str, Rows]()
+    if scores is not None and scores.chances is not None:
+        names, labels = scores.predictions["ima"].to_pylist(), scores.predictions["label"].to_numpy().astype(np.int64)
+        chances[scores.split] = Rows(names, labels, scores.chances)
+    evidence = Evidence(
+        categories,
+        np.array(list(counts.values()), np.int64),
+        gathered.looks,
+        gathered.features,
+        chances,
+        CLASSIFIERS.get(recipe.classifier) if recipe.classifier else None,
+        recipe.seed,
+        available_cores(),
+    )
+    return DataIssues(tuple(issue for kind in KINDS for issue in KINDS.get(kind).find(evidence)), gathered.notes)
+
+
+def _some(frame: "DataFrame", count: int, most: int, seed: int) -> "DataFrame":
+    """About `most` of `count` pictures, by a hash of their names; all where there are not more."""
+    from pyspark.sql import functions as F
+
+    if count <= most:
+        return frame
+    place = F.pmod(F.xxhash64(F.lit(seed), F.col("ima")), F.lit(_SHARES))
+    return frame.where(place < int(_SHARES * most / count))
+
+
+def _said(split: str, seen: int, count: int, what: str) -> list[str]:
+    if seen >= count:
+        return []
+    return [f"Of {count:,} {split} pictures a sample of {seen:,} was looked at for {what}."]
+
+
+def _rows(table: pa.Table, values: NDArray[Any], categories: Sequence[str]) -> Rows:
+    places = {name: place for place, name in enumerate(categories)}
+    labels = np.array([places[cat] for cat in table["cat"].to_pylist()], np.int64)
+    return Rows(table["ima"].to_pylist(), labels, values)
+
+
+def _looks(frame: "DataFrame", categories: Sequence[str]) -> Rows:
+    table = frame.select("ima", "cat", "look").toArrow().sort_by("ima")
+    values = np.frombuffer(b"".join(table["look"].to_pylist()), np.float32).reshape(-1, KEPT * KEPT)
+    return _rows(table.drop_columns(["look"]), values, categories)
+
+
+def _features(fitted: Fitted, encoded: Encoded, categories: Sequence[str]) -> Rows:
+    """What the driver holds already, or else what it is given by the executors."""
+    if encoded.features is not None:
+        known = encoded.features.originals()
+        return _rows(known.rows, known.values, categories)
+    width, seed = fitted.width, fitted.recipe.seed
+    narrow = min(width, MOST_WIDTH)
+    few = _some(without_copies(encoded.bags), encoded.described, MOST_VALUES // narrow, seed)
+
+    def packed(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        from job.columns import rows_of
+
+        signs = None
+        if narrow < width:
+            drawn = np.random.default_rng(seed).choice(np.array([-1, 1], np.float32), (width, narrow))
+            signs = drawn / np.float32(narrow**0.5)
+        for batch in batches:
+            if batch.num_rows:
+                values = rows_of(batch["features"])
+                values = values if signs is None else values.astype(np.float32) @ signs
+                small = np.clip(values, -_LARGEST, _LARGEST).astype(np.float16)
+                column = pa.array([row.tobytes() for row in small], pa.binary())
+                yield pa.RecordBatch.from_arrays([batch["ima"], batch["cat"], column], ["ima", "cat", "row"])
+
+    frame = fitted.featured(few).select("ima", "cat", "features")
+    table = frame.mapInArrow(packed, "ima string, cat string, row binary").toArrow().sort_by("ima")
+    values = np.frombuffer(b"".join(table["row"].to_pylist()), np.float16).reshape(-1, narrow)
+    return _rows(table.drop_columns(["row"]), values, categories)

@@ -1,0 +1,72 @@
+"""Pictures that are far from all others, those of their own category included."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from job.learn.issues.base import TRAIN, Evidence, Issue, Rows
+
+# Pictures are compared by so many random projections of their features.
+_WIDTH = 96
+_BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class Outliers:
+    """An outlier is a picture whose distance from its `neighbour`-th nearest training picture, of whatever category, is
+    more than `times` the median of such distances of the pictures of its category (Ramaswamy et al., 2000).
+
+    The score is 1 less that median divided by the distance.
+    """
+
+    name: str = "outlier"
+    neighbour: int = 5
+    times: float = 3.0
+
+    def find(self, evidence: Evidence) -> list[Issue]:
+        """The outliers of all splits, the farthest first."""
+        if TRAIN not in evidence.features or len(evidence.features[TRAIN].labels) <= self.neighbour:
+            return []
+        known = projected(evidence.features[TRAIN], evidence.seed)
+        found: list[Issue] = []
+        medians = np.full(len(evidence.categories), np.inf)
+        for split, rows in evidence.features.items():
+            own = known if split == TRAIN else projected(rows, evidence.seed)
+            distances = farness(own, known, self.neighbour + (split == TRAIN))
+            if split == TRAIN:
+                for label in np.unique(rows.labels).tolist():
+                    medians[label] = np.median(distances[rows.labels == label])
+            typical = medians[rows.labels]
+            for row in np.flatnonzero(distances > self.times * typical).tolist():
+                score = 1 - float(typical[row] / distances[row])
+                found.append(Issue(self.name, split, rows.names[row], evidence.categories[rows.labels[row]], score))
+        return sorted(found, key=lambda issue: -issue.score)
+
+
+def projected(rows: Rows, seed: int) -> NDArray[np.float32]:
+    """Random projections of vectors (n, d), which keep distances but for about a tenth (Johnson and Lindenstrauss,
+    1984): float32 (n, `_WIDTH`). Vectors that are not longer stay as they are."""
+    values = np.asarray(rows.values, np.float32)
+    if values.shape[1] <= _WIDTH:
+        return values
+    signs = np.random.default_rng(seed).choice(np.array([-1, 1], np.float32), (values.shape[1], _WIDTH))
+    return np.asarray(values @ (signs / np.float32(_WIDTH**0.5)), np.float32)
+
+
+def farness(rows: NDArray[np.float32], known: NDArray[np.float32], neighbour: int) -> NDArray[np.float64]:
+    """Distance of each of `rows` (n, d) from the `neighbour`-th nearest of `known` (m, d): float64 (n,)."""
+    squares = np.einsum("nd,nd->n", known, known)
+    found = np.empty(len(rows))
+    for start in range(0, len(rows), _BLOCK):
+        part = rows[start : start + _BLOCK]
+        distances = part @ known.T
+        distances *= -2
+        distances += squares
+        place = min(neighbour, len(known)) - 1
+        near = np.partition(distances, place, axis=1)[:, place] + np.einsum("nd,nd->n", part, part)
+        found[start : start + _BLOCK] = np.sqrt(np.maximum(near, 0))
+    return found
+
+
+OUTLIERS = Outliers()
