@@ -24,6 +24,7 @@ FAILED, INTERRUPTED = 1, 130
 COMMANDS: Mapping[str, str] = {
     "run": "the whole pipeline, on a generated sample or on your pictures",
     "predict": "what a saved model says of new pictures",
+    "tune": "compares recipes on your pictures, and names the one to use",
     "sample": "write generated pictures of fruits",
     "upload": "a folder into a bucket",
     "pack": "many small pictures into Parquet",

@@ -230,7 +230,7 @@ def _few_tasks(extracted: Extracted, cores: int) -> "DataFrame":
 def _learn_encoders(train: Extracted, recipe: Recipe, cores: int, clock: Clock) -> tuple["VisualVocabularyModel", ...]:
     found: list[VisualVocabularyModel] = []
     with clock.operation("fit_vocabulary", train.images.split, train.frame.sparkSession) as finding:
-        found += [_learn_encoder(train, recipe, place, cores) for place in range(len(recipe.blocks))]
+        found += [learn_encoder(train, recipe, place, cores) for place in range(len(recipe.blocks))]
         facts: dict[str, Any] = {"words": "+".join(str(block.words) for block in recipe.blocks if block.learns) or 0}
         words = found[0].codebook.arrays.get("words")
         if len(found) == 1 and words is not None:
@@ -246,7 +246,7 @@ def _learn_encoders(train: Extracted, recipe: Recipe, cores: int, clock: Clock) 
     return tuple(found)
 
 
-def _learn_encoder(train: Extracted, recipe: Recipe, place: int, cores: int) -> "VisualVocabularyModel":
+def learn_encoder(train: Extracted, recipe: Recipe, place: int, cores: int) -> "VisualVocabularyModel":
     """What the block at that place learns."""
     from job.stages import VisualVocabulary
 
