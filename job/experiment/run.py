@@ -231,7 +231,7 @@ def _work(
         check_usable(settings, recipe, done)
 
     rounds = Rounds(spark, recipe, images, partitioning, clock=clock, check=check, cached=settings.cache)
-    found = rounds.work(_rounds(settings, images))
+    found = rounds.work(rounds_of(settings, images))
     splits = {
         "train": Split(found.train.images, found.train, found.fitted.train),
         "test": Split(found.test.images, found.test, found.encoded),
@@ -250,7 +250,7 @@ def _work(
     )
 
 
-def _rounds(settings: Settings, images: dict[str, dataset.Images]) -> tuple[Round, ...]:
+def rounds_of(settings: Settings, images: dict[str, dataset.Images]) -> tuple[Round, ...]:
     """The rounds of the protocol. Raises UserError when it can't be made of these pictures."""
     try:
         return planned(settings.protocol, images["train"], images["test"], settings.seed)

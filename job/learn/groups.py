@@ -89,12 +89,21 @@ def alike(rows: NDArray[Any], cats: Sequence[str], folds: int) -> Groups:
 
 
 def _comparable(unit: NDArray[np.float32], members: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-    """The members of a category in parts that can be compared; a large category along its first principal axis."""
+    """The members of a category in parts that can be compared: a large one is cut along its first principal axis."""
     if len(members) <= _COMPARED:
         return [members]
     centred = unit[members] - unit[members].mean(axis=0)
     axis = np.linalg.eigh((centred.T @ centred).astype(np.float64))[1][:, -1]
-    return np.array_split(members[np.argsort(centred @ axis, kind="stable")], -(-len(members) // _COMPARED))
+    places = centred @ axis
+    order = np.argsort(places, kind="stable")
+    gaps = np.diff(places[order])
+    count, reach = -(-len(members) // _COMPARED), max(1, _COMPARED // 8)
+    cuts = []
+    for cut in (len(members) * np.arange(1, count) // count).tolist():
+        # near-duplicates lie close to each other: a cut is where the gap is largest
+        near = gaps[cut - reach : cut + reach]
+        cuts.append(cut - reach + 1 + int(near.argmax()))
+    return np.split(members[order], cuts)
 
 
 def _linked(unit: NDArray[np.float32], limit: int) -> list[NDArray[np.intp]]:

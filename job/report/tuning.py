@@ -155,7 +155,7 @@ def bars(rows: Sequence[Mapping[str, Any]]) -> Markup:
     least = max(0.0, min(row["low"] for row in known) - 0.02)
 
     def place(value: float) -> float:
-        return left + (value - least) / ((1 - least) or 1.0) * float(width - left - right)
+        return float(left + (value - least) / ((1 - least) or 1.0) * (width - left - right))
 
     parts = []
     for tick in _ticks(least):

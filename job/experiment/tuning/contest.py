@@ -313,7 +313,7 @@ class Contest:
             disturbed={kind: self._disturbed[kind][rung] for kind in kinds},
         )
         sent = {
-            (number, variant): [self._sent[key, variant][part] for part in range(rung + 1)]
+            (number, variant): [sent for part, sent in sorted(self._sent[key, variant].items()) if part <= rung]
             for number, key in enumerate(keys)
             for variant in ("", *copies)
         }

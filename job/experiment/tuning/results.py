@@ -49,8 +49,8 @@ class Tuned:
         The pictures, their folds and rungs.
     rejected
         `path, reason` of training pictures that could not be used.
-    first
-        Results of the first rung, in which all candidates were, by place.
+    rungs
+        Results of each rung by place; in the first one all candidates were.
     outcomes
         How far each candidate came, by place.
     extractions
@@ -75,7 +75,7 @@ class Tuned:
     field: Field
     pictures: Pictures
     rejected: pa.Table
-    first: Mapping[int, Result]
+    rungs: Sequence[Mapping[int, Result]]
     outcomes: Mapping[int, Outcome]
     extractions: Sequence[Mapping[str, Any]]
     route: str
@@ -93,19 +93,12 @@ class Tuned:
         return sorted(self.outcomes, key=key)
 
     def difference(self, place: int, other: int) -> intervals.Interval | None:
-        """A candidate's accuracy less another's, on the same folds of the same pictures; None for itself, and where
-        they have no rung in common."""
-        one, two = self.outcomes[place].result, self.outcomes[other].result
-        if place == other or one is None or two is None:
+        """A candidate's accuracy less another's, on the same folds of the same pictures, those of its last rung; None
+        for itself, and where the other one has no result of that rung."""
+        one = self.outcomes[place].result
+        if place == other or one is None or other not in self.rungs[one.rung]:
             return None
-        if one.rung != two.rung:
-            pair = self.first.get(place), self.first.get(other)
-            if one.rung != 0 or None in pair:
-                return None
-            one, two = pair[0], pair[1]
-            assert one is not None
-            assert two is not None
-        return intervals.over_folds(one.shares - two.shares)
+        return intervals.over_folds(one.shares - self.rungs[one.rung][other].shares)
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each candidate, the best first, as `tune.csv` has them."""
@@ -151,8 +144,8 @@ class Tuned:
 
     def effects(self) -> list[ranking.Effect]:
         """Which settings mattered, from the first rung."""
-        values = {place: _values(self.field.candidates[place]) for place in self.first}
-        return ranking.effects(self.first, values)
+        values = {place: _values(self.field.candidates[place]) for place in self.rungs[0]}
+        return ranking.effects(self.rungs[0], values)
 
 
 _NUMBER, _WHOLE, _TEXT = pa.float64(), pa.int64(), pa.string()

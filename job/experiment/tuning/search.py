@@ -17,7 +17,7 @@ from job.errors import UserError
 from job.experiment import run
 from job.experiment.clock import Clock
 from job.experiment.extract import Extracted, Partitioning
-from job.experiment.rounds import Rounds, planned
+from job.experiment.rounds import Rounds
 from job.experiment.tuning import outputs, plan, ranking, results
 from job.experiment.tuning.candidates import Candidate, Field
 from job.experiment.tuning.contest import Contest
@@ -94,6 +94,7 @@ def execute(
     folder = storage.RunFolder(settings.out, name, public_read=settings.public_read, goes_on=True)
     folder.check_writable()
     images = run.list_splits(settings, data, clock, console)
+    run.rounds_of(settings, images)  # raises UserError where the protocol can't be made of these pictures
     if settings.event_log:
         storage.make_folder(settings.event_log)
     with _claimed(folder, options, _work(settings, options, images)), ExitStack() as stack:
@@ -230,7 +231,7 @@ class _Search:
             "root": self._images["train"].root,
             "pictures": pictures,
             "rejected": rejected,
-            "first": found[0],
+            "rungs": tuple(found),
             "outcomes": outcomes,
             "extractions": tuple(self._contest.extractions),
             "route": self._contest.route,
@@ -365,12 +366,7 @@ class _Search:
         rows = []
         with self._clock.operation("score_winner", "test") as finding:
             rounds = Rounds(self._spark, recipe, self._images, self._partitioning, clock=Clock(), check=check)
-            train, test = self._images["train"], self._images["test"]
-            try:
-                each = planned(self._settings.protocol, train, test, self._settings.seed)
-            except ValueError as error:
-                raise UserError(str(error)) from error
-            for number, part in enumerate(each):
+            for number, part in enumerate(run.rounds_of(self._settings, self._images)):
                 own = self._contest.extracted_for(recipe) if part.train.rows is None and not number else None
                 for split, scores in rounds.scores(part, own).items():
                     shares = np.array(
