@@ -172,7 +172,14 @@ class Fitted:
         return frame
 
 
-def fit(train: Extracted, recipe: Recipe, *, cores: int, clock: Clock) -> Fitted:
+def fit(
+    train: Extracted,
+    recipe: Recipe,
+    *,
+    cores: int,
+    clock: Clock,
+    encoders: tuple["VisualVocabularyModel", ...] | None = None,
+) -> Fitted:
     """Learns all that the recipe asks for from the described training pictures.
 
     Parameters
@@ -185,6 +192,8 @@ def fit(train: Extracted, recipe: Recipe, *, cores: int, clock: Clock) -> Fitted
         Cores that run tasks.
     clock
         Is told each step: `fit_vocabulary`, `assign_words`, `bag_of_words`, `reduce_dimensions`, `fit_classifier`.
+    encoders
+        What the blocks have learned already; None: they learn from these pictures.
 
     Raises
     ------
@@ -195,7 +204,7 @@ def fit(train: Extracted, recipe: Recipe, *, cores: int, clock: Clock) -> Fitted
     from job.stages import CategoryIndexer
 
     categories = tuple(train.images.categories())
-    encoders = _learn_encoders(train, recipe, cores, clock)
+    encoders = _learn_encoders(train, recipe, cores, clock) if encoders is None else encoders
     begun = Fitted(
         recipe=recipe,
         categories=categories,

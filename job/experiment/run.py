@@ -5,7 +5,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 from importlib import import_module
@@ -250,7 +250,7 @@ def _work(
     )
 
 
-def rounds_of(settings: Settings, images: dict[str, dataset.Images]) -> tuple[Round, ...]:
+def rounds_of(settings: Settings, images: Mapping[str, dataset.Images]) -> tuple[Round, ...]:
     """The rounds of the protocol. Raises UserError when it can't be made of these pictures."""
     try:
         return planned(settings.protocol, images["train"], images["test"], settings.seed)

@@ -5,6 +5,7 @@ import json
 import shlex
 import shutil
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,7 @@ def test_folds_cut_turns_into_arcs_and_every_category_is_in_each(found: Results)
     assert all(len(folds) == 1 for folds in by_group.values())
     for cat in {row["cat"] for row in rows}:
         turn = sorted((int(row["ima"].split("/")[-1].split("_")[0]), row["fold"]) for row in rows if row["cat"] == cat)
-        changes = sum(one[1] != other[1] for one, other in zip(turn, turn[1:], strict=False))
+        changes = sum(one[1] != other[1] for one, other in pairwise(turn))
         assert changes == 2
         assert {fold for _, fold in turn} == {"1", "2", "3"}
 
@@ -201,7 +202,7 @@ def rungs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_hopeless_are_dropped_on_few_pictures(tune, rungs):
     given = "accurate,fast,lbp/lda/off,orb:counts:2/logistic,orb:counts:3/logistic,hsv/lda/off"
-    answer, found = tune("--candidates", given, "--folds", 2)
+    _, found = tune("--candidates", given, "--folds", 2)
     content = record(found)
     assert [rung["pictures"] for rung in content["rungs"]] == [15, 30, 60]
     assert content["rungs"][0]["candidates"] == 6
@@ -321,3 +322,21 @@ def test_the_table_of_folds_is_read_back_as_it_was(found: Results):
     assert header == ["ima", "cat", "group", "fold", "rung"]
     assert own.table().equals(table)
     assert own.rungs == (60,)
+
+
+# ---- vectors that are too many
+
+
+def test_vectors_too_many_for_one_place_stay_with_the_executors_and_give_the_same(tune, monkeypatch):
+    from job.experiment.tuning import contest
+
+    given = ("--candidates", "fast,soft-hsv/lda/mild,orb:counts:10/linear-svm", "--folds", 2)
+    _, one = tune(*given)
+    monkeypatch.setattr(contest, "MOST_BYTES", 0)
+    _, other = tune(*given)
+    assert (record(one)["route"], record(other)["route"]) == ("tasks", "executors")
+    for first, second in zip(kept(one), kept(other), strict=True):
+        assert (first["candidate"], first["fold"]) == (second["candidate"], second["fold"])
+        assert [part["splits"] for part in first["folds"]] == [part["splits"] for part in second["folds"]]
+        assert first["bytes"] == pytest.approx(second["bytes"], abs=64)
+    assert "fitted one after another" in (other.folder / "tune.html").read_text(encoding="utf-8")

@@ -51,7 +51,7 @@ def test_a_pattern_groups_by_its_first_group_or_by_all_that_it_finds():
 
 
 def test_a_pattern_that_finds_nothing_is_refused():
-    with pytest.raises(ValueError, match="in none of the 2 names, such as 'a/1.jpg'"):
+    with pytest.raises(ValueError, match=r"in none of the 2 names, such as 'a/1\.jpg'"):
         groups.matching(["a/1.jpg", "a/2.jpg"], re.compile("session"))
 
 

@@ -14,6 +14,7 @@ from job import dataset, storage
 from job.experiment.clock import Clock
 from job.experiment.extract import Extracted, Partitioning, columns_of
 from job.experiment.recipe import Recipe
+from job.experiment.tuning.apart import Apart
 from job.experiment.tuning.features import (
     Coder,
     Described,
@@ -86,7 +87,6 @@ class Contest:
         # vectors with the executors, by block and variant, a broadcast for each rung so far
         self._sent: dict[tuple[Key, str], dict[int, Broadcast[NDArray[Any]]]] = {}
         self._disturbed: dict[str, dict[int, NDArray[np.intp]]] = {}
-        self._bytes = 0
         self._contents: Broadcast[list[bytes]] | None = None
 
     # ---- pictures
@@ -137,19 +137,19 @@ class Contest:
     def extracted_for(self, recipe: Recipe) -> Extracted | None:
         """The training pictures as `job.experiment.extract` would describe them for this recipe alone; None where its
         copies are others than those that were made, so that they have to be described anew."""
-        from pyspark.sql import functions as F
-
         described = self._described.get(recipe.mask)
         if described is None:
             return None
+        numbers = described.union.numbers(recipe)
+        return self._for(recipe, described) if numbers == tuple(range(1, len(numbers) + 1)) else None
+
+    def _for(self, recipe: Recipe, described: Described) -> Extracted:
+        """The described pictures with the descriptors and copies of one recipe."""
+        from pyspark.sql import functions as F
+
         union, known = described.union, described.extracted
-        numbers = union.numbers(recipe)
-        if numbers != tuple(range(1, len(numbers) + 1)):
-            return None
-        columns = columns_of(recipe)
-        frame = known.frame
-        if union.copies:
-            frame = frame.where(F.col("copy") <= len(numbers))
+        numbers, columns = union.numbers(recipe), columns_of(recipe)
+        frame = known.frame.where(F.col("copy").isin(0, *numbers)) if union.copies else known.frame
         packed = [F.col(union.column(name)).alias(column) for name, column in columns.items()]
         copy = ["copy"] if numbers else []
         return replace(
@@ -181,7 +181,6 @@ class Contest:
         context = self._spark.sparkContext
         for place, values in found.items():
             self._sent.setdefault(place, {})[part] = context.broadcast(values)
-            self._bytes += values.nbytes
 
     def _forget(self, keys: Sequence[Key]) -> None:
         """Lets go of the vectors of all other blocks."""
@@ -244,22 +243,46 @@ class Contest:
                 able.append(place)
         keys = list(dict.fromkeys(key for place in able for key in self._keys(place)))
         self._forget(keys)
+        contents = self._measured()
+        if self._bytes(keys, pictures.rungs[rung]) > MOST_BYTES:
+            self.route = "executors"
+            for place in able:
+                if not over():
+                    trial = self._trial(place, pictures, rung, trainings)
+                    self._say(place, done, self._apart(place, trial, pictures, contents.value))
+            return
         self._send(keys, pictures, rung)
         self._disturb(keys, pictures, rung, trainings)
-        labels = pictures.labels()[: pictures.rungs[rung]]
         with ThreadPoolExecutor(max(1, self._partitioning.cores)) as pool:
-            begun = {
-                pool.submit(partial(self._one, place, labels, trainings, len(pictures.categories), rung, over)): place
-                for place in able
-            }
+            begun = {}
+            for place in able:
+                trial = self._trial(place, pictures, rung, trainings)
+                begun[pool.submit(partial(self._in_task, place, trial, rung, contents, over))] = place
             try:
                 for future in as_completed(begun):
-                    found = future.result()
-                    if found is not None:
-                        done(begun[future], found.get("found"), found.get("failed", ""))
+                    self._say(begun[future], done, future.result())
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+    def _say(self, place: int, done: Done, found: dict[str, Any] | None) -> None:
+        """Tells what was found, or why it `failed`; nothing where it was not begun."""
+        if found is None:
+            return
+        if "failed" in found:
+            done(place, None, found["failed"])
+            return
+        seconds = sum(self._coders[key].seconds for key in dict.fromkeys(self._keys(place)))
+        done(place, {**found, "words_seconds": seconds}, "")
+
+    def _bytes(self, keys: Sequence[Key], count: int) -> int:
+        """Bytes of the vectors of so many pictures, copies included."""
+        size = 0
+        for key in keys:
+            coder = self._coders[key]
+            copies = len(self._described[key[0]].union.copies) * coder.copied
+            size += count * (1 + copies) * coder.width * coder.itemsize
+        return size
 
     def _recipe(self, place: int) -> Recipe:
         recipe = self._recipes[place]
@@ -276,55 +299,61 @@ class Contest:
             (self._failed[key] for block in recipe.blocks if (key := key_of(recipe, block)) in self._failed), ""
         )
 
-    def _one(
-        self,
-        place: int,
-        labels: NDArray[np.int64],
-        trainings: Sequence[Training],
-        categories: int,
-        rung: int,
-        over: Callable[[], bool],
-    ) -> dict[str, Any] | None:
-        """One candidate in a task of its own: `found`, or why it `failed`; None where it was not begun."""
-        if over():
-            return None
-        recipe, keys = self._recipe(place), self._keys(place)
-        union = self._described[recipe.mask].union
-        copies = tuple(variant_of(number) for number in union.numbers(recipe))
-        kinds = sorted(self._disturbed)
-        trial = Trial(
+    def _trial(self, place: int, pictures: Pictures, rung: int, trainings: Sequence[Training]) -> Trial:
+        """What a candidate has to do."""
+        recipe = self._recipe(place)
+        numbers = self._described[recipe.mask].union.numbers(recipe)
+        disturbed = {kind: by_rung[rung] for kind, by_rung in self._disturbed.items() if rung in by_rung}
+        return Trial(
             parts=tuple(
                 Part(DESCRIPTORS.get(block.descriptor), ENCODINGS.get(block.encoding), self._coders[key].codebook)
-                for key, block in zip(keys, recipe.blocks, strict=True)
+                for key, block in zip(self._keys(place), recipe.blocks, strict=True)
             ),
             how=trials.How(
                 CLASSIFIERS.get(recipe.classifier or ""),
-                categories,
+                len(pictures.categories),
                 recipe.scaled or len(recipe.blocks) > 1 or not recipe.components,
                 recipe.scaled,
                 recipe.components,
                 recipe.seed,
             ),
-            copies=copies,
+            copies=tuple(variant_of(number) for number in numbers),
             mask=recipe.mask,
             max_bytes=recipe.max_bytes,
-            labels=labels,
+            labels=pictures.labels()[: pictures.rungs[rung]],
             trainings=tuple(trainings),
-            disturbed={kind: self._disturbed[kind][rung] for kind in kinds},
+            disturbed=disturbed,
         )
-        sent = {
-            (number, variant): [sent for part, sent in sorted(self._sent[key, variant].items()) if part <= rung]
-            for number, key in enumerate(keys)
-            for variant in ("", *copies)
-        }
-        sent |= {(number, kind): [self._sent[key, kind][rung]] for number, key in enumerate(keys) for kind in kinds}
+
+    def _in_task(
+        self, place: int, trial: Trial, rung: int, contents: "Broadcast[list[bytes]]", over: Callable[[], bool]
+    ) -> dict[str, Any] | None:
+        """What a candidate finds in a task of its own, or why it `failed`; None where it was not begun."""
+        if over():
+            return None
+        sent = {}
+        for number, key in enumerate(self._keys(place)):
+            for variant in ("", *trial.copies):
+                parts = sorted(self._sent[key, variant].items())
+                sent[number, variant] = [values for part, values in parts if part <= rung]
+            for kind in trial.disturbed:
+                sent[number, kind] = [self._sent[key, kind][rung]]
         try:
-            found = json.loads(_in_task(self._spark, trial, sent, self._measured(), f"candidate {place}"))
+            return dict(json.loads(_by_worker(self._spark, trial, sent, contents, f"candidate {place}")))
         except Exception as error:  # noqa: BLE001  (whatever a candidate does, the others go on)
             return {"failed": _sentence(error)}
-        if "found" in found:
-            found["found"]["words_seconds"] = sum(self._coders[key].seconds for key in dict.fromkeys(keys))
-        return dict(found)
+
+    def _apart(self, place: int, trial: Trial, pictures: Pictures, contents: Sequence[bytes]) -> dict[str, Any]:
+        """The same by all executors."""
+        recipe = self._recipe(place)
+        described = self._described[recipe.mask]
+        encoders = [self._coders[key].model for key in self._keys(place)]
+        extracted = self._for(recipe, described)
+        try:
+            own = Apart(self._spark, recipe, trial, extracted, encoders, pictures, self._partitioning)
+            return own.work(contents)
+        except Exception as error:  # noqa: BLE001  (whatever a candidate does, the others go on)
+            return {"failed": _sentence(error)}
 
     def _measured(self) -> "Broadcast[list[bytes]]":
         """Some pictures, by which the cost of one is measured."""
@@ -339,14 +368,14 @@ class Contest:
         return self._contents
 
 
-def _in_task(
+def _by_worker(
     spark: "SparkSession",
     trial: Trial,
     sent: "Mapping[tuple[int, str], Sequence[Broadcast[NDArray[Any]]]]",
     contents: "Broadcast[list[bytes]]",
     name: str,
 ) -> str:
-    """The trial's work by a worker, as JSON: `found`, or the sentence with which it `failed`."""
+    """The trial's work by a worker, as JSON: what it found, or the sentence with which it `failed`."""
 
     def work(_: Any) -> list[str]:
         def vectors() -> dict[tuple[int, str], NDArray[Any]]:
@@ -356,7 +385,7 @@ def _in_task(
             }
 
         try:
-            return [json.dumps({"found": trial.work(vectors, contents.value)})]
+            return [json.dumps(trial.work(vectors, contents.value))]
         except Exception as error:  # noqa: BLE001  (told as the candidate's own)
             return [json.dumps({"failed": _sentence(error)})]
 

@@ -1,7 +1,7 @@
 """Pictures are described once for all candidates, and each block of features that several share is encoded once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,8 @@ from job.vision.descriptors import DESCRIPTORS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+    from job.stages import VisualVocabularyModel
 
 # Descriptors by whose histograms near-duplicates are found, the best first.
 _HISTOGRAMS = ("soft-hsv", "hsv")
@@ -198,25 +200,29 @@ def histograms(described: Described, names: Sequence[str]) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class Coder:
-    """A block of features as it is encoded: its key, parts and width, what was learned for it and in how many seconds;
+    """A block of features as it is encoded: its key and parts, what was learned for it and in how many seconds;
     `copied` where some candidate needs it of copies."""
 
     key: Key
     block: Block
-    codebook: Codebook
-    width: int
+    model: "VisualVocabularyModel"
     seconds: float
     copied: bool
+
+    @property
+    def codebook(self) -> Codebook:
+        """What was learned."""
+        return self.model.codebook
+
+    @property
+    def width(self) -> int:
+        """Length of a vector."""
+        return self.model.width
 
     @property
     def itemsize(self) -> int:
         """Bytes of a value."""
         return ENCODINGS.get(self.block.encoding).dtype.itemsize
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of what was learned."""
-        return sum(array.nbytes for array in self.codebook.arrays.values())
 
 
 def learn_words(
@@ -251,29 +257,12 @@ def learn_words(
             except (UserError, ValueError) as error:
                 failed[key] = str(error)
                 continue
-            found[key] = Coder(key, block, model.codebook, model.width, perf_counter() - begun, key in copied)
+            found[key] = Coder(key, block, model, perf_counter() - begun, key in copied)
         finding.facts = {"vocabularies": sum(coder.block.learns for coder in found.values())}
     return found, failed
 
 
 # ---- vectors
-
-
-@dataclass
-class Vectors:
-    """Vectors of pictures in the driver, by block and variant: each a list of arrays, one for each rung so far.
-
-    A variant is "" for pictures as they are, "#1" for the first changed copy, and so on, or the name of a disturbance;
-    pictures of a disturbance are not all, and `rows` says which.
-    """
-
-    arrays: dict[tuple[Key, str], list[NDArray[Any]]] = field(default_factory=dict)
-    rows: dict[str, list[NDArray[np.intp]]] = field(default_factory=dict)
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of all arrays."""
-        return sum(array.nbytes for parts in self.arrays.values() for array in parts)
 
 
 def variant_of(copy: int) -> str:

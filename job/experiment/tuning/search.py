@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -202,7 +202,7 @@ class _Search:
         pictures, rejected = self._pictures()
         problems = {place: one.problem for place, one in enumerate(field.candidates) if one.recipe is None}
         outcomes = {place: Outcome(FAILED, None, said) for place, said in problems.items()}
-        alive = [place for place in range(len(field.candidates)) if place not in problems]
+        alive = self._order(place for place in range(len(field.candidates)) if place not in problems)
         found: list[dict[int, Result]] = []
         last = len(pictures.rungs) - 1
         for rung in range(len(pictures.rungs)):
@@ -249,8 +249,20 @@ class _Search:
             if place not in going:
                 said = f"Dropped after {pictures.rungs[rung]} pictures: others were more accurate, or cheaper."
                 outcomes[place] = Outcome(DROPPED, own[place], said)
-        # those that others are compared with come first, so that they are finished before a budget is over
-        return sorted(going, key=lambda place: (place not in (field.default, field.hsv), place))
+        return self._order(going)
+
+    def _order(self, places: Iterable[int]) -> list[int]:
+        """Those that others are compared with come first, so that they are finished before a budget is over; then those
+        with the longest vectors, which take longest."""
+        field = self._options.field
+
+        def key(place: int) -> tuple[bool, int, int]:
+            recipe = field.candidates[place].recipe
+            assert recipe is not None
+            words = sum(block.words for block in recipe.blocks)
+            return place not in (field.default, field.hsv), -words * (1 + len(recipe.copies)), place
+
+        return sorted(places, key=key)
 
     # ---- pictures
 

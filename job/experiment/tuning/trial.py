@@ -85,9 +85,14 @@ class Trial:
         ]
         return {
             "folds": results,
-            "milliseconds": self._milliseconds(learned[0], contents) if contents else None,
-            "bytes": learned[0].bytes + sum(a.nbytes for part in self.parts for a in part.codebook.arrays.values()),
+            "milliseconds": self.milliseconds(learned[0], contents) if contents else None,
+            "bytes": learned[0].bytes + self.words_bytes,
         }
+
+    @property
+    def words_bytes(self) -> int:
+        """Bytes of what the blocks have learned."""
+        return sum(array.nbytes for part in self.parts for array in part.codebook.arrays.values())
 
     def _scored(
         self, training: Training, learned: trials.Learned, rows: trials.Rows, found: Gathered
@@ -97,11 +102,11 @@ class Trial:
         begun = perf_counter()
         with Threads():
             for part in training.scored:
-                if part.disturbance:
+                if part.disturbance and len(part.rows):
                     known = self.disturbed[part.disturbance]
                     places = np.searchsorted(known, part.rows)
                     blocks = [found[place, part.disturbance][places] for place in range(len(self.parts))]
-                    predicted = learned.labels(blocks) if len(part.rows) else np.empty(0, np.int64)
+                    predicted = learned.labels(blocks)
                 else:
                     predicted = learned.predicted(rows, part.rows)
                 true = self.labels[part.rows]
@@ -117,7 +122,7 @@ class Trial:
             "score_seconds": perf_counter() - begun,
         }
 
-    def _milliseconds(self, learned: trials.Learned, contents: Sequence[bytes]) -> float | None:
+    def milliseconds(self, learned: trials.Learned, contents: Sequence[bytes]) -> float | None:
         """Milliseconds of one core in which a picture is decoded, described, encoded and classified, with nothing
         shared with other candidates: the median."""
         from job.vision.picture import Picture
