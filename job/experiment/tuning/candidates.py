@@ -50,6 +50,9 @@ DEFAULTS = (
 )
 """What is compared where nothing is asked for."""
 
+DEFAULT: str = Settings.__dataclass_fields__["preset"].default
+"""The preset that `fruits run` takes unless another is asked for."""
+
 HSV = "hsv:root/logistic"
 _REGISTRIES: Mapping[str, Registry[Any]] = {"preset": PRESETS, "descriptor": DESCRIPTORS, "classifier": CLASSIFIERS}
 # A grid of more is surely a slip of the pen.
@@ -113,7 +116,7 @@ def field_of(given: Iterable[Candidate], base: Settings) -> Field:
     named = list(given)
     if named and not any(candidate.recipe for candidate in named):
         raise UsageError(f"None of the candidates can be made; the first one: {named[0].problem}")
-    default = candidate("accurate", {"preset": "accurate"}, base)
+    default = candidate(DEFAULT, {"preset": DEFAULT}, base)
     hsv = candidate(HSV, {"features": "hsv:root", "classifier": "logistic"}, base)
     assert hsv.recipe is not None
     assert hsv.recipe.blocks == BESIDE["hsv"].blocks
@@ -251,7 +254,7 @@ def _check_alone(key: str, value: Any, path: str) -> None:
 def _name(given: Mapping[str, Any], before: str = "") -> str:
     """`hsv+lbp/lda/strong words=256`."""
     heads = [str(given[key]) for key in ("features", "descriptor", "preset") if key in given]
-    parts = [heads[0] if heads else "accurate"]
+    parts = [heads[0] if heads else DEFAULT]
     if "augment" in given or "classifier" in given:
         parts.append(str(given.get("classifier", "")))
     if "augment" in given:
