@@ -17,6 +17,8 @@ from running import QUICK, Answer, Results, Shared, clean_environment, fruits
 from job.experiment.tuning import contest, results, search
 from job.learn.classifiers import CLASSIFIERS
 from job.learn.classifiers.base import Classifier, Trained
+from job.learn.encodings import ENCODINGS
+from job.learn.encodings.base import Encoding
 
 CANDIDATES = ("--candidates", "fast,hsv+lbp/lda/off,soft-hsv/lda/mild", "--folds", 2)
 
@@ -211,12 +213,19 @@ def _chances(features, trained) -> np.ndarray:
     raise AssertionError
 
 
+def _apply(rows, pictures, count, codebook) -> np.ndarray:
+    raise ValueError("The encoding is not made for such rows.")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def toys() -> Iterator[None]:
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     for name, learn in (("broken", _fail), ("deadly", _die)):
         CLASSIFIERS.add(name, Classifier(name=name, learn=learn, chances=_chances))
+    entry = Encoding(name="broken", dtype=np.dtype(np.float32), apply=_apply, size=lambda _, d: d)
+    ENCODINGS.add("broken", entry)
     yield
+    ENCODINGS.remove("broken")
     for name in ("broken", "deadly"):
         CLASSIFIERS.remove(name)
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
@@ -238,6 +247,15 @@ def test_a_candidate_that_fails_is_told_and_the_others_go_on(tune):
     assert "The candidate hsv/broken failed: is broken." in answer.out
     assert set(record(found)["failed"]) == {"hsv/broken", "hsv/deadly", "rootsift:counts:9000/logistic"}
     assert "hsv/broken failed: is broken." in (found.folder / "tune.html").read_text(encoding="utf-8")
+
+
+def test_a_block_that_can_not_be_encoded_fails_its_candidates_alone(tune):
+    _, found = tune("--candidates", "hsv+lbp:broken/lda/off,fast,lbp:broken/lda/off", "--folds", 2)
+    rows = {row["candidate"]: row for row in found.rows("tune.csv")}
+    for name in ("hsv+lbp:broken/lda/off", "lbp:broken/lda/off"):
+        assert rows[name]["status"] == "failed"
+        assert "The encoding is not made for such rows" in rows[name]["said"]
+    assert rows["fast"]["status"] == rows["accurate"]["status"] == "done"
 
 
 def test_settings_that_do_not_go_together_fail_in_a_grid_as_a_candidate_does(tune, tmp_path: Path):

@@ -174,8 +174,23 @@ class Contest:
             for mask, described in self._described.items():
                 coders = [self._coders[key] for key in missing if key[0] is mask]
                 if coders:
-                    found = encode(described, coders, names, self._partitioning.cores, part)
-                    self._keep(found, part)
+                    self._keep(self._encoded(described, coders, names, part), part)
+
+    def _encoded(
+        self, described: Described, coders: Sequence[Coder], names: Mapping[str, int], part: int
+    ) -> dict[tuple[Key, str], NDArray[Any]]:
+        """The vectors of all blocks; one that can't be made of these pictures is marked as failed."""
+        cores = self._partitioning.cores
+        try:
+            return encode(described, coders, names, cores, part)
+        except Exception as error:  # noqa: BLE001  (the candidates of other blocks go on)
+            if len(coders) == 1:
+                self._failed[coders[0].key] = _sentence(error)
+                return {}
+        found: dict[tuple[Key, str], NDArray[Any]] = {}
+        for coder in coders:
+            found |= self._encoded(described, [coder], names, part)
+        return found
 
     def _keep(self, found: Mapping[tuple[Key, str], NDArray[Any]], part: int) -> None:
         context = self._spark.sparkContext
@@ -234,13 +249,7 @@ class Contest:
         """Fits these candidates, as many at a time as there are cores, and tells each result; none is begun once
         `over` says so."""
         self.describe()
-        able = []
-        for place in places:
-            problem = self._problem(self._recipe(place))
-            if problem:
-                done(place, None, problem)
-            else:
-                able.append(place)
+        able = self._able(places, done)
         keys = list(dict.fromkeys(key for place in able for key in self._keys(place)))
         self._forget(keys)
         contents = self._measured()
@@ -252,7 +261,8 @@ class Contest:
                     self._say(place, done, self._apart(place, trial, pictures, contents.value))
             return
         self._send(keys, pictures, rung)
-        self._disturb(keys, pictures, rung, trainings)
+        able = self._able(able, done)
+        self._disturb([key for key in keys if key not in self._failed], pictures, rung, trainings)
         with ThreadPoolExecutor(max(1, self._partitioning.cores)) as pool:
             begun = {}
             for place in able:
@@ -264,6 +274,17 @@ class Contest:
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+    def _able(self, places: Sequence[int], done: Done) -> list[int]:
+        """The candidates whose blocks could be learned and encoded; why the others could not is told."""
+        able = []
+        for place in places:
+            problem = self._problem(self._recipe(place))
+            if problem:
+                done(place, None, problem)
+            else:
+                able.append(place)
+        return able
 
     def _say(self, place: int, done: Done, found: dict[str, Any] | None) -> None:
         """Tells what was found, or why it `failed`; nothing where it was not begun."""
