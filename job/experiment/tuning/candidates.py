@@ -50,7 +50,7 @@ DEFAULTS = (
 )
 """What is compared where nothing is asked for."""
 
-DEFAULT: str = Settings.__dataclass_fields__["preset"].default
+DEFAULT = str(Settings.__dataclass_fields__["preset"].default)
 """The preset that `fruits run` takes unless another is asked for."""
 
 HSV = "hsv:root/logistic"

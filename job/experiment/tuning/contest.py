@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from job import dataset, storage
+from job import dataset
 from job.experiment.clock import Clock
 from job.experiment.extract import Extracted, Partitioning, columns_of
 from job.experiment.recipe import Recipe
@@ -28,10 +28,10 @@ from job.experiment.tuning.features import (
 )
 from job.experiment.tuning.plan import Pictures, Training
 from job.experiment.tuning.trial import Part, Trial
+from job.experiment.tuning.workers import by_worker, sentence, some_contents
 from job.learn import trials
 from job.learn.classifiers import CLASSIFIERS
 from job.learn.encodings import ENCODINGS
-from job.vision import pixels
 from job.vision.descriptors import DESCRIPTORS
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 # Vectors of all pictures and blocks that the driver holds, and each worker its part of.
 MOST_BYTES = 3 << 29
-# Pictures, and bytes of them, by which the cost of a picture is measured.
-_MEASURED, _MEASURED_BYTES = 24, 8 << 20
 
 Done = Callable[[int, Mapping[str, Any] | None, str], None]
 """Is told a candidate's place, what it has found, and where it has found nothing, why."""
@@ -185,7 +183,7 @@ class Contest:
             return encode(described, coders, names, cores, part)
         except Exception as error:  # noqa: BLE001  (the candidates of other blocks go on)
             if len(coders) == 1:
-                self._failed[coders[0].key] = _sentence(error)
+                self._failed[coders[0].key] = sentence(error)
                 return {}
         found: dict[tuple[Key, str], NDArray[Any]] = {}
         for coder in coders:
@@ -360,9 +358,9 @@ class Contest:
             for kind in trial.disturbed:
                 sent[number, kind] = [self._sent[key, kind][rung]]
         try:
-            return dict(json.loads(_by_worker(self._spark, trial, sent, contents, f"candidate {place}")))
+            return dict(json.loads(by_worker(self._spark, trial, sent, contents, f"candidate {place}")))
         except Exception as error:  # noqa: BLE001  (whatever a candidate does, the others go on)
-            return {"failed": _sentence(error)}
+            return {"failed": sentence(error)}
 
     def _apart(self, place: int, trial: Trial, pictures: Pictures, contents: Sequence[bytes]) -> dict[str, Any]:
         """The same by all executors."""
@@ -374,48 +372,10 @@ class Contest:
             own = Apart(self._spark, recipe, trial, extracted, encoders, pictures, self._partitioning)
             return own.work(contents)
         except Exception as error:  # noqa: BLE001  (whatever a candidate does, the others go on)
-            return {"failed": _sentence(error)}
+            return {"failed": sentence(error)}
 
     def _measured(self) -> "Broadcast[list[bytes]]":
         """Some pictures, by which the cost of one is measured."""
         if self._contents is None:
-            step = max(1, len(self._images) // _MEASURED)
-            names = self._images.table["ima"].to_pylist()[::step][:_MEASURED]
-            found: list[bytes] = []
-            for content in storage.read_many(self._images.root, names, max_bytes=pixels.MAX_BYTES):
-                if isinstance(content, bytes) and sum(map(len, found)) + len(content) <= _MEASURED_BYTES:
-                    found.append(content)
-            self._contents = self._spark.sparkContext.broadcast(found)
+            self._contents = self._spark.sparkContext.broadcast(some_contents(self._images))
         return self._contents
-
-
-def _by_worker(
-    spark: "SparkSession",
-    trial: Trial,
-    sent: "Mapping[tuple[int, str], Sequence[Broadcast[NDArray[Any]]]]",
-    contents: "Broadcast[list[bytes]]",
-    name: str,
-) -> str:
-    """The trial's work by a worker, as JSON: what it found, or the sentence with which it `failed`."""
-
-    def work(_: Any) -> list[str]:
-        def vectors() -> dict[tuple[int, str], NDArray[Any]]:
-            return {
-                place: parts[0].value if len(parts) == 1 else np.concatenate([part.value for part in parts])
-                for place, parts in sent.items()
-            }
-
-        try:
-            return [json.dumps(trial.work(vectors, contents.value))]
-        except Exception as error:  # noqa: BLE001  (told as the candidate's own)
-            return [json.dumps({"failed": _sentence(error)})]
-
-    context = spark.sparkContext
-    context.setJobGroup(f"tune {name}", name)
-    return str(context.parallelize([0], 1).mapPartitions(work).collect()[0])
-
-
-def _sentence(error: Exception) -> str:
-    """An error's last line, as a sentence."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{(lines[-1] if lines else type(error).__name__)[:300].rstrip('.')}."

@@ -1,13 +1,15 @@
 """What a comparison found, as one frozen record, and its parts that are kept while it goes on."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from job import storage
+from job.errors import UserError
 from job.experiment.clock import Step
 from job.experiment.tuning import ranking
 from job.experiment.tuning.candidates import SETTINGS, Candidate, Field
@@ -243,3 +245,31 @@ def kept(folder: storage.RunFolder, one: Candidate, rung: int, folds: int, there
 def names_kept(folder: storage.RunFolder) -> set[str]:
     """The names of all results that were kept."""
     return set(folder.parts(_KEPT))
+
+
+@contextmanager
+def claimed(folder: storage.RunFolder, work: Mapping[str, Any], *, resume: bool) -> Iterator[None]:
+    """The folder is this attempt's own. When it fails, results are kept for another attempt, if there are any.
+
+    Raises UserError when the folder holds the beginning of other work, or of the same without --resume.
+    """
+    folder.claim()
+    earlier = folder.begun()
+    if earlier is not None and (not resume or earlier != work):
+        folder.release()
+        why = (
+            "was begun with other pictures, candidates, folds or settings: choose another --run-name"
+            if resume
+            else "was begun and not ended: go on with it by --resume, choose another --run-name"
+        )
+        raise UserError(f"The run '{folder.name}' in '{folder.out}' {why}, or remove '{folder.root}'.", 2)
+    try:
+        if earlier is None:
+            folder.begin(work)
+        yield
+    except BaseException:
+        if names_kept(folder):
+            folder.release()
+        else:
+            folder.discard()
+        raise

@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +97,7 @@ def execute(
     run.rounds_of(settings, images)  # raises UserError where the protocol can't be made of these pictures
     if settings.event_log:
         storage.make_folder(settings.event_log)
-    with _claimed(folder, options, _work(settings, options, images)), ExitStack() as stack:
+    with results.claimed(folder, _work(settings, options, images), resume=options.resume), ExitStack() as stack:
         with clock.operation("start_spark", "all") as finding:
             threading.Thread(target=run.load_ahead, daemon=True).start()
             spark: SparkSession = stack.enter_context(session)
@@ -132,34 +132,6 @@ def _work(settings: Settings, options: Options, images: Mapping[str, dataset.Ima
         "protocol": settings.protocol,
         "seed": settings.seed,
     }
-
-
-@contextmanager
-def _claimed(folder: storage.RunFolder, options: Options, work: Mapping[str, Any]) -> Iterator[None]:
-    """The folder is this attempt's own. When it fails, results are kept for another attempt, if there are any.
-
-    Raises UserError when the folder holds the beginning of other work, or of the same without --resume.
-    """
-    folder.claim()
-    earlier = folder.begun()
-    if earlier is not None and (not options.resume or earlier != work):
-        folder.release()
-        why = (
-            "was begun with other pictures, candidates, folds or settings: choose another --run-name"
-            if options.resume
-            else "was begun and not ended: go on with it by --resume, choose another --run-name"
-        )
-        raise UserError(f"The run '{folder.name}' in '{folder.out}' {why}, or remove '{folder.root}'.", 2)
-    try:
-        if earlier is None:
-            folder.begin(work)
-        yield
-    except BaseException:
-        if results.names_kept(folder):
-            folder.release()
-        else:
-            folder.discard()
-        raise
 
 
 class _Search:
