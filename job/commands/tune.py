@@ -76,11 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Makes the comparison; 0 when it is whole. Raises UserError with one sentence when it is not."""
     begun = getattr(arguments, "begun", time.perf_counter())
-    settings = _settings(arguments)
-    field = _field(arguments, settings)
-    if arguments.resume and settings.run_name is None:
-        raise UsageError("--resume is given without --run-name: name the run to go on with.")
-    _check_pattern(arguments.group_by)
+    settings, field = checked(arguments)
     if settings.dry_run:
         return _dry_run(settings, field, arguments)
     if settings.wait_for_data:
@@ -104,6 +100,16 @@ def main(arguments: argparse.Namespace) -> int:
         if jvm is not None:
             jvm.stop()
     return 0
+
+
+def checked(arguments: argparse.Namespace) -> tuple[Settings, "Field"]:
+    """The settings and the candidates. Raises UsageError for what can't be meant: nothing is done then."""
+    settings = _settings(arguments)
+    field = _field(arguments, settings)
+    if arguments.resume and settings.run_name is None:
+        raise UsageError("--resume is given without --run-name: name the run to go on with.")
+    _check_pattern(arguments.group_by)
+    return settings, field
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:

@@ -73,7 +73,7 @@ def test_an_effect_is_the_mean_with_a_value_less_the_mean_without():
     assert rows["a", "x"].effect == pytest.approx(0.9 - 0.65)
     assert rows["a", "y"].candidates == 2
     assert rows["descriptor hsv", "without"].effect == pytest.approx(0.65 - 0.9)
-    assert [row.setting for row in ranking.effects(found, values)][0] == "same"
+    assert ranking.effects(found, values)[0].setting == "same"
 
 
 def test_shares_are_means_over_rounds_and_missing_ones_are_left_out():

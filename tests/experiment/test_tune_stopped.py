@@ -137,21 +137,29 @@ def test_what_failed_before_it_had_a_result_leaves_nothing(tune, monkeypatch: py
 
 
 @pytest.mark.slow
-def test_a_killed_process_is_gone_on_with(sample: Path, tmp_path: Path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_process_that_was_ended_is_gone_on_with(how: int, sample: Path, tmp_path: Path):
     given = ["tune", "--data", sample, "--out", tmp_path, "--run-name", "one", *CANDIDATES, "--master", "local[1]"]
     given += ["--conf", f"spark.driver.extraJavaOptions={QUICK}"]
     environment = clean_environment(FRUITS_CLASS_ARCHIVE="off")
     command = [sys.executable, "-m", "job", *map(str, given)]
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
     place, deadline = tmp_path / "one" / "results", time.monotonic() + 200
     try:
         while len(list(place.glob("*.json"))) < 2 and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
+        os.kill(process.pid, how)
+        code = process.wait(100)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    said = log.read_text(encoding="utf-8")
+    assert "Traceback" not in said
+    if how == signal.SIGINT:
+        assert code == 130
+        assert "Results so far are kept: go on with --run-name one --resume." in said
     assert not (tmp_path / "one" / "manifest.json").exists()
     answer = fruits(*given, "--resume", environment=environment)
     assert answer.code == 0, answer.err

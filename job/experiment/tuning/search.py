@@ -97,28 +97,46 @@ def execute(
     run.rounds_of(settings, images)  # raises UserError where the protocol can't be made of these pictures
     if settings.event_log:
         storage.make_folder(settings.event_log)
-    with results.claimed(folder, _work(settings, options, images), resume=options.resume), ExitStack() as stack:
+    with results.claimed(folder, _work(settings, options, images), resume=options.resume):
+        try:
+            tuned = _tuned(settings, options, images, session, folder, clock, console)
+            outputs.write(tuned, settings, data, images, folder)
+        except BaseException:
+            if results.names_kept(folder):
+                console.warning(f"Results so far are kept: go on with --run-name {name} --resume.")
+            raise
+    outputs.tell(tuned, console, folder)
+    return tuned
+
+
+def _tuned(
+    settings: Settings,
+    options: Options,
+    images: Mapping[str, dataset.Images],
+    session: Any,
+    folder: storage.RunFolder,
+    clock: Clock,
+    console: Console,
+) -> Tuned:
+    """What the search finds in the session."""
+    with ExitStack() as stack:
         with clock.operation("start_spark", "all") as finding:
             threading.Thread(target=run.load_ahead, daemon=True).start()
             spark: SparkSession = stack.enter_context(session)
             versions, cores = versions_of(spark), sizes.total_cores(spark)
             finding.facts = {"spark": versions["pyspark"], "cores": cores}
-        search = _Search(spark, settings, options, images, folder, cores, clock, console)
-        found = search.work()
-        clock.total()
-        tuned = Tuned(
-            name=name,
-            settings=asked,
-            versions=versions,
-            cores=cores,
-            arguments=options.public(),
-            field=options.field,
-            steps=tuple(clock.steps),
-            **found,
-        )
-        outputs.write(tuned, settings, data, images, folder)
-        outputs.tell(tuned, console, folder)
-    return tuned
+        found = _Search(spark, settings, options, images, folder, cores, clock, console).work()
+    clock.total()
+    return Tuned(
+        name=folder.name,
+        settings={key: value for key, value in settings.public().items() if key not in results.NOT_OURS},
+        versions=versions,
+        cores=cores,
+        arguments=options.public(),
+        field=options.field,
+        steps=tuple(clock.steps),
+        **found,
+    )
 
 
 def _work(settings: Settings, options: Options, images: Mapping[str, dataset.Images]) -> dict[str, Any]:
@@ -126,7 +144,7 @@ def _work(settings: Settings, options: Options, images: Mapping[str, dataset.Ima
     return {
         "kind": "tune",
         "listing_sha256": {split: found.digest() for split, found in images.items()},
-        "candidates": [one.key for one in options.field.candidates],
+        "candidates": sorted(one.key for one in options.field.candidates),
         "folds": options.folds,
         "group_by": options.group_by,
         "protocol": settings.protocol,
