@@ -42,6 +42,8 @@ class Extraction:
     copies
         Levels of augmentation (`job.vision.augment.LEVELS`): each adds a changed copy of every picture, as a row of
         its own after the original's.
+    on_copies
+        Which of the descriptors describe the copies too, in their order; None: all. A copy has no rows of the others.
     seed
         Seed of the copies.
     looks
@@ -60,6 +62,7 @@ class Extraction:
     mask: bool = True
     disturbance: str | None = None
     copies: tuple[str, ...] = ()
+    on_copies: tuple[bool, ...] | None = None
     seed: int = 123
     looks: bool = False
     image: str = "ima"
@@ -142,14 +145,20 @@ class _Slice:
 
             colour = augmented(picture.colour, name, number, own.seed, strengths(level), mask=own.mask)
             copy = Picture.of(colour[..., ::-1], mask=own.mask)
-            self._append([descriptor.describe(copy) for descriptor in own.descriptors], None, number)
+            wanted = own.on_copies or (True,) * len(own.descriptors)
+            described = [
+                descriptor.describe(copy) if own_copy else None
+                for descriptor, own_copy in zip(own.descriptors, wanted, strict=True)
+            ]
+            self._append(described, None, number)
 
     def _append(self, found: Sequence[Any] | None, reason: str | None, copy: int, seen: bytes = b"") -> None:
         for place, column in enumerate(self._packed):
-            value = b"" if found is None else found[place].tobytes()
+            rows = None if found is None else found[place]
+            value = b"" if rows is None else rows.tobytes()
             column.append(value)
             self._bytes += len(value)
-        self._counts.append(sum(map(len, found or ())))
+        self._counts.append(sum(len(rows) for rows in found or () if rows is not None))
         self._reasons.append(reason)
         self._copies.append(copy)
         self._looks.append(seen)

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "run": "the whole pipeline, on a generated sample or on your pictures",
     "predict": "what a saved model says of new pictures",
     "serve": "a saved model behind HTTP",
+    "tune": "compares recipes on your pictures, and names the one to use",
     "sample": "write generated pictures of fruits",
     "upload": "a folder into a bucket",
     "pack": "many small pictures into Parquet",

@@ -27,7 +27,7 @@ def main(arguments: argparse.Namespace) -> int:
         return _dry_run(settings)
     # the JVM boots while this process imports what it needs and lists the pictures
     if settings.wait_for_data:
-        _wait_for_data(settings)
+        wait_for_data(settings)
     from job.engine.configuration import Configuration, started_by_spark_submit
     from job.engine.jvm import Jvm
     from job.engine.session import session
@@ -59,7 +59,7 @@ def _dry_run(settings: Settings) -> int:
     return 0
 
 
-def _wait_for_data(settings: Settings) -> None:
+def wait_for_data(settings: Settings) -> None:
     """Until the object that `fruits upload` writes last is there."""
     from job.storage.upload import wait_until_uploaded
 

@@ -172,7 +172,14 @@ class Fitted:
         return frame
 
 
-def fit(train: Extracted, recipe: Recipe, *, cores: int, clock: Clock) -> Fitted:
+def fit(
+    train: Extracted,
+    recipe: Recipe,
+    *,
+    cores: int,
+    clock: Clock,
+    encoders: tuple["VisualVocabularyModel", ...] | None = None,
+) -> Fitted:
     """Learns all that the recipe asks for from the described training pictures.
 
     Parameters
@@ -185,6 +192,8 @@ def fit(train: Extracted, recipe: Recipe, *, cores: int, clock: Clock) -> Fitted
         Cores that run tasks.
     clock
         Is told each step: `fit_vocabulary`, `assign_words`, `bag_of_words`, `reduce_dimensions`, `fit_classifier`.
+    encoders
+        What the blocks have learned already; None: they learn from these pictures.
 
     Raises
     ------
@@ -195,7 +204,7 @@ def fit(train: Extracted, recipe: Recipe, *, cores: int, clock: Clock) -> Fitted
     from job.stages import CategoryIndexer
 
     categories = tuple(train.images.categories())
-    encoders = _learn_encoders(train, recipe, cores, clock)
+    encoders = _learn_encoders(train, recipe, cores, clock) if encoders is None else encoders
     begun = Fitted(
         recipe=recipe,
         categories=categories,
@@ -230,7 +239,7 @@ def _few_tasks(extracted: Extracted, cores: int) -> "DataFrame":
 def _learn_encoders(train: Extracted, recipe: Recipe, cores: int, clock: Clock) -> tuple["VisualVocabularyModel", ...]:
     found: list[VisualVocabularyModel] = []
     with clock.operation("fit_vocabulary", train.images.split, train.frame.sparkSession) as finding:
-        found += [_learn_encoder(train, recipe, place, cores) for place in range(len(recipe.blocks))]
+        found += [learn_encoder(train, recipe, place, cores) for place in range(len(recipe.blocks))]
         facts: dict[str, Any] = {"words": "+".join(str(block.words) for block in recipe.blocks if block.learns) or 0}
         words = found[0].codebook.arrays.get("words")
         if len(found) == 1 and words is not None:
@@ -246,7 +255,7 @@ def _learn_encoders(train: Extracted, recipe: Recipe, cores: int, clock: Clock) 
     return tuple(found)
 
 
-def _learn_encoder(train: Extracted, recipe: Recipe, place: int, cores: int) -> "VisualVocabularyModel":
+def learn_encoder(train: Extracted, recipe: Recipe, place: int, cores: int) -> "VisualVocabularyModel":
     """What the block at that place learns."""
     from job.stages import VisualVocabulary
 

@@ -1,6 +1,7 @@
 """What a run leaves in its folder: tables, the model, the report, and last the manifest; from `RunResult` alone."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from job import storage
+from job.columns import lists, rows_of
 from job.experiment import rounds
 from job.experiment.clock import Clock
 from job.experiment.extract import originals
@@ -84,10 +86,18 @@ def _curve(result: RunResult) -> pa.Table:
 
 
 def _plain(frame: Any) -> Any:
-    """`ima, cat, label, features` with the vector as an array, which every reader of Parquet knows."""
-    from pyspark.ml.functions import vector_to_array
+    """`ima, cat, label, features` with the vector as an array, which every reader of Parquet knows.
 
-    return frame.select("ima", "cat", "label", vector_to_array(frame["features"]).alias("features"))
+    Spark's own function for that is one of MLlib, which the command's sessions go without.
+    """
+
+    def work(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        for batch in batches:
+            features = lists(np.asarray(rows_of(batch["features"]), np.float64))
+            yield pa.RecordBatch.from_arrays([batch["ima"], batch["cat"], batch["label"], features], names)
+
+    names = ["ima", "cat", "label", "features"]
+    return frame.select(*names).mapInArrow(work, "ima string, cat string, label double, features array<double>")
 
 
 def _write_intermediate(result: RunResult, folder: storage.RunFolder) -> None:

@@ -162,6 +162,11 @@ class Rounds:
         images = {"train": train.images, "test": test.images}
         return Outcome(images, train, test, fitted, encoded, scores, tuple(rows))
 
+    def scores(self, each: Round, train: Extracted | None = None) -> dict[str, Scores]:
+        """Scores of the run's own recipe in one round, by split. `train` are its training pictures where they are
+        described already."""
+        return self._scored(each, self._recipe, None, {}, train)
+
     def _round(self, each: Round, known: tuple[Fitted, dict[str, Scores]] | None) -> list[Row]:
         """The rows of one round. `known` is what is fitted and scored of it already."""
         found: dict[str, dict[str, Scores]] = {}
@@ -188,12 +193,17 @@ class Rounds:
         return rows
 
     def _scored(
-        self, each: Round, recipe: Recipe, fitted: Fitted | None, scored: dict[str, Scores]
+        self,
+        each: Round,
+        recipe: Recipe,
+        fitted: Fitted | None,
+        scored: dict[str, Scores],
+        train: Extracted | None = None,
     ) -> dict[str, Scores]:
         """Scores of one recipe by the round's splits, in their order."""
         cores, quiet = self._partitioning.cores, Clock()
         if fitted is None:
-            train = self._described(each.train, recipe, quiet, training=True)
+            train = train or self._described(each.train, recipe, quiet, training=True)
             fitted = fit(train, recipe, cores=cores, clock=quiet)
             _let_go(train, fitted.train)
         for part in each.tests:

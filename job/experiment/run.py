@@ -5,7 +5,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -147,18 +147,18 @@ def execute(settings: Settings, data: str | None, session: Any, console: Console
     """
     name = settings.run_name or default_run_name()
     recipe = Recipe.of(settings)
-    clock = Clock(_told(console), begun)
+    clock = Clock(told(console), begun)
     console.start(name, settings.public())
     if settings.public_read:
         console.warning("Everybody will be able to read the results (--public-read).")
     folder = storage.RunFolder(settings.out, name, public_read=settings.public_read)
     folder.check_writable()
-    images = _list(settings, data, clock, console)
+    images = list_splits(settings, data, clock, console)
     if settings.event_log:
         storage.make_folder(settings.event_log)
     with _claimed(folder), ExitStack() as stack:
         with clock.operation("start_spark", "all") as finding:
-            threading.Thread(target=_load_ahead, daemon=True).start()
+            threading.Thread(target=load_ahead, daemon=True).start()
             spark: SparkSession = stack.enter_context(session)
             if sizes.has_fixed_executors(spark):
                 warm_up(spark, images["train"], recipe)
@@ -188,22 +188,24 @@ def _claimed(folder: storage.RunFolder) -> Iterator[None]:
         raise
 
 
-def _told(console: Console) -> Any:
-    def told(step: Step) -> None:
+def told(console: Console) -> Any:
+    """A listener that tells each step of a clock on a console, but for those that are told apart."""
+
+    def tell(step: Step) -> None:
         if step.operation not in ("read_images", "export"):
             console.step(step.operation, step.split, step.facts, preview=step.preview, seconds=step.seconds)
 
-    return told
+    return tell
 
 
-def _load_ahead() -> None:
+def load_ahead() -> None:
     """Loads modules while the JVM and its executors are waited for."""
     for name in _LATER:
         import_module(name)
     html.template()
 
 
-def _list(settings: Settings, data: str | None, clock: Clock, console: Console) -> dict[str, dataset.Images]:
+def list_splits(settings: Settings, data: str | None, clock: Clock, console: Console) -> dict[str, dataset.Images]:
     """The pictures of all splits, chosen and told."""
     found = {}
     for split in SPLITS:
@@ -241,7 +243,7 @@ def _work(
                 )
 
     rounds = Rounds(spark, recipe, images, partitioning, clock=clock, check=check, cached=settings.cache)
-    found = rounds.work(_rounds(settings, images))
+    found = rounds.work(rounds_of(settings, images))
     spread = {"train": (found.train, found.fitted.train), "test": (found.test, found.encoded)}
     wrong, gathered = issues.look(spread, found.fitted, found.scores, spark=spark, clock=clock)
     curve: tuple[Point, ...] = ()
@@ -285,7 +287,7 @@ def learning_curve(fitted: Fitted, gathered: issues.Gathered, clock: Clock) -> t
     return tuple(found)
 
 
-def _rounds(settings: Settings, images: dict[str, dataset.Images]) -> tuple[Round, ...]:
+def rounds_of(settings: Settings, images: Mapping[str, dataset.Images]) -> tuple[Round, ...]:
     """The rounds of the protocol. Raises UserError when it can't be made of these pictures."""
     try:
         return planned(settings.protocol, images["train"], images["test"], settings.seed)

@@ -51,3 +51,29 @@ def difference(
 ) -> Interval:
     """The mean difference `values` - `others` between two models on the same categories, and its interval."""
     return interval(np.asarray(values, np.float64) - np.asarray(others, np.float64), seed, **options)
+
+
+def over_folds(
+    values: NDArray[np.floating[Any]], seed: int = 0, *, draws: int = DRAWS, level: float = LEVEL
+) -> Interval:
+    """The mean of values (folds, categories), NaN left out, and its interval by drawing folds and categories anew.
+
+    A category's value is the mean over the folds in which it was scored. In a draw both are drawn: folds with all their
+    categories, and categories with all that is known of each.
+    """
+    table = np.asarray(values, np.float64)
+    known = table[:, ~np.isnan(table).all(axis=0)]
+    if not known.size:
+        return Interval(float("nan"), float("nan"), float("nan"))
+    random = np.random.default_rng(seed)
+    folds, categories = known.shape
+    there, filled = (~np.isnan(known)).astype(np.float64), np.nan_to_num(known)
+    # How often each fold was drawn: the mean over drawn folds is a product with these counts.
+    times = random.multinomial(folds, np.full(folds, 1 / folds), draws).astype(np.float64)
+    counts = times @ there
+    means = np.divide(times @ filled, counts, out=np.full(counts.shape, np.nan), where=counts > 0)
+    chosen = np.take_along_axis(means, random.integers(0, categories, (draws, categories)), axis=1)
+    scored = ~np.isnan(chosen)
+    drawn = np.nansum(chosen, axis=1)[scored.any(axis=1)] / scored.sum(axis=1)[scored.any(axis=1)]
+    low, high = np.quantile(drawn, ((1 - level) / 2, (1 + level) / 2))
+    return Interval(float((filled.sum(axis=0) / there.sum(axis=0)).mean()), float(low), float(high))

@@ -81,7 +81,8 @@ def split(rows: NDArray[Any], widths: Sequence[int]) -> list[NDArray[Any]]:
     return np.split(rows, np.cumsum(widths)[:-1], axis=1)
 
 
-def _at_length_1(block: NDArray[Any]) -> NDArray[np.float64]:
+def at_length_1(block: NDArray[Any]) -> NDArray[np.float64]:
+    """Rows of a block (n, width) at Euclidean length 1; rows of zeros stay as they are."""
     wide = block.astype(np.float64)
     lengths = np.sqrt(np.einsum("nd,nd->n", wide, wide))[:, None]
     scaled: NDArray[np.float64] = np.divide(wide, lengths, out=np.zeros_like(wide), where=lengths > 0)
@@ -94,7 +95,7 @@ def sums(blocks: Sequence[NDArray[Any]]) -> Sums:
     widths = np.array([block.shape[1] for block in blocks], np.int64)
     found = Sums(count, widths, np.zeros(widths.sum()), np.zeros(len(blocks)))
     for start in range(0, count, _ROWS):  # a part at a time: all rows as float64 would be as large again as the table
-        scaled = [_at_length_1(block[start : start + _ROWS]) for block in blocks]
+        scaled = [at_length_1(block[start : start + _ROWS]) for block in blocks]
         found.total[:] += np.concatenate([block.sum(axis=0) for block in scaled])
         found.squares[:] += np.array([np.square(block).sum() for block in scaled])
     return found
@@ -126,6 +127,6 @@ def scale(rows: NDArray[Any], scaling: Scaling) -> NDArray[np.float64]:
         part = split(rows[start : start + _ROWS], scaling.widths.tolist())
         into = split(found[start : start + _ROWS], scaling.widths.tolist())
         for block, own, mean, deviation in zip(part, into, means, scaling.deviation, strict=True):
-            np.subtract(_at_length_1(block), mean, out=own)
+            np.subtract(at_length_1(block), mean, out=own)
             np.divide(own, deviation, out=own)
     return found

@@ -132,7 +132,6 @@ def test_a_good_value_is_accepted(setting: str) -> None:
         ("image.pullPolicy=Sometimes", "at '/image/pullPolicy'"),
         ("image.repository=", "at '/image/repository'"),
         ("job.command=benchmarks", "at '/job/command'"),
-        ("job.command=tune", "at '/job/command'"),
         ("job.command=pack", "at '/job/command'"),
         ("job.arguments.train_images=3", "'train_images' does not match"),
         ("job.sparkVersion=latest", "at '/job/sparkVersion'"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pyspark.ml import functions
 from running import Results, Shared, results
 
 from job.experiment import fit, rounds
@@ -126,6 +127,8 @@ def test_copies_are_learned_from_and_not_listed(augmented: Results):
 
 def test_sums_of_the_executors_learn_what_rows_in_the_driver_do(run, augmented: Results, monkeypatch):
     monkeypatch.setattr(fit, "MOST_CELLS", 0)
+    # the command's own sessions go without the functions of MLlib, which this one has
+    monkeypatch.setattr(functions, "vector_to_array", lambda *_: pytest.fail("a function of MLlib was asked for"))
     apart = run(*COLOUR, "--augment", "mild+strong", "--min-partitions", 3)
     one, other = (
         [(row["ima"], row["prediction"], float(row["probability"])) for row in found.rows("predictions.csv")]

@@ -1,5 +1,6 @@
-"""A toy of each exchangeable kind, added from outside, runs through all: `run`, the report, and the saved model."""
+"""A toy of each exchangeable kind, added from outside, runs through `run`, the report, `tune` and the saved model."""
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,6 +127,35 @@ def test_the_saved_model_answers_as_the_run_did(toy_run: Results, sample: Path):
         found = model.predict((sample / row["ima"]).read_bytes())
         assert found.category == row["predicted_cat"]
         assert found.probability == pytest.approx(float(row["probability"]), abs=1e-6)
+
+
+def test_toys_are_candidates_of_a_comparison_under_a_toys_protocol(shared: Shared, sample: Path, tmp_path: Path):
+    given = "toy,toy+hsv/toy,toy:toy:9/lda/mild,rootsift:toy:4/logistic"
+    answer = shared(
+        "tune",
+        "--data",
+        sample,
+        "--out",
+        tmp_path,
+        "--candidates",
+        given,
+        "--protocol",
+        "toy",
+        "--folds",
+        2,
+        "--seed",
+        7,
+    )
+    assert answer.code == 0, answer.err
+    found = results(tmp_path)
+    rows = {row["candidate"]: row for row in found.rows("tune.csv")}
+    assert {rows[name]["status"] for name in given.split(",")} == {"done"}
+    assert float(rows["toy"]["accuracy"]) >= 0.8
+    assert rows["toy"]["features"] == "toy:toy:3"
+    (kept, *_) = (found.folder / "results").glob("*-rung1-fold1.json")
+    assert [part["round"] for part in json.loads(kept.read_text())["folds"]] == ["half"]
+    for name in given.split(","):
+        assert name in (found.folder / "tune.html").read_text(encoding="utf-8")
 
 
 def test_several_toys_side_by_side_make_one_feature_vector(shared: Shared, sample: Path, tmp_path: Path):

@@ -3,7 +3,7 @@
 {{/* Flags of the command, as a JSON array: what the values say, the event log, the wait for the sample. */}}
 {{- define "fruits.job.arguments" -}}
 {{- $added := dict -}}
-{{- $runs := eq .Values.job.command "run" -}}
+{{- $runs := has .Values.job.command (list "run" "tune") -}}
 {{- if and $runs .Values.eventLog.enabled -}}
 {{- $_ := set $added "event-log" .Values.eventLog.uri -}}
 {{- end -}}

@@ -1,0 +1,399 @@
+"""`fruits tune` as a whole: describe once, fit candidates side by side in ever more pictures, score the winner."""
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from job import dataset, storage
+from job.engine import sizes
+from job.engine.versions import versions as versions_of
+from job.errors import UserError
+from job.experiment import run
+from job.experiment.clock import Clock
+from job.experiment.extract import Extracted, Partitioning
+from job.experiment.rounds import Rounds
+from job.experiment.tuning import outputs, plan, ranking, results
+from job.experiment.tuning.candidates import Candidate, Field
+from job.experiment.tuning.contest import Contest
+from job.experiment.tuning.features import histograms
+from job.experiment.tuning.plan import Pictures
+from job.experiment.tuning.ranking import DONE, DROPPED, FAILED, UNFINISHED, Result
+from job.experiment.tuning.results import Outcome, Tuned
+from job.learn import groups, intervals
+from job.report.console import Console
+from job.report.tables import to_csv
+from job.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_FOLDS = "folds.csv"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a comparison has beside the settings of a run.
+
+    Attributes
+    ----------
+    field
+        The candidates.
+    folds
+        Number of folds.
+    group_by
+        Pattern of names whose pictures stay together, or None.
+    budget
+        Seconds after which no new work is begun, or None.
+    resume
+        Whether to go on with what an earlier attempt left under the same name.
+
+    """
+
+    field: Field
+    folds: int = 5
+    group_by: str | None = None
+    budget: float | None = None
+    resume: bool = False
+
+    def public(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "candidates": [one.name for one in self.field.candidates],
+            "folds": self.folds,
+            "group_by": self.group_by,
+            "budget_seconds": self.budget,
+        }
+
+
+def execute(
+    settings: Settings, options: Options, data: str | None, session: Any, console: Console, begun: float
+) -> Tuned:
+    """Compares the candidates in a session, which is a context that gives a SparkSession.
+
+    Results of candidates are kept in the run's folder while it works, so that an attempt that was stopped can be gone
+    on with.
+
+    Raises
+    ------
+    UserError
+        In one sentence, with the way out.
+
+    """
+    name = settings.run_name or run.default_run_name()
+    clock = Clock(run.told(console), begun)
+    asked = {key: value for key, value in settings.public().items() if key not in results.NOT_OURS}
+    console.start(name, {**asked, **options.public()})
+    if settings.public_read:
+        console.warning("Everybody will be able to read the results (--public-read).")
+    folder = storage.RunFolder(settings.out, name, public_read=settings.public_read, goes_on=True)
+    folder.check_writable()
+    images = run.list_splits(settings, data, clock, console)
+    run.rounds_of(settings, images)  # raises UserError where the protocol can't be made of these pictures
+    if settings.event_log:
+        storage.make_folder(settings.event_log)
+    with results.claimed(folder, _work(settings, options, images), resume=options.resume):
+        try:
+            tuned = _tuned(settings, options, images, session, folder, clock, console)
+            outputs.write(tuned, settings, data, images, folder)
+        except BaseException:
+            if results.names_kept(folder):
+                console.warning(f"Results so far are kept: go on with --run-name {name} --resume.")
+            raise
+    outputs.tell(tuned, console, folder)
+    return tuned
+
+
+def _tuned(
+    settings: Settings,
+    options: Options,
+    images: Mapping[str, dataset.Images],
+    session: Any,
+    folder: storage.RunFolder,
+    clock: Clock,
+    console: Console,
+) -> Tuned:
+    """What the search finds in the session."""
+    with ExitStack() as stack:
+        with clock.operation("start_spark", "all") as finding:
+            threading.Thread(target=run.load_ahead, daemon=True).start()
+            spark: SparkSession = stack.enter_context(session)
+            versions, cores = versions_of(spark), sizes.total_cores(spark)
+            finding.facts = {"spark": versions["pyspark"], "cores": cores}
+        found = _Search(spark, settings, options, images, folder, cores, clock, console).work()
+    clock.total()
+    return Tuned(
+        name=folder.name,
+        settings={key: value for key, value in settings.public().items() if key not in results.NOT_OURS},
+        versions=versions,
+        cores=cores,
+        arguments=options.public(),
+        field=options.field,
+        steps=tuple(clock.steps),
+        **found,
+    )
+
+
+def _work(settings: Settings, options: Options, images: Mapping[str, dataset.Images]) -> dict[str, Any]:
+    """What must be the same for an attempt to be gone on with."""
+    return {
+        "kind": "tune",
+        "listing_sha256": {split: found.digest() for split, found in images.items()},
+        "candidates": sorted(one.key for one in options.field.candidates),
+        "folds": options.folds,
+        "group_by": options.group_by,
+        "protocol": settings.protocol,
+        "seed": settings.seed,
+    }
+
+
+class _Search:
+    """Works through the rungs."""
+
+    def __init__(
+        self,
+        spark: "SparkSession",
+        settings: Settings,
+        options: Options,
+        images: Mapping[str, dataset.Images],
+        folder: storage.RunFolder,
+        cores: int,
+        clock: Clock,
+        console: Console,
+    ) -> None:
+        self._spark, self._settings, self._options, self._images = spark, settings, options, images
+        self._folder, self._cores, self._clock, self._console = folder, cores, clock, console
+        self._partitioning = Partitioning(cores, settings.partitions, settings.min_partitions)
+        self._deadline = None if options.budget is None else clock.begun + options.budget
+        candidates = options.field.candidates
+        train = images["train"]
+        categories = len(train.categories())
+        ends = plan.sizes(len(train), categories, sum(one.recipe is not None for one in candidates))
+        rung = plan.rungs(train, ends)
+        table = train.table.append_column("rung", pa.array(rung, pa.int32()))
+        self._train = replace(train, table=table)
+        self._contest = Contest(
+            spark,
+            self._train,
+            [one.recipe for one in candidates],
+            self._partitioning,
+            clock,
+            seed=settings.seed,
+        )
+
+    def work(self) -> dict[str, Any]:
+        """All rungs, and the winner on the test pictures."""
+        field = self._options.field
+        pictures, rejected = self._pictures()
+        problems = {place: one.problem for place, one in enumerate(field.candidates) if one.recipe is None}
+        outcomes = {place: Outcome(FAILED, None, said) for place, said in problems.items()}
+        alive = self._order(place for place in range(len(field.candidates)) if place not in problems)
+        found: list[dict[int, Result]] = []
+        last = len(pictures.rungs) - 1
+        for rung in range(len(pictures.rungs)):
+            with self._clock.operation("cross_validate", f"rung {rung + 1}") as finding:
+                own, failed = self._rung(pictures, rung, alive)
+                found.append(own)
+                for place in alive:
+                    before = outcomes[place].result if place in outcomes else None
+                    if place in failed:
+                        outcomes[place] = Outcome(FAILED, before, failed[place])
+                    elif place in own:
+                        outcomes[place] = Outcome(DONE if rung == last else UNFINISHED, own[place])
+                    else:
+                        said = f"The budget was over before it was fitted on {pictures.rungs[rung]} pictures."
+                        outcomes[place] = Outcome(UNFINISHED, before, said)
+                finding.facts = {"pictures": pictures.rungs[rung], "candidates": len(own), "failed": len(failed)}
+            if rung == last or not own:
+                break
+            alive = self._onwards(own, outcomes, rung, pictures)
+        if not any(found):
+            raise UserError(_nothing(outcomes, self._options))
+        top = max(number for number, own in enumerate(found) if own)
+        best = ranking.winner(found[top])
+        test = self._rescore(field.candidates[best])
+        return {
+            "root": self._images["train"].root,
+            "pictures": pictures,
+            "rejected": rejected,
+            "rungs": tuple(found),
+            "outcomes": outcomes,
+            "extractions": tuple(self._contest.extractions),
+            "route": self._contest.route,
+            "winner": best,
+            "test": test,
+        }
+
+    def _onwards(
+        self, own: Mapping[int, Result], outcomes: dict[int, Outcome], rung: int, pictures: Pictures
+    ) -> list[int]:
+        """The candidates of the next rung; the others are marked."""
+        field = self._options.field
+        going = ranking.survivors(own, (field.default, field.hsv))
+        for place in own:
+            if place not in going:
+                said = f"Dropped after {pictures.rungs[rung]} pictures: others were more accurate, or cheaper."
+                outcomes[place] = Outcome(DROPPED, own[place], said)
+        return self._order(going)
+
+    def _order(self, places: Iterable[int]) -> list[int]:
+        """Those that others are compared with come first, so that they are finished before a budget is over; then those
+        with the longest vectors, which take longest."""
+        field = self._options.field
+
+        def key(place: int) -> tuple[bool, int, int]:
+            recipe = field.candidates[place].recipe
+            assert recipe is not None
+            words = sum(block.words for block in recipe.blocks)
+            return place not in (field.default, field.hsv), -words * (1 + len(recipe.copies)), place
+
+        return sorted(places, key=key)
+
+    # ---- pictures
+
+    def _pictures(self) -> tuple[Pictures, pa.Table]:
+        """The pictures in their folds: as an earlier attempt has kept them, or described now."""
+        kept = self._kept_pictures()
+        if kept is not None:
+            return kept
+        described = self._contest.describe()
+        self._check(described.extracted)
+        rejected = described.extracted.rejected
+        gone = set(rejected["path"].to_pylist())
+        rows = [row for row in self._train.table.to_pylist() if row["ima"] not in gone]
+        rows.sort(key=lambda row: (row["rung"], row["ima"]))
+        names, cats = [row["ima"] for row in rows], [row["cat"] for row in rows]
+        options = self._options
+        own, by = plan.grouped(names, cats, options.folds, options.group_by, lambda: histograms(described, names))
+        folds = groups.assigned(own, cats, options.folds, self._settings.seed)
+        rung = np.array([row["rung"] for row in rows])
+        ends = tuple(int((rung <= number).sum()) for number in range(int(rung.max()) + 1))
+        found = Pictures(names, cats, ends, own, folds, by)
+        table = found.table().replace_schema_metadata({"grouped_by": by})
+        self._folder.write(_FOLDS, to_csv(table))
+        self._folder.write("rejected.csv", to_csv(rejected))
+        return found, rejected
+
+    def _kept_pictures(self) -> tuple[Pictures, pa.Table] | None:
+        if not self._options.resume or not storage.exists(self._folder.uri(_FOLDS)):
+            return None
+        try:
+            table = outputs.from_csv(storage.read_bytes(self._folder.uri(_FOLDS)))
+            rejected = outputs.from_csv(storage.read_bytes(self._folder.uri("rejected.csv")))
+        except (pa.ArrowInvalid, UserError):
+            return None
+        by = "pattern" if self._options.group_by is not None else "frames"
+        names, cats = table["ima"].to_pylist(), table["cat"].to_pylist()
+        if by == "frames" and groups.turns(names, cats, self._options.folds) is None:
+            by = "duplicates"
+        return Pictures.of(table, by), rejected
+
+    def _check(self, done: Extracted) -> None:
+        recipe = self._options.field.candidates[self._options.field.hsv].recipe
+        assert recipe is not None
+        run.check_usable(self._settings, replace(recipe, blocks=()), done)
+
+    # ---- a rung
+
+    def _rung(self, pictures: Pictures, rung: int, alive: Sequence[int]) -> tuple[dict[int, Result], dict[int, str]]:
+        """Results of a rung by candidate, and why others failed. What is missing in both was not begun."""
+        field, options, settings = self._options.field, self._options, self._settings
+        there = results.names_kept(self._folder) if options.resume else set()
+        raw: dict[int, Mapping[str, Any]] = {}
+        for place in alive:
+            earlier = results.kept(self._folder, field.candidates[place], rung, options.folds, there)
+            if earlier is not None:
+                raw[place] = earlier
+        if raw:
+            self._console.warning(f"{len(raw)} candidates were fitted by an earlier attempt, and are not again.")
+        failed: dict[int, str] = {}
+        todo = [place for place in alive if place not in raw]
+        if todo and not self._over():
+            trainings = plan.trainings(pictures, rung, options.folds, settings.protocol, settings.seed)
+
+            def done(place: int, found: Mapping[str, Any] | None, sentence: str) -> None:
+                one = field.candidates[place]
+                if found is None:
+                    failed[place] = sentence
+                    self._console.warning(f"The candidate {one.name} failed: {sentence}")
+                    return
+                results.keep(self._folder, one, rung, found)
+                raw[place] = found
+                self._tell(one, rung, self._result(found, rung, pictures))
+
+            self._contest.compete(pictures, rung, trainings, todo, done, self._over)
+        return {place: self._result(raw[place], rung, pictures) for place in alive if place in raw}, failed
+
+    def _result(self, found: Mapping[str, Any], rung: int, pictures: Pictures) -> Result:
+        folds = found["folds"]
+        return Result(
+            rung,
+            ranking.shares_of(folds, self._options.folds, len(pictures.categories)),
+            sum(sum(split["pictures"]) for one in folds for split in one["splits"]),
+            float(np.mean([one["fit_seconds"] for one in folds])) + found["words_seconds"],
+            found["milliseconds"],
+            found["bytes"],
+        )
+
+    def _tell(self, one: Candidate, rung: int, result: Result) -> None:
+        known = result.accuracy
+        facts = {
+            "candidate": one.name,
+            "accuracy": round(known.mean, 4),
+            "interval": f"{known.low:.3f} to {known.high:.3f}",
+            "fit_seconds": round(result.fit_seconds, 2),
+            "ms_per_picture": None if result.milliseconds is None else round(result.milliseconds, 2),
+        }
+        self._console.step("fit_candidate", f"rung {rung + 1}", facts)
+
+    def _over(self) -> bool:
+        """Whether the budget is used up."""
+        return self._deadline is not None and time.perf_counter() >= self._deadline
+
+    # ---- the winner
+
+    def _rescore(self, one: Candidate) -> list[dict[str, Any]]:
+        """The winner, learned from all training pictures as by `fruits run`, scored once on the test pictures."""
+        recipe = one.recipe
+        assert recipe is not None
+
+        def check(done: Extracted) -> None:
+            run.check_usable(self._settings, recipe, done)
+
+        rows = []
+        with self._clock.operation("score_winner", "test") as finding:
+            rounds = Rounds(self._spark, recipe, self._images, self._partitioning, clock=Clock(), check=check)
+            for number, part in enumerate(run.rounds_of(self._settings, self._images)):
+                own = self._contest.extracted_for(recipe) if part.train.rows is None and not number else None
+                for split, scores in rounds.scores(part, own).items():
+                    shares = np.array(
+                        [np.nan if value is None else value for value in scores.categories["recall"].to_pylist()]
+                    )
+                    known = intervals.interval(shares.astype(np.float64))
+                    rows.append(
+                        {
+                            "round": part.name,
+                            "split": split,
+                            "pictures": scores.predictions.num_rows,
+                            "right": scores.accuracy,
+                            "accuracy": known.mean,
+                            "low": known.low,
+                            "high": known.high,
+                            "calibration_error": scores.calibration_error,
+                        }
+                    )
+            finding.facts = {"candidate": one.name, "accuracy": round(float(np.mean([r["accuracy"] for r in rows])), 4)}
+        return rows
+
+
+def _nothing(outcomes: Mapping[int, Outcome], options: Options) -> str:
+    """Why there is no winner."""
+    failed = [outcome.sentence for outcome in outcomes.values() if outcome.status == FAILED]
+    if len(failed) == len(outcomes):
+        return f"Every candidate failed; the first one said: {failed[0]}"
+    return f"The budget of {options.budget:g} s was over before one candidate was fitted: raise --budget."

@@ -1,0 +1,160 @@
+"""The page of `fruits tune`, with 119 categories and 50 candidates, some of which failed or were dropped."""
+
+import re
+
+import numpy as np
+import pytest
+from test_html import Page
+
+from job.report import tuning
+
+CANDIDATES, CATEGORIES = 50, 119
+
+
+def _row(place, evil):
+    random = np.random.default_rng(place)
+    accuracy = 0.99 - 0.01 * place
+    status = {45: "failed", 46: "unfinished", 47: "dropped"}.get(place, "done")
+    there = status in ("done", "dropped")
+    difference = {
+        f"minus_{name}{end}": -0.01 * place + more if there and place != own else None
+        for name, own in (("default", 1), ("hsv", 3))
+        for end, more in (("", 0.0), ("_low", -0.02), ("_high", 0.02))
+    }
+    return {
+        "rank": place + 1,
+        "candidate": evil if place == 2 else f"soft-hsv+lbp+patches:patches:{place + 2}/lda/strong",
+        "status": status,
+        "rung": 1 if there else None,
+        "pictures": 1000 if there else None,
+        "accuracy": accuracy if there else None,
+        "low": accuracy - 0.02 if there else None,
+        "high": min(1.0, accuracy + 0.02) if there else None,
+        "standard_error": 0.01 if there else None,
+        **difference,
+        "fit_seconds": 1.5 if there else None,
+        "ms_per_picture": 0.2 * 1.07**place if there else None,
+        "model_bytes": 123456 if there else None,
+        "winner": place == 0,
+        "default": place == 1,
+        "hsv": place == 3,
+        "pareto": place in (0, 1),
+        "said": "The toy is broken." if status == "failed" else "",
+        "by_fold": [accuracy] * 5 if there else [],
+        "by_category": random.random(CATEGORIES).tolist() if there else [],
+    }
+
+
+@pytest.fixture
+def content(evil):
+    rows = [_row(place, evil) for place in range(CANDIDATES)]
+    test = {"round": "standard", "split": "test", "pictures": 500, "accuracy": 0.97, "low": 0.95, "high": 0.99}
+    return {
+        "run_name": "monday",
+        "settings": {"data": "s3://key:hush@bucket/fruits", "seed": 123, "categories": []},
+        "arguments": {"folds": 5, "group_by": None},
+        "versions": {"python": "3.11"},
+        "cores": 4,
+        "pictures": 4000,
+        "rejected": 0,
+        "categories": [f"Category {number}" for number in range(CATEGORIES - 1)] + [evil],
+        "folds": {"count": 5, "grouped_by": "frames", "groups": 600, "pictures": [800] * 5},
+        "rungs": [
+            {"pictures": 1000, "candidates": 49, "dropped": [evil]},
+            {"pictures": 4000, "candidates": 9, "dropped": []},
+        ],
+        "extractions": [{"pictures": 4000, "descriptors": ["hsv"], "copies": ["mild"], "disturbance": None}],
+        "words": "Learned once.",
+        "route": "tasks",
+        "default": rows[1]["candidate"],
+        "hsv": rows[3]["candidate"],
+        "same": {"a": "b"},
+        "rule": "The cheapest.",
+        "winner": {
+            "candidate": rows[0]["candidate"],
+            "features": "soft-hsv:fourth-root",
+            "classifier": "lda",
+            "augment": "off",
+            "test": [test],
+            "command": "fruits run --config best.toml --data '<b>'",
+        },
+        "candidates": rows,
+        "unfinished": [rows[46]["candidate"]],
+        "failed": {rows[45]["candidate"]: "The toy is broken."},
+        "effects": [
+            {"setting": "classifier", "value": "lda", "candidates": 9, "accuracy": 0.9, "effect": 0.05},
+            {"setting": "classifier", "value": evil, "candidates": 3, "accuracy": 0.85, "effect": -0.05},
+        ],
+        "seconds": {"total": 75.0},
+    }
+
+
+@pytest.fixture
+def source(content):
+    return tuning.render(content)
+
+
+def test_the_page_is_well_formed_and_has_every_candidate_and_category(source, content):
+    page = Page(source)
+    for row in content["candidates"]:
+        assert row["candidate"] in page.text
+    for name in content["categories"]:
+        assert name in page.text
+    assert "The other 89 categories" in page.text
+    assert "The budget was over before 1 of the candidates" in page.text
+    assert "failed: The toy is broken." in page.text
+    assert "a is b" in page.text
+
+
+def test_the_page_asks_for_nothing_and_runs_nothing(source, evil):
+    assert evil not in source
+    assert "<script" not in source
+    assert not re.findall(r'(?:src|href)="(?!#|data:)', source)
+    assert "default-src 'none'" in source
+
+
+def test_wide_things_scroll_and_figures_keep_their_size(source):
+    # on a phone a page as wide as a table could not be read
+    body = source[source.index("<main>") :]
+    for table in re.finditer(r"<table(?! class=\"facts\")", body):
+        assert re.search(r'<div class="scroll"[^>]*>\s*$', body[: table.start()]), body[table.start() :][:80]
+    figures = re.findall(r'<figure class="scroll"[^>]*><svg class="figure natural" viewBox="0 0 (\d+)', body)
+    assert figures == ["760", "760"]
+    smallest = min(int(size) for size in re.findall(r'font-size="(\d+)"', body))
+    assert smallest >= 12
+
+
+def test_a_secret_in_an_address_is_not_shown(source):
+    assert "hush" not in source
+
+
+def test_the_winners_worst_categories_come_first(source, content):
+    table = source[source.index('<section id="categories">') :]
+    values = [float(value) for value in re.findall(r'<tr><td>[^<]*</td><td class="n">([\d.]+) %', table)]
+    assert len(values) == CATEGORIES
+    assert values == sorted(values)
+
+
+def test_a_mark_stands_where_accuracy_and_cost_say(content):
+    figure = tuning.pareto(content["candidates"])
+    marks = re.findall(r'<circle class="[^"]*" cx="([\d.]+)" cy="([\d.]+)"[^>]*><title>(\d+)\.', figure)
+    places = {int(rank): (float(x), float(y)) for x, y, rank in marks}
+    assert len(places) == 47  # the winner is a diamond, and two have no figures
+    ranks = sorted(places)
+    assert [places[rank][0] for rank in ranks] == sorted(places[rank][0] for rank in ranks)
+    assert [places[rank][1] for rank in ranks] == sorted(places[rank][1] for rank in ranks)
+
+
+def test_numbers_of_marks_at_the_same_place_are_beside_each_other(content):
+    row = content["candidates"][1]
+    figure = tuning.pareto([{**row, "rank": rank} for rank in (1, 2, 3)])
+    places = re.findall(r'class="value" x="([\d.]+)" y="([\d.]+)"', figure)
+    assert len(set(places)) == 3
+
+
+def test_candidates_without_figures_draw_nothing():
+    assert tuning.pareto([]) == tuning.bars([]) == ""
+
+
+def test_points_are_signed_and_missing_ones_are_a_dash():
+    assert (tuning.points(0.0134), tuning.points(-0.2), tuning.points(None)) == ("+1.3", "-20.0", "-")
