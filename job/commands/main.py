@@ -27,7 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "sample": "write generated pictures of fruits",
     "upload": "a folder into a bucket",
     "pack": "many small pictures into Parquet",
-    "submit": "the same run on a Kubernetes cluster",
+    "submit": "a run or a prediction on a Kubernetes cluster",
     "benchmark": "the same run on 1, 2, 4 ... executors",
     "plan": "executors, time and cost for N pictures",
     "doctor": "what works here, and what to do about what does not",
@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, str] = {
 
 Each is a module of this package with `DESCRIPTION` (the sentences above the options in its own help),
 `add_arguments(parser)` and `main(arguments) -> exit code`. To add a command is to write that module and its line here.
+A module may name in `REST` the list of arguments that what stands behind `--` is added to, wherever options stand.
 """
 
 
@@ -106,9 +107,14 @@ def _give_up_output() -> None:
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """The arguments of the command that they name. Raises UsageError for an option that it does not have."""
     named = next((text for text in arguments if not text.startswith("-")), "")
-    parsed, unknown = parser((named,)).parse_known_args(arguments)
+    known = parser((named,))
+    rest = getattr(import_module(f"job.commands.{named}"), "REST", None) if named in COMMANDS else None
+    end = list(arguments).index("--") if rest and "--" in arguments else len(arguments)
+    parsed, unknown = known.parse_known_args(arguments[:end])
     if unknown:
         raise UsageError(f"Unknown option '{unknown[0]}': see `fruits {parsed.command} --help`.")
+    if rest:
+        getattr(parsed, rest).extend(arguments[end + 1 :])
     parsed.begun = _BEGUN
     return parsed
 
