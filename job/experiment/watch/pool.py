@@ -62,12 +62,17 @@ class Pool:
         self._broken = False
 
     def __enter__(self) -> Self:
-        """Nothing is started before there is something to predict."""
+        """Nothing is started before there is something to predict, or `warm` is called."""
         return self
 
     def __exit__(self, *_: object) -> None:
         """End the processes."""
         self._end()
+
+    def warm(self) -> None:
+        """Has the processes load the model, while this one does something else; returns at once."""
+        for _ in range(self._count):
+            self._ask([])
 
     def predict(self, names: Sequence[str]) -> pa.Table:
         """Predictions of these pictures: a table of schema `job.model.batch.SCHEMA`, in their order.

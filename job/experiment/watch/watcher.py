@@ -81,16 +81,18 @@ def execute(watch: Watch, model: Model, console: Console, meters: Meters | None)
     storage.check(root)
     model.predict([])  # raises UserError for a model that can't
     console.start(watch.name, {"data": root, "out": watch.out, "model": model.uri, "every": watch.every})
-    with _claimed(watch, root) as (folder, heart):
-        ledger = Ledger(folder)
-        ledger.restore()
-        if len(ledger):
-            console.step("read_batches", "all", {"pictures": len(ledger)})
-        task = Task(model.uri, model.digest, root, watch.reject_below)
-        with told_to_end() as ending, Pool(task, available_cores()) as pool:
-            _Watcher(watch, model, ledger, Arrivals(root), pool, heart, ending, console, meters).work()
-            if ending.told:
-                raise KeyboardInterrupt
+    with Pool(Task(model.uri, model.digest, root, watch.reject_below), available_cores()) as pool:
+        if not watch.once:
+            pool.warm()
+        with _claimed(watch, root) as (folder, heart):
+            ledger = Ledger(folder)
+            ledger.restore()
+            if len(ledger):
+                console.step("read_batches", "all", {"pictures": len(ledger)})
+            with told_to_end() as ending:
+                _Watcher(watch, model, ledger, Arrivals(root), pool, heart, ending, console, meters).work()
+                if ending.told:
+                    raise KeyboardInterrupt
     console.done(folder.uri(), None, time.perf_counter() - begun)
 
 
