@@ -87,6 +87,8 @@ class Pool:
             The model is not the one that it was.
 
         """
+        if self._broken:  # by the last picture of the batch before
+            self._restart()
         size = max(1, min(_PIECE, -(-len(names) // (2 * self._count))))
         pieces = [names[start : start + size] for start in range(0, len(names), size)]
         answers = [self._ask(piece) for piece in pieces]

@@ -78,6 +78,9 @@ def test_a_picture_that_ends_its_process_is_named_and_the_others_are_predicted(
     monkeypatch.setattr(pools, "_work", work)
     with Pool(task(data), 2) as pool:
         found = rows(pool.predict(NAMES))
+        assert rows(pool.predict(["07.jpg"]))[0]["status"] == "crashed"
+        assert rows(pool.predict(NAMES[:5])) == expected[:5]
+        assert not pool._broken
     assert [row["status"] for row in found if row["ima"] == "07.jpg"] == ["crashed"]
     assert [row for row in found if row["ima"] != "07.jpg"] == [row for row in expected if row["ima"] != "07.jpg"]
 
