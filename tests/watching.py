@@ -25,7 +25,11 @@ class Watching:
         command = [sys.executable, "-m", "job", "predict", "--model", MODEL, "--watch", *arguments]
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
-                [*map(str, command)], stdout=out, stderr=err, env={**clean_environment(), **(environment or {})}
+                [*map(str, command)],
+                stdout=out,
+                stderr=err,
+                env={**clean_environment(), **(environment or {})},
+                start_new_session=True,
             )
 
     def said(self) -> str:
@@ -47,7 +51,8 @@ class Watching:
         self.process.wait()
 
     def end(self, number: int = signal.SIGTERM) -> Answer:
-        os.kill(self.process.pid, number)
+        """As a terminal does on Ctrl-C, or systemd on a stop: all processes are told."""
+        os.killpg(self.process.pid, number)
         return self.ended()
 
     def ended(self, seconds: float = 90.0) -> Answer:

@@ -186,6 +186,25 @@ def test_a_watch_that_is_told_to_end_finishes_the_batch_in_hand(
     assert len({row["ima"] for row in rows(out)}) == len(rows(out)) == 1100
 
 
+def test_a_watch_that_is_told_to_end_while_it_starts_says_one_sentence(
+    watch: Callable[..., Watching], data: Path, out: Path
+):
+    for picture in range(20):
+        write(data / f"{picture}.jpg", picture)
+    running = watch()
+    running.wait_for(lambda: "event=start" in running.said())
+    for pause in (0.0, 0.3):
+        time.sleep(pause)
+        if running.process.poll() is None:
+            answer = running.end(signal.SIGINT)
+            assert (answer.code, answer.sentence()) == (130, "Interrupted: nothing was left half-written.")
+        running = watch()
+        running.wait_for(lambda running=running: "event=start" in running.said())
+    assert running.end().code == 130
+    assert watch("--once").ended().code == 0
+    assert len(rows(out)) == 20
+
+
 def test_a_second_watch_of_a_folder_is_refused_and_leaves_the_first_alone(
     watch: Callable[..., Watching], data: Path, out: Path
 ):
