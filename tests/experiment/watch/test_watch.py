@@ -6,17 +6,17 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pyarrow import parquet
 from running import Answer, clean_environment, fruits
-from watching import MODEL, Watching, events, kill_at_random, manifests
+from watching import MODEL, Arriving, Watching, events, kill_at_random, manifests
 
 from job import load_model, storage
 from job.errors import UserError
@@ -125,46 +125,37 @@ def test_a_picture_that_is_replaced_is_predicted_again(watch: Callable[..., Watc
 # ---- as they arrive
 
 
-def arriving(data: Path, count: int, seconds: float) -> threading.Thread:
-    """Pictures that arrive one after another. Every fifth is written in place, by halves."""
-
-    def work() -> None:
-        for number in range(count):
-            path = data / f"{number % 4}" / f"{number:03d}.jpg"
-            path.parent.mkdir(exist_ok=True)
-            if number % 5:
-                write(path, number)
-            else:
-                content = sample_picture(number % 3, 900 + number, split="test")
-                with path.open("wb") as file:
-                    file.write(content[:1500])
-                    file.flush()
-                    time.sleep(0.2)
-                    file.write(content[1500:])
-            time.sleep(seconds / count)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread
+def arrive(data: Path, number: int) -> None:
+    """A picture arrives. Every fifth is written in place, by halves."""
+    path = data / f"{number % 4}" / f"{number:04d}.jpg"
+    if number % 5:
+        write(path, number)
+        return
+    content = sample_picture(number % 3, 900 + number, split="test")
+    path.parent.mkdir(exist_ok=True)
+    with path.open("wb") as file:
+        file.write(content[:1500])
+        file.flush()
+        time.sleep(0.1)
+        file.write(content[1500:])
 
 
 def test_every_picture_is_predicted_once_whenever_the_watch_is_killed(
     watch: Callable[..., Watching], data: Path, out: Path
 ):
-    writer = arriving(data, 300, 20)
-    kill_at_random(lambda: watch("--every", "0.5s"), 3, writer.is_alive, seed=time.time_ns())
-    writer.join()
+    with Arriving(partial(arrive, data), 0.05) as arriving:
+        kill_at_random(lambda: watch("--every", "1s"), 3)
     answer = watch("--once").ended()
     assert (answer.code, answer.err) == (0, "")
     found = rows(out)
     assert sorted(row["ima"] for row in found if row["status"] == "ok") == sorted(
         path.relative_to(data).as_posix() for path in data.rglob("*.jpg")
     )
-    assert len(found) == 300
+    assert len(found) == arriving.count > 20
     expected = load_model(MODEL).predict([data / row["ima"] for row in found])
     assert [row["predicted_cat"] for row in found] == [each.category for each in expected]
     assert {path.stem for path in (out / "batches").iterdir()} == {path.stem for path in (out / "manifests").iterdir()}
-    assert sum(told["pictures"] for told in manifests(out)) == 300
+    assert sum(told["pictures"] for told in manifests(out)) == arriving.count
     assert not list(out.rglob(".*"))
 
 
