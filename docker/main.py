@@ -4,4 +4,5 @@ import sys
 
 from job.commands.main import main
 
-sys.exit(main())
+if __name__ == "__main__":  # processes that it starts import it again
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -45,6 +46,51 @@ def interrupted_after(ending: Callable[[], None]) -> Iterator[None]:
         raise
     finally:
         sys.unraisablehook = hook
+        for number, handler in before.items():
+            with suppress(ValueError, TypeError):  # TypeError: the handler before was not Python's
+                signal.signal(number, handler)
+
+
+# Seconds between two looks at whether a signal has come.
+_GLANCE = 0.1
+
+
+class Ending:
+    """Whether this process was told to end."""
+
+    def __init__(self) -> None:
+        self.told = False
+
+    def wait(self, seconds: float) -> None:
+        """Returns after so many seconds, or soon after the process was told to end."""
+        limit = time.monotonic() + seconds
+        while not self.told and (left := limit - time.monotonic()) > 0:
+            time.sleep(min(left, _GLANCE))
+
+
+@contextmanager
+def told_to_end() -> Iterator[Ending]:
+    """Context manager: the first SIGINT or SIGTERM is noted, for the block to end when its work in hand is done.
+
+    A second one raises KeyboardInterrupt. In a thread other than the main one nothing is noted.
+    """
+    ending = Ending()
+
+    def note(*_: object) -> None:
+        if ending.told:
+            raise KeyboardInterrupt
+        ending.told = True
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in before:
+            signal.signal(number, note)
+    except ValueError:
+        yield ending
+        return
+    try:
+        yield ending
+    finally:
         for number, handler in before.items():
             with suppress(ValueError, TypeError):  # TypeError: the handler before was not Python's
                 signal.signal(number, handler)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from job.signals import terminated_as_interrupted
+from job.signals import terminated_as_interrupted, told_to_end
 
 
 def end_this_process() -> None:
@@ -106,3 +106,41 @@ def test_an_interruption_while_an_object_is_thrown_away_says_nothing_of_its_own(
     assert done.stdout == "ended\n"
     assert "KeyboardInterrupt" not in done.stderr
     assert "of another kind" in done.stderr
+
+
+# ---- ends when it suits
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_block_is_told_to_end_and_ends_when_it_suits(number: signal.Signals):
+    before = signal.getsignal(number)
+    with told_to_end() as ending:
+        begun = time.monotonic()
+        ending.wait(0.02)
+        assert not ending.told
+        threading.Timer(0.1, os.kill, (os.getpid(), number)).start()
+        ending.wait(60)
+        assert ending.told
+        assert time.monotonic() - begun < 30
+    assert signal.getsignal(number) == before
+
+
+def test_a_second_signal_ends_the_block_at_once():
+    with told_to_end() as ending:
+        end_this_process()
+        assert ending.told
+        with pytest.raises(KeyboardInterrupt):
+            end_this_process()
+
+
+def test_in_another_thread_nobody_is_told_to_end():
+    found = []
+
+    def work() -> None:
+        with told_to_end() as ending:
+            found.append((ending.told, signal.getsignal(signal.SIGTERM)))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [(False, signal.getsignal(signal.SIGTERM))]

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from job.cluster import run_arguments
+from job.cluster.command_line import Command, Run
 from job.errors import UsageError
 
 GROUP, VERSION, KIND, PLURAL = "sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications"
@@ -97,8 +97,11 @@ def _check_spec(spec: Document, source: str) -> None:
         raise UsageError(f"spec.suspend in '{source}' is true, so that the job would never start: remove it.")
 
 
-def prepare(document: Document, wanted: Wanted, given: Sequence[str], run_name: str) -> Document:
-    """A copy with name, image, executors, further fields and the arguments of `fruits run` set."""
+def prepare(
+    document: Document, wanted: Wanted, given: Sequence[str], run_name: str, command: Command | None = None
+) -> Document:
+    """A copy with name, image, executors, further fields and the arguments of a command set: of `fruits run`, unless
+    another one is given."""
     made = copy.deepcopy(document)
     metadata, spec = made["metadata"], made["spec"]
     metadata.pop("generateName", None)
@@ -122,19 +125,19 @@ def prepare(document: Document, wanted: Wanted, given: Sequence[str], run_name: 
         spec.pop("dynamicAllocation", None)
     if wanted.executor_cores:
         _set_cores(spec["executor"], wanted.executor_cores)
-    spec["arguments"] = _arguments(spec.get("arguments") or [], given, run_name)
+    spec["arguments"] = _arguments(spec.get("arguments") or [], given, run_name, command or Run())
     return made
 
 
-def runs_fruits(document: Document) -> bool:
-    """Whether its arguments are those of `fruits run`."""
-    return bool(document["spec"].get("arguments", [])[:1] == ["run"])
+def runs(document: Document, command: Command) -> bool:
+    """Whether its arguments are those of the command."""
+    return bool(document["spec"].get("arguments", [])[:1] == [command.name])
 
 
-def _arguments(of_manifest: list[str], given: Sequence[str], run_name: str) -> list[str]:
-    if not of_manifest or of_manifest[0] == "run":
-        return run_arguments.merge(of_manifest or ["run"], given, run_name)
-    return list(given) or of_manifest
+def _arguments(of_manifest: list[str], given: Sequence[str], run_name: str, command: Command) -> list[str]:
+    if isinstance(command, Run) and of_manifest and of_manifest[0] != command.name:
+        return list(given) or of_manifest  # a program of the user's own
+    return command.merge(of_manifest or [command.name], given, run_name)
 
 
 def _set(spec: Document, assignment: str) -> None:

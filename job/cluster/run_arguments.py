@@ -10,7 +10,7 @@ from job.experiment.flags import run_parser
 from job.settings import Settings, flag_name, resolve
 
 Flags = dict[str, Any]
-_ADDRESSES = ("data", "train", "test", "out", "event_log", "cache")
+_ADDRESSES = ("data", "train", "test", "model", "out", "event_log", "cache")
 
 
 def merge(of_manifest: Sequence[str], given: Sequence[str], run_name: str) -> list[str]:
@@ -50,6 +50,11 @@ def settings(flags: Mapping[str, Any]) -> Settings:
     return resolve(flags, environment={}, choices=choices())
 
 
+def out(flags: Mapping[str, Any]) -> str:
+    """Where the job, of whatever command, will write the folder of its results."""
+    return settings({name: flags[name] for name in ("out",) if name in flags}).out
+
+
 def render(flags: Mapping[str, Any]) -> list[str]:
     """The command line of these settings."""
     line: list[str] = []
@@ -80,11 +85,12 @@ def without_conf(line: Sequence[str]) -> list[str]:
 
 def check_addresses(flags: Mapping[str, Any]) -> None:
     """Raises UsageError for an address that the pods of the shipped manifest, which mount no volume, can't reach."""
+    from job.model.addresses import LATEST
     from job.storage.uris import is_remote
 
     for name in _ADDRESSES:
         address = flags.get(name)
-        if address and not is_remote(address):
+        if address and not is_remote(address) and (name, address) != ("model", LATEST):
             raise UsageError(
                 f"{flag_name(name)} '{address}' is a folder of this machine, which the cluster's pods "
                 "can't reach: give an s3:// address (`fruits upload` puts a folder into a bucket)."

@@ -1,4 +1,4 @@
-"""A run on a cluster: handed to the Spark operator, followed to its end, its results fetched."""
+"""A job on a cluster: handed to the Spark operator, followed to its end, its results fetched."""
 
 import time
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from typing import Any
 
 from job.cluster import application, run_arguments
 from job.cluster.application import KIND, MADE_BY, PLURAL, Wanted
+from job.cluster.command_line import Command
 from job.errors import UsageError, UserError
 
 # Seconds that a deleted application and its pods may take to be gone.
@@ -25,8 +26,10 @@ class Submission:
         File with the SparkApplication; None: the shipped one, whose pods mount no folder of this machine.
     wanted
         What is set in it.
+    command
+        The command of `fruits` that it runs.
     arguments
-        Of `fruits run`, in place of the manifest's.
+        Of that command, in place of the manifest's.
     results
         Folder of this machine that the run's folder is copied into; None copies nothing.
     wait_timeout
@@ -40,6 +43,7 @@ class Submission:
 
     manifest: Path | None
     wanted: Wanted
+    command: Command
     arguments: Sequence[str]
     results: Path | None
     wait_timeout: float
@@ -59,19 +63,19 @@ def submit(job: Submission) -> None:
     from job.experiment.run import default_run_name
 
     document = application.load(job.manifest or application.shipped())
-    given = job.arguments[1:] if job.arguments[:1] == ["run"] else job.arguments
-    document = application.prepare(document, job.wanted, given, default_run_name())
-    flags = run_arguments.parse(document["spec"]["arguments"]) if application.runs_fruits(document) else {}
+    document = application.prepare(document, job.wanted, job.arguments, default_run_name(), job.command)
+    flags = job.command.flags(document["spec"]["arguments"]) if application.runs(document, job.command) else {}
     if flags and job.manifest is None:
         run_arguments.check_addresses(flags)
     if job.results:
         if not flags:
             raise UsageError(
-                "--results can't tell where the results are: the manifest's arguments are not those of `fruits run`."
+                "--results can't tell where the results are: the manifest's arguments are not those of "
+                f"`fruits {job.command.name}`."
             )
         from job.cluster import results
 
-        results.check(run_arguments.settings(flags).out, job.results)
+        results.check(run_arguments.out(flags), job.results)
     _run(document, flags, job)
 
 
@@ -99,7 +103,7 @@ def _run(document: dict[str, Any], flags: dict[str, Any], job: Submission) -> No
             raise UserError(f"{said} {_give_up(cluster, name, namespace, keep=job.keep)}", code) from None
         if ending.code:
             raise UserError(ending.sentence, ending.code)
-        out = run_arguments.settings(flags).out if flags else None
+        out = run_arguments.out(flags) if flags else None
         if job.results and out and not flags.get("dry_run"):
             from job.cluster import results
 

@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "sample": "write generated pictures of fruits",
     "upload": "a folder into a bucket",
     "pack": "many small pictures into Parquet",
-    "submit": "the same run on a Kubernetes cluster",
+    "submit": "a run or a prediction on a Kubernetes cluster",
     "benchmark": "the same run on 1, 2, 4 ... executors",
     "plan": "executors, time and cost for N pictures",
     "runs": "the runs in a folder",
@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, str] = {
 
 Each is a module of this package with `DESCRIPTION` (the sentences above the options in its own help),
 `add_arguments(parser)` and `main(arguments) -> exit code`. To add a command is to write that module and its line here.
+A module may name in `REST` the list of arguments that what stands behind `--` is added to, wherever options stand.
 """
 
 
@@ -118,11 +119,15 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
             "see `fruits --help`."
         )
     top = parser((named,))
-    parsed, unknown = top.parse_known_args(arguments)
+    rest = getattr(import_module(f"job.commands.{named}"), "REST", None) if named else None
+    end = list(arguments).index("--") if rest and "--" in arguments else len(arguments)
+    parsed, unknown = top.parse_known_args(arguments[:end])
     if unknown:
         given, _, _ = unknown[0].partition("=")
         meant = did_you_mean(given, options_of(top, parsed.command)) if given.startswith("--") else ""
         raise UsageError(f"Unknown option '{unknown[0]}'{meant}: see `fruits {parsed.command} --help`.")
+    if rest:
+        getattr(parsed, rest).extend(arguments[end + 1 :])
     parsed.begun = _BEGUN
     return parsed
 

@@ -5,11 +5,11 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from job.commands.options import fraction, number
+from job.commands.options import duration, fraction, number
 from job.errors import UsageError, tell
 from job.experiment.choices import choices
 from job.experiment.flags import add_settings
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 DESCRIPTION = (
     "Says what the named pictures show, at once, without Spark and Java. One line a picture: its path, the category, "
     "its probability; 'unknown' where no category is probable enough, and '-' with the reason where a picture can't be "
-    "used. With --data it predicts all pictures below an address, on Spark, and leaves a folder. The exit code is 1 "
-    "when not one of the pictures could be used."
+    "used. With --data it predicts all pictures below an address, on Spark, and leaves a folder; with --watch as well, "
+    "it goes on with pictures as they arrive there, without Spark. The exit code is 1 when not one of the pictures "
+    "could be used."
 )
 # Settings of `fruits run` that a batch has too, and what they mean here where that is something else.
 _BOTH = {"out": "where the runs are, and where --data writes the folder of its own (default: out)", "debug": ""}
@@ -36,6 +37,13 @@ _BATCH = {
     "master": "",
     "conf": "",
 }
+# Settings of a batch that a watch has no use for, and why.
+_NOT_WATCHED = {
+    **dict.fromkeys(("min_partitions", "partitions", "event_log", "master", "conf"), "which works without Spark"),
+    "public_read": "whose batches only their owner may read",
+}
+_OF_WATCH = ("once", "every", "metrics_port", "metrics_host")
+_EVERY, _METRICS_HOST = 2.0, "127.0.0.1"
 # Seconds within which a line is to appear, as far as the pictures allow, and most pictures that are described at once.
 _SOON, _MOST = 0.25, 256
 
@@ -59,13 +67,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     named.add_argument("--top-k", type=number(1), metavar="N", help="name the N most probable categories (1)")
     named.add_argument("--json", action="store_true", help="one JSON object a line")
     add_settings(parser.add_argument_group("all pictures below an address"), _BATCH, config=False)
+    watched = parser.add_argument_group("pictures as they arrive below an address")
+    watched.add_argument(
+        "--watch",
+        action="store_true",
+        help="predict what arrives below --data, without Spark, until this process is told to end; each batch is a "
+        "file in the folder --run-name of --out, which a later watch goes on with",
+    )
+    watched.add_argument("--once", action="store_true", default=None, help="end when what is there is predicted")
+    watched.add_argument("--every", type=duration, metavar="5s", help="time from one listing to the next (2s)")
+    watched.add_argument("--metrics-port", type=number(0), metavar="N", help="answer Prometheus on this port")
+    watched.add_argument("--metrics-host", metavar="HOST", help=f"and on this address ({_METRICS_HOST})")
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Answers, or leaves a folder of answers. 1 when none of the pictures could be used."""
     begun = getattr(arguments, "begun", time.perf_counter())
     _check(arguments)
-    settings = _settings(arguments)
+    settings = _settings(arguments, os.environ)
+    if arguments.watch:
+        return _watch(settings, arguments)
     if arguments.data is not None:
         return _batch(settings, arguments, begun)
     model = _model(settings, arguments)
@@ -90,13 +111,40 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.data is not None and (arguments.json or arguments.top_k):
         flag = "--json" if arguments.json else "--top-k"
         raise UsageError(f"{flag} is given together with --data: what --data finds is a table with two guesses each.")
+    _check_watch(arguments)
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
-    """The settings that a batch shares with a run, from flags and the environment."""
+def _check_watch(arguments: argparse.Namespace) -> None:
+    """Raises UsageError when options of a watch are missing or don't go together."""
+    given = [flag_name(name) for name in _OF_WATCH if getattr(arguments, name) is not None]
+    if not arguments.watch:
+        if given:
+            raise UsageError(f"{given[0]} is given without --watch, which it belongs to.")
+        return
+    if arguments.data is None:
+        raise UsageError("--watch is given without --data: name the folder or s3:// address that pictures arrive in.")
+    for name, why in _NOT_WATCHED.items():
+        if getattr(arguments, name) is not None:
+            raise UsageError(f"{flag_name(name)} is given together with --watch, {why}: leave one of them out.")
+    if arguments.metrics_host is not None and arguments.metrics_port is None:
+        raise UsageError("--metrics-host is given without --metrics-port: say on which port Prometheus may ask.")
+
+
+def check_submitted(arguments: argparse.Namespace) -> None:
+    """Raises UsageError for arguments that a job on a cluster would refuse, or can't have."""
+    if arguments.watch:
+        raise UsageError("--watch can't be submitted, as it works without Spark: predict.enabled of the chart runs it.")
+    if arguments.pictures or arguments.data is None:
+        raise UsageError("A job predicts all pictures below an address: give --data, and name no pictures.")
+    _check(arguments)
+    _settings(arguments, {})
+
+
+def _settings(arguments: argparse.Namespace, variables: Mapping[str, str]) -> Settings:
+    """The settings that a batch shares with a run, from flags and the environment's variables."""
     names = {*_BOTH, *_BATCH} - {"data"}
     known = {f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in names}
-    environment = {name: value for name, value in os.environ.items() if name in known}
+    environment = {name: value for name, value in variables.items() if name in known}
     return resolve({name: getattr(arguments, name) for name in (*names, "data")}, environment, choices=choices())
 
 
@@ -176,3 +224,33 @@ def _batch(settings: Settings, arguments: argparse.Namespace, begun: float) -> i
         return 0
     tell("Not one of the pictures could be used: see rejected.csv.")
     return 1
+
+
+# ---- pictures as they arrive
+
+
+def _watch(settings: Settings, arguments: argparse.Namespace) -> int:
+    if settings.run_name is None:
+        raise UsageError("--watch is given without --run-name: name the folder that takes the batches.")
+    from job.experiment.watch.watcher import Watch, execute
+
+    assert settings.data is not None
+    watch = Watch(
+        settings.data,
+        settings.out,
+        settings.run_name,
+        arguments.every or _EVERY,
+        bool(arguments.once),
+        arguments.reject_below,
+    )
+    model = _model(settings, arguments)
+    meters = None
+    if arguments.metrics_port is not None:
+        from job.experiment.watch.meters import Meters
+
+        meters = Meters()
+        meters.serve(arguments.metrics_host or _METRICS_HOST, arguments.metrics_port)
+    from job.report.console import Console
+
+    execute(watch, model, Console(terminal=False), meters)
+    return 0

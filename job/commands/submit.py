@@ -1,14 +1,27 @@
-"""`fruits submit`: the same run on a cluster, through the Spark operator, followed to its end."""
+"""`fruits submit`: a command on a cluster, through the Spark operator, followed to its end."""
 
 import argparse
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from job.commands.options import add_debug, duration, positive
+from job.errors import UsageError
+from job.experiment.flags import Parser
+
+if TYPE_CHECKING:
+    from job.cluster.command_line import Command
 
 DESCRIPTION = (
     "Gives a SparkApplication to the Spark operator, follows it to its end with the driver's log, and returns the "
-    "job's exit code."
+    "job's exit code. `fruits submit predict -- ...` submits another command than `run`."
 )
+REST = "arguments"
+# Commands that work with Spark: each is a module of this package, whose `check_submitted(arguments)`, if there is one,
+# raises UsageError for what the job would refuse.
+_SUBMITTED = ("run", "predict", "tune")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,8 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "arguments",
         nargs="*",
-        metavar="-- ARGUMENTS",
-        help="of `fruits run`, in place of the manifest's: -- --data s3://bucket/prefix --words 100",
+        metavar="[COMMAND] -- ARGUMENTS",
+        help="a command (run) and its arguments, in place of the manifest's: -- --data s3://bucket/prefix --words 100, "
+        "or predict -- --model s3://bucket/out/run --data s3://bucket/new",
     )
 
 
@@ -71,6 +85,7 @@ def main(arguments: argparse.Namespace) -> int:
     from job.cluster.application import Wanted
     from job.cluster.submit import Submission, submit
 
+    command, given = _command(arguments.arguments)
     wanted = Wanted(
         arguments.name,
         arguments.namespace,
@@ -83,7 +98,8 @@ def main(arguments: argparse.Namespace) -> int:
         Submission(
             Path(arguments.manifest) if arguments.manifest is not None else None,
             wanted,
-            arguments.arguments,
+            command,
+            given,
             Path(arguments.results) if arguments.results else None,
             arguments.wait_timeout,
             arguments.start_timeout,
@@ -91,3 +107,23 @@ def main(arguments: argparse.Namespace) -> int:
         )
     )
     return 0
+
+
+def _command(arguments: Sequence[str]) -> "tuple[Command, Sequence[str]]":
+    """The command that the first argument names, else `run`; and the arguments after it."""
+    from job.cluster.command_line import Other, Run
+
+    name, given = (
+        (arguments[0], arguments[1:]) if arguments and not arguments[0].startswith("-") else ("run", arguments)
+    )
+    known = [each for each in _SUBMITTED if find_spec(f"job.commands.{each}")]
+    if name not in known:
+        raise UsageError(
+            f"'{name}' can't be submitted: choose one of {', '.join(known)}, and put its arguments behind --."
+        )
+    if name == "run":
+        return Run(), given
+    module = import_module(f"job.commands.{name}")
+    parser = Parser(prog=f"fruits {name}", allow_abbrev=False)
+    module.add_arguments(parser)
+    return Other(name, parser, getattr(module, "check_submitted", lambda _: None)), given

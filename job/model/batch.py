@@ -102,6 +102,12 @@ def predicted(model: "Model", root: str, names: Sequence[str], reject_below: flo
     return pa.table(columns, schema=SCHEMA)
 
 
+def unusable(names: Sequence[str], status: str) -> pa.Table:
+    """A table of schema `SCHEMA` with pictures that have this status and no prediction."""
+    nothing = [None] * len(names)
+    return pa.table([list(names), *[nothing] * (len(SCHEMA) - 2), [status] * len(names)], schema=SCHEMA)
+
+
 def _together(contents: Iterator[bytes | storage.Fault]) -> Iterator[list[Any]]:
     """Pictures that are predicted together."""
     part: list[Any] = []

@@ -31,7 +31,7 @@ REASONS: Mapping[str, str] = {
     "truncated": "The end of the picture is missing.",
     "no_descriptors": "The picture shows nothing that could be described: it is blank or very small.",
     "unreadable": "The file is not there, or it can't be read.",
-    "crashed": "The program that reads pictures crashed on it.",
+    "crashed": "The process that read the picture broke down.",
     UNKNOWN: "No category is probable enough.",
 }
 """What each status other than "ok" means, in a sentence."""

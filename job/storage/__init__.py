@@ -30,6 +30,7 @@ __all__ = [
     "StoredFile",
     "blocks_of",
     "check",
+    "create",
     "data_root",
     "exists",
     "is_packed",
@@ -121,6 +122,15 @@ def write_bytes(uri: str, data: bytes, *, public_read: bool = False) -> None:
     """
     uri = normalise(uri)
     backend(uri).write_bytes(uri, data, public_read=public_read)
+
+
+def create(uri: str, data: bytes) -> bool:
+    """Writes one file that must not be there yet; False if it is. Of two at the same time, one succeeds.
+
+    Raises UserError when it can't be written. It may have been written all the same: an answer can get lost.
+    """
+    uri = normalise(uri)
+    return backend(uri).create(uri, data)
 
 
 def put_file(uri: str, file: Path) -> None:

@@ -53,6 +53,12 @@ class Owner(NamedTuple):
             return True  # an earlier attempt of this process, which works on one at a time
         return _start_of(self.pid) not in {self.started, "unknown"}
 
+    def is_near(self, here: Owner) -> bool:
+        """Whether the process `here` sees the processes that this owner is one of."""
+        return (self.host, self.place, self.boot, self.processes) == (
+            here.host, here.place, here.boot, here.processes,
+        )  # fmt: skip
+
 
 def this_process() -> Owner:
     """The owner that this process is."""
@@ -67,9 +73,34 @@ def this_process() -> Owner:
     )
 
 
-def new_claim() -> bytes:
-    """The content of a claim of this process, unlike any other."""
-    return json.dumps({**this_process()._asdict(), "attempt": secrets.token_hex(8)}).encode()
+def new_claim(*, renewed: bool = False) -> bytes:
+    """The content of a claim of this process, unlike any other; with `renewed`, of one that its owner will renew."""
+    more = {"renewals": 0} if renewed else {}
+    return json.dumps({**this_process()._asdict(), "attempt": secrets.token_hex(8), **more}).encode()
+
+
+def renewal(claim: bytes) -> bytes:
+    """The claim that an owner writes next, to show that it is alive."""
+    found = json.loads(claim)
+    return json.dumps({**found, "renewals": found["renewals"] + 1}).encode()
+
+
+def is_same(claim: bytes, other: bytes) -> bool:
+    """Whether two contents are one claim, renewed or not."""
+    try:
+        return bool(json.loads(claim)["attempt"] == json.loads(other)["attempt"])
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def may_fall_silent(claim: bytes) -> bool:
+    """Whether its owner renews the claim, and can't be looked for from here: only its silence tells that it is gone."""
+    try:
+        found = json.loads(claim)
+        owner = Owner(**{field: found[field] for field in Owner._fields})
+    except (ValueError, KeyError, TypeError):
+        return False
+    return "renewals" in found and not owner.is_near(this_process())
 
 
 def is_abandoned(claim: bytes) -> bool:

@@ -30,6 +30,9 @@ _ONE_FILE = {
     errno.EILSEQ, errno.EBADMSG,
 }  # fmt: skip
 
+# What file systems without hard links say.
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
 
 def list_images(root: str, prefix: str, folders: Collection[str] = ()) -> pa.Table:
     """See `job.storage.list_images`. Symbolic links are followed as `tree` says.
@@ -181,15 +184,37 @@ def put_file(path: str, file: Path) -> None:
 
 
 def create(path: str, data: bytes) -> bool:
-    """Writes a file that must not exist yet; False if it does. Of two at the same time, one succeeds."""
+    """Writes a file that must not exist yet; False if it does. Of two at the same time, one succeeds.
+
+    Nobody sees half a file where the file system has hard links.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name[:64]}.{secrets.token_hex(6)}.tmp")
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with Path(path).open("xb") as file:
-            file.write(data)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(data)
+            return _linked(temporary, target, data)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise failed(path, "written", error) from error
+
+
+def _linked(file: Path, target: Path, data: bytes) -> bool:
+    """Gives a file its second name, or a copy of its content where it can have only one; False if that is taken."""
+    try:
+        target.hardlink_to(file)
     except FileExistsError:
         return False
     except OSError as error:
-        raise failed(path, "written", error) from error
+        if error.errno not in _NO_LINKS:
+            raise
+        try:
+            with target.open("xb") as copy:
+                copy.write(data)
+        except FileExistsError:
+            return False
     return True
 
 

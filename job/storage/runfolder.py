@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from job.errors import UsageError, UserError
 from job.storage.backend import backend
-from job.storage.claims import is_abandoned, new_claim
+from job.storage.claims import is_abandoned, is_same, may_fall_silent, new_claim, renewal
 from job.storage.uris import join, normalise
 
 MANIFEST = "manifest.json"
@@ -31,15 +32,27 @@ class StoredFile(NamedTuple):
     sha256: str
 
 
+class TakenError(UserError):
+    """The folder is another's, or has become another's."""
+
+    exit_code = 2
+
+
 class RunFolder:
     """Results of the run `name` under the address `out`, written in place.
 
     `claim()` makes the folder this run's own; `finish()` makes it whole. A folder that is whole, or that another run is
     working on, is refused; what a killed attempt of the same run in the same place (machine, container or pod) left
     behind is removed; with `goes_on` it is kept, if `begin` was called in that attempt.
+
+    With `silence`, a number of seconds, the owner calls `renew` more often than that. Attempts that do so take over
+    from each other wherever they were: `claim` waits so long, and a claim that was not renewed meanwhile is a dead
+    one's.
     """
 
-    def __init__(self, out: str, name: str, *, public_read: bool = False, goes_on: bool = False) -> None:
+    def __init__(
+        self, out: str, name: str, *, public_read: bool = False, goes_on: bool = False, silence: float = 0.0
+    ) -> None:
         """Touches nothing yet. Raises UsageError when `name` can't be the name of a folder."""
         if not name or name in {".", ".."} or "/" in name or "\\" in name or not name.isprintable():
             raise UsageError(f"The run name '{name}' can't be the name of a folder: use letters, digits, '-' and '_'.")
@@ -49,7 +62,8 @@ class RunFolder:
         self.public_read = public_read
         self._goes_on = goes_on
         self._store = backend(self.root)
-        self._claim = new_claim()
+        self._silence = silence
+        self._claim = new_claim(renewed=silence > 0)
         self._written: dict[str, StoredFile] = {}
 
     def uri(self, relative: str = "") -> str:
@@ -70,6 +84,13 @@ class RunFolder:
                 self._store.delete(self.uri(CLAIM))
         if not self._store.create(self.uri(CLAIM), self._claim):
             raise self._taken()
+
+    def renew(self) -> None:
+        """Shows others that this attempt is at work. Raises TakenError if one has taken it for dead."""
+        if not self._is_mine():
+            raise self._taken()
+        self._claim = renewal(self._claim)
+        self._store.write_bytes(self.uri(CLAIM), self._claim)
 
     def begun(self) -> Any:
         """What `begin` was told by an attempt that did not end, as JSON values; None where there is nothing to go on
@@ -137,7 +158,7 @@ class RunFolder:
 
     def _is_mine(self) -> bool:
         claim = self.uri(CLAIM)
-        return self._store.exists(claim) and self._store.read_bytes(claim) == self._claim
+        return self._store.exists(claim) and is_same(self._store.read_bytes(claim), self._claim)
 
     def _refuse_if_taken(self) -> bool:
         """Whether a dead attempt has left something, which is the only thing that may be removed."""
@@ -147,7 +168,7 @@ class RunFolder:
                 f"The run '{self.name}' is already in '{self.out}': choose another --run-name or another --out.", 2
             )
         if CLAIM in found:
-            if not is_abandoned(self._store.read_bytes(self.uri(CLAIM))):
+            if not self._is_left():
                 raise self._taken()
             return True
         if found and not (self._goes_on and PROGRESS in found):
@@ -156,9 +177,20 @@ class RunFolder:
             )
         return False
 
-    def _taken(self) -> UserError:
-        return UserError(
+    def _is_left(self) -> bool:
+        """Whether the owner of the claim is gone. Waits for a sign of life from one that can't be looked for."""
+        claim = self._store.read_bytes(self.uri(CLAIM))
+        if is_abandoned(claim):
+            return True
+        if not self._silence or not may_fall_silent(claim):
+            return False
+        time.sleep(self._silence)
+        return self._store.exists(self.uri(CLAIM)) and self._store.read_bytes(self.uri(CLAIM)) == claim
+
+    def _taken(self) -> TakenError:
+        if self._silence:
+            return TakenError(f"Another process is at work in '{self.root}': end it, or choose another --run-name.")
+        return TakenError(
             f"Another run named '{self.name}' is writing, or was killed, in '{self.out}': "
-            f"choose another --run-name, or remove '{self.root}'.",
-            2,
+            f"choose another --run-name, or remove '{self.root}'."
         )

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from job.cluster import application, run_arguments
+from job.cluster.command_line import Run
 from job.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,7 +128,7 @@ def test_a_manifest_of_another_program_keeps_its_arguments_unless_others_are_giv
     document["spec"]["arguments"] = ["--mine", "1"]
     assert application.prepare(document, application.Wanted(), [], "r")["spec"]["arguments"] == ["--mine", "1"]
     assert application.prepare(document, application.Wanted(), ["--x"], "r")["spec"]["arguments"] == ["--x"]
-    assert not application.runs_fruits(document)
+    assert not application.runs(document, Run())
 
 
 def test_a_name_that_kubernetes_refuses_is_refused_here() -> None:

@@ -219,6 +219,21 @@ def test_a_model_that_can_not_be_used_is_told_in_a_sentence(case: str, answer, t
         (("predict", "--data", "y", "--top-k", "3"), "--top-k is given together with --data"),
         (("predict", "--data", "y", "--run-name", "a/b"), "--run-name is 'a/b'"),
         (("predict", "--data", "gs://bucket/y"), "--data is 'gs://bucket/y'"),
+        (("predict", "--watch"), "nothing to predict"),
+        (("predict", "x.jpg", "--watch"), "--watch is given without --data"),
+        (("predict", "--data", "y", "--watch"), "--watch is given without --run-name"),
+        (("predict", "--data", "y", "--once"), "--once is given without --watch"),
+        (("predict", "x.jpg", "--every", "5s"), "--every is given without --watch"),
+        (("predict", "--data", "y", "--watch", "--every", "0s"), "'0s' must be a time such as 90s"),
+        (("predict", "--data", "y", "--metrics-port", "9090"), "--metrics-port is given without --watch"),
+        (
+            ("predict", "--data", "y", "--watch", "--metrics-host", "::"),
+            "--metrics-host is given without --metrics-port",
+        ),
+        (("predict", "--data", "y", "--watch", "--master", "local[2]"), "--master is given together with --watch"),
+        (("predict", "--data", "y", "--watch", "--conf", "spark.a=1"), "which works without Spark: leave one of them"),
+        (("predict", "--data", "y", "--watch", "--public-read"), "--public-read is given together with --watch"),
+        (("predict", "--data", "y", "--watch", "--json"), "--json is given together with --data"),
     ],
 )
 def test_wrong_usage_is_told_in_a_sentence(arguments, part, answer):

@@ -1,5 +1,6 @@
 """`fruits submit` on the real cluster, beside the chart: a run that completes, and every way of failing for real."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -118,6 +119,18 @@ def test_a_submitted_run_completes_and_its_results_are_fetched(
     # SUBMITTED may last for less than the second between two looks
     for stated in ("RUNNING", "executors 2 of 2", "COMPLETED"):
         assert stated in done.stderr
+
+
+def test_a_submitted_prediction_completes_and_its_results_are_fetched(fruits: Fruits, tmp_path: Path) -> None:
+    pictures = ("--model", "s3://fruits/out/first", "--data", "s3://fruits/sample/Test")
+    options = ("--name", "fruits-predict", *SMALL, "--results", tmp_path)
+    with kube.store() as environment:
+        done = fruits("submit", *options, "predict", "--", *pictures, "--run-name", "predicted", **environment)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "predicted" / "manifest.json").read_bytes())
+    assert found["dataset"]["images"] == found["dataset"]["described"] > 0
+    assert found["model"]["uri"] == "s3://fruits/out/first/model"
+    assert found["accuracy"] > 0.5
     assert done.stderr.splitlines()[-1].endswith(f"Results: {tmp_path / 'submitted'}")
 
 

@@ -43,7 +43,7 @@ def test_a_picture_on_which_two_processes_die_is_called_crashed_and_costs_no_mor
         found = asyncio.run(workers.predict(b"", 1, 0.0, soon()))
         assert workers.started == 2
     assert found["status"] == "crashed"
-    assert found["reason"] == "The program that reads pictures crashed on it."
+    assert found["reason"] == "The process that read the picture broke down."
 
 
 def test_a_model_that_changed_is_not_served_by_new_processes() -> None:

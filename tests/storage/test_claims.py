@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from job.storage.claims import Owner, is_abandoned, new_claim, this_process
+from job.storage.claims import Owner, is_abandoned, is_same, may_fall_silent, new_claim, renewal, this_process
 
 HERE = Owner("node", 7, machine="m", boot="b", processes="pid:[1]", started="500")
 POD = HERE._replace(place="pod in fruits", host="run-driver", pid=1)
@@ -89,3 +89,21 @@ def test_on_linux_the_start_of_the_machine_and_of_the_process_are_known():
     assert here.boot
     assert here.processes.startswith("pid:[")
     assert here.started.isdigit()
+
+
+def test_a_claim_that_is_renewed_stays_the_same_claim():
+    claim = new_claim(renewed=True)
+    again = renewal(renewal(claim))
+    assert again != claim
+    assert is_same(again, claim)
+    assert not is_same(again, new_claim(renewed=True))
+    assert not is_same(b"{}", b"{}")
+
+
+def test_only_silence_tells_of_an_owner_elsewhere_that_renews_its_claim():
+    claim = new_claim(renewed=True)
+    elsewhere = json.dumps({**json.loads(claim), "host": "other"}).encode()
+    assert may_fall_silent(elsewhere)
+    assert not may_fall_silent(claim)  # it can be looked for
+    assert not may_fall_silent(json.dumps({**json.loads(new_claim()), "host": "other"}).encode())
+    assert not may_fall_silent(b"no claim")

@@ -1,3 +1,4 @@
+import errno
 import gc
 import os
 import subprocess
@@ -198,3 +199,27 @@ def test_a_file_is_written_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch:
         storage.write_bytes(str(file), b"second")
     assert file.read_bytes() == b"first"
     assert os.listdir(file.parent) == ["table.csv"]  # noqa: PTH208
+
+
+# ---- files that must not be there yet
+
+
+def no_links(*_: object) -> None:
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_is_made_once_and_never_written_over(links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", no_links)
+    file = tmp_path / "new" / "file"
+    assert storage.create(str(file), b"first")
+    assert not storage.create(str(file), b"second")
+    assert file.read_bytes() == b"first"
+    assert [path.name for path in file.parent.iterdir()] == ["file"]
+
+
+def test_a_file_that_can_not_be_made_is_told(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file/new' can't be written"):
+        storage.create(str(tmp_path / "file" / "new"), b"x")

@@ -3,12 +3,14 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from job.errors import UsageError, UserError
 from job.storage import RunFolder
+from job.storage.runfolder import TakenError
 
 
 def test_an_output_that_cannot_be_written_is_named_and_nothing_is_left_behind(tmp_path: Path):
@@ -154,6 +156,7 @@ def in_container(tmp_path: Path, identity: str, then: str) -> "subprocess.Popen[
     program = f"""
 from job.errors import UserError
 from job.storage import RunFolder
+from job.storage.runfolder import TakenError
 try:
     RunFolder({str(tmp_path / "out")!r}, 'one').claim()
     print('mine', flush=True)
@@ -206,3 +209,56 @@ def test_a_container_that_is_started_again_takes_its_folder_over(tmp_path: Path)
     with in_container(tmp_path, "first", "") as again:
         assert said(again) == "mine"
     assert not (tmp_path / "out" / "one" / "half.csv").exists()
+
+
+def elsewhere(run: RunFolder) -> None:
+    """Makes its claim one of another machine."""
+    run._claim = json.dumps({**json.loads(run._claim), "host": "elsewhere"}).encode()
+    run._store.write_bytes(run.uri("_running.json"), run._claim)
+
+
+def watching(tmp_path: Path, silence: float = 0.2) -> RunFolder:
+    return RunFolder(str(tmp_path), "one", goes_on=True, silence=silence)
+
+
+def test_an_owner_elsewhere_that_has_fallen_silent_is_gone_on_for(tmp_path: Path):
+    first, second = watching(tmp_path), watching(tmp_path)
+    first.claim()
+    first.begin({"work": 1})
+    first.renew()
+    elsewhere(first)
+    second.claim()
+    assert second.begun() == {"work": 1}
+    with pytest.raises(
+        TakenError, match=r"Another process is at work in .*/one': end it, or choose another --run-name"
+    ):
+        first.renew()
+    first.release()
+    second.renew()
+
+
+def test_an_owner_elsewhere_that_renews_its_claim_is_left_alone(tmp_path: Path):
+    first = watching(tmp_path)
+    first.claim()
+    elsewhere(first)
+    stopped = threading.Event()
+
+    def live() -> None:
+        while not stopped.wait(0.02):
+            first.renew()
+
+    alive = threading.Thread(target=live)
+    alive.start()
+    with pytest.raises(TakenError) as caught:
+        watching(tmp_path).claim()
+    assert caught.value.exit_code == 2
+    stopped.set()
+    alive.join()
+
+
+def test_an_owner_elsewhere_that_never_renews_its_claim_is_not_waited_for(tmp_path: Path):
+    first = RunFolder(str(tmp_path), "one", goes_on=True)
+    first.claim()
+    elsewhere(first)
+    with pytest.raises(TakenError):
+        watching(tmp_path, silence=3600).claim()

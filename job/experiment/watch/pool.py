@@ -1,0 +1,202 @@
+"""Processes that predict: as many as there are cores, each with the model in its memory."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Self
+
+import pyarrow as pa
+
+from job.engine.worker_environment import PROCESS_VARIABLES
+from job.errors import UserError
+from job.model import load_model
+from job.model.batch import predicted, unusable
+
+if TYPE_CHECKING:
+    from job.model.predict import Model
+
+CRASHED = "crashed"
+"""The status of a picture that ended the process which read it."""
+# Most pictures that one process gets at a time.
+_PIECE = 32
+
+
+class ReplacedError(UserError):
+    """At the address of the model is another one by now."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is predicted by what.
+
+    Attributes
+    ----------
+    model, digest
+        Address of the model, and the digest that it must have.
+    root
+        Address that the names of pictures are relative to.
+    reject_below
+        Where the most probable category has a probability below this, the status is "unknown".
+
+    """
+
+    model: str
+    digest: str
+    root: str
+    reject_below: float
+
+
+class Pool:
+    """Context manager: `count` processes that predict. They end with this process, however it ends."""
+
+    def __init__(self, task: Task, count: int) -> None:
+        self._task = task
+        self._count = count
+        self._executor: ProcessPoolExecutor | None = None
+        self._broken = False
+
+    def __enter__(self) -> Self:
+        """Nothing is started before there is something to predict, or `warm` is called."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the processes."""
+        self._end()
+
+    def warm(self) -> None:
+        """Has the processes load the model, while this one does something else; returns at once."""
+        for _ in range(self._count):
+            self._ask([])
+
+    def predict(self, names: Sequence[str]) -> pa.Table:
+        """Predictions of these pictures: a table of schema `job.model.batch.SCHEMA`, in their order.
+
+        A picture that ends the process which reads it, as a fault in a decoder does, has the status "crashed".
+
+        Raises
+        ------
+        UserError
+            The store does not work, or the processes can't be used.
+        ReplacedError
+            The model is not the one that it was.
+
+        """
+        if self._broken:  # by the last picture of the batch before
+            self._restart()
+        size = max(1, min(_PIECE, -(-len(names) // (2 * self._count))))
+        pieces = [names[start : start + size] for start in range(0, len(names), size)]
+        answers = [self._ask(piece) for piece in pieces]
+        try:
+            tables = [self._answer(future) for future in answers]
+        except BaseException:
+            for future in answers:
+                if future is not None:
+                    future.cancel()
+            raise
+        found: list[pa.Table] = []
+        for piece, table in zip(pieces, tables, strict=True):
+            # one picture after another, so that it is known which one it was
+            found += [table] if table is not None else [self._alone(name) for name in piece]
+        return pa.concat_tables(found)
+
+    def _alone(self, name: str) -> pa.Table:
+        if self._broken:
+            self._restart()
+        table = self._answer(self._ask([name]))
+        return unusable([name], CRASHED) if table is None else table
+
+    def _ask(self, names: Sequence[str]) -> "Future[pa.Table] | None":
+        """The answer of a process, or None where the processes have ended."""
+        if self._executor is None:
+            self._executor = ProcessPoolExecutor(
+                self._count, mp_context=multiprocessing.get_context("spawn"), initializer=_begin
+            )
+        try:
+            # processes are started here: a Ctrl-C is for this one alone, which finishes its work in hand
+            with _environment(PROCESS_VARIABLES), _signals_held():
+                return self._executor.submit(_work, self._task, names)
+        except BrokenProcessPool:
+            return None
+
+    def _answer(self, future: "Future[pa.Table] | None") -> pa.Table | None:
+        """What a process has answered; None where a picture has ended it, or met an error that nobody thought of."""
+        try:
+            if future is not None:
+                return future.result()
+        except BrokenProcessPool:
+            pass
+        except UserError:
+            raise
+        except Exception:  # noqa: BLE001  (whatever one picture does, the others are to be predicted)
+            return None
+        self._broken = True
+        return None
+
+    def _restart(self) -> None:
+        """New processes in place of those that ended. Raises UserError when these end as well."""
+        self._end()
+        if self._answer(self._ask([])) is None:
+            self._end()
+            raise UserError("The processes that predict end before they have read a picture: give more memory.")
+
+    def _end(self) -> None:
+        self._broken = False
+        if self._executor is not None:
+            self._executor.shutdown(cancel_futures=True)
+            self._executor = None
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Context manager: processes that are started have these variables."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Context manager: SIGINT and SIGTERM reach this thread after the block, and what it starts never."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+# ---- in a process of the pool
+
+_loaded: "Model | None" = None
+
+
+def _begin() -> None:
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent: Any = multiprocessing.parent_process()
+    parent.join()
+    os._exit(1)
+
+
+def _work(task: Task, names: Sequence[str]) -> pa.Table:
+    global _loaded  # noqa: PLW0603
+    if _loaded is None:
+        found = load_model(task.model)
+        if found.digest != task.digest:
+            raise ReplacedError(f"The model at '{task.model}' was replaced meanwhile: start the watch again.")
+        _loaded = found
+    return predicted(_loaded, task.root, names, task.reject_below)
