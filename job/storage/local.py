@@ -8,8 +8,8 @@ import hashlib
 import os
 import secrets
 import shutil
-import unicodedata
 import stat
+import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
