@@ -22,7 +22,7 @@ def names(peer: Document) -> list[str]:
         return ["dns" if peer.get("podSelector", {}).get("matchLabels", {}).get("k8s-app") == "kube-dns" else "clients"]
     for expression in peer["podSelector"].get("matchExpressions", []):
         return expression["values"]
-    return ["release"] if "app.kubernetes.io/instance" in peer["podSelector"]["matchLabels"] else ["clients"]
+    return ["release"] if "app.kubernetes.io/instance" in peer["podSelector"].get("matchLabels", {}) else ["clients"]
 
 
 def policy(rendered: Rendered, component: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def memory(server) -> int:
     return sum(each.memory_full_info().uss for each in [line, *line.children(recursive=True)])
 
 
-def test_requests_drawn_from_the_description_are_answered_as_it_says(server) -> None:
+def test_requests_drawn_from_the_description_are_answered_as_it_says(server, tmp_path) -> None:
     command = shutil.which("schemathesis", path=str(Path(sys.executable).parent))
     assert command
     said = subprocess.run(
