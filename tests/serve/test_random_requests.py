@@ -29,7 +29,7 @@ def test_requests_drawn_from_the_description_are_answered_as_it_says(server, tmp
          "--seed", "1", "--generation-database", "none", "--continue-on-failure",
          # what is drawn is hardly ever a picture
          "--exclude-checks", "positive_data_acceptance"],
-        capture_output=True, text=True, check=False, timeout=500,
+        capture_output=True, text=True, check=False, timeout=500, cwd=tmp_path,
     )  # fmt: skip
     assert said.returncode == 0, said.stdout[-3000:]
 
