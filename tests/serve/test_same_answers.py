@@ -1,4 +1,4 @@
-"""One model answers the same wherever it is asked: Python, shell, batch, HTTP, MLflow and the pipeline of Spark."""
+"""One model answers the same wherever it is asked: Python, shell, batch, watch, HTTP, MLflow, the pipeline of Spark."""
 
 import json
 from pathlib import Path
@@ -54,12 +54,28 @@ def test_the_shell(whole, sample, pictures, expected) -> None:
     same({row["picture"]: (row["category"], row["probability"]) for row in rows}, expected)
 
 
-def test_a_batch(whole, shared, pictures, expected, tmp_path) -> None:
+@pytest.fixture
+def folder(pictures, tmp_path) -> Path:
+    """The pictures in a folder of their own."""
     for name, data in pictures.items():
         path = tmp_path / "in" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    answer = shared("predict", "--model", whole.folder, "--data", tmp_path / "in", "--out", tmp_path / "out")
+    return tmp_path / "in"
+
+
+def test_a_watch(whole, folder, expected, tmp_path) -> None:
+    answer = fruits(
+        "predict", "--model", whole.folder, "--data", folder, "--out", tmp_path / "out", "--run-name", "live",
+        "--watch", "--once",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    found = pd.read_parquet(tmp_path / "out" / "live" / "batches")
+    same(dict(zip(found["ima"], zip(found["predicted_cat"], found["probability"], strict=True), strict=True)), expected)
+
+
+def test_a_batch(whole, shared, folder, expected, tmp_path) -> None:
+    answer = shared("predict", "--model", whole.folder, "--data", folder, "--out", tmp_path / "out")
     assert answer.code == 0, answer.err
     rows = results(tmp_path / "out").rows("predictions.csv")
     same({row["ima"]: (row["predicted_cat"], float(row["probability"])) for row in rows}, expected)
