@@ -21,6 +21,7 @@ from job.experiment.score import Scores
 from job.learn.classifiers import CLASSIFIERS
 from job.learn.issues import KINDS
 from job.learn.issues.base import TRAIN, Evidence, Issue, Rows
+from job.learn.projection import projected
 from job.vision.look import KEPT
 
 if TYPE_CHECKING:
@@ -188,14 +189,9 @@ def _features(fitted: Fitted, encoded: Encoded, categories: Sequence[str]) -> Ro
     def packed(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         from job.columns import rows_of
 
-        signs = None
-        if narrow < width:
-            drawn = np.random.default_rng(seed).choice(np.array([-1, 1], np.float32), (width, narrow))
-            signs = drawn / np.float32(narrow**0.5)
         for batch in batches:
             if batch.num_rows:
-                values = rows_of(batch["features"])
-                values = values if signs is None else values.astype(np.float32) @ signs
+                values = projected(rows_of(batch["features"]), narrow, seed)
                 small = np.clip(values, -_LARGEST, _LARGEST).astype(np.float16)
                 column = pa.array([row.tobytes() for row in small], pa.binary())
                 yield pa.RecordBatch.from_arrays([batch["ima"], batch["cat"], column], ["ima", "cat", "row"])

@@ -15,14 +15,16 @@ from job.learn.calibration import temperature
 from job.learn.classifiers.base import Classifier, Trained
 from job.learn.classifiers.linear import softmax
 from job.learn.moments import Moments, moments
+from job.learn.projection import projected
 
 FOLDS = 5
 # Frames that follow each other and stay together. A whole turn of a fruit would be too much: where a category has only
 # one, nothing of it would be left to learn from.
 FRAMES = 12
 # A classifier that needs the features themselves learns from up to so many pictures of a category, and at least from
-# so many of all: learning is then a small part of a run.
-MOST_OF_A_CATEGORY, LEAST = 50, 1000
+# so many of all, from so many random projections of their features, in so many iterations: learning is then a small
+# part of a run.
+MOST_OF_A_CATEGORY, LEAST, WIDTH, ITERATIONS = 50, 1000, 256, 60
 # Sums of all folds may take up so many bytes; with wider features there are fewer folds.
 _MOST_BYTES = 256 << 20
 _ROWS = 4096
@@ -118,6 +120,8 @@ def probabilities(
     no other fold.
 
     """
+    if classifier.from_moments is None:
+        features = projected(features, WIDTH, seed)
     logarithms = np.full((len(labels), categories), np.nan)
     for fold, trained in _learned(classifier, features, labels, categories, held, seed, threads):
         rows = np.flatnonzero(held == fold)
@@ -181,4 +185,4 @@ def _fitted(
     chosen = [order[labels[order] == label][:most] for label in np.unique(labels[rows]).tolist()]
     few = np.sort(np.concatenate(chosen))
     values = features[few].astype(np.float64)
-    return classifier.fit(values, labels[few], categories, seed=seed, threads=threads)
+    return classifier.fit(values, labels[few], categories, seed=seed, max_iterations=ITERATIONS, threads=threads)

@@ -10,7 +10,7 @@ from job.learn.classifiers import CLASSIFIERS
 from job.learn.issues import KINDS
 from job.learn.issues.base import Evidence, Rows
 from job.learn.issues.labels import quality
-from job.learn.issues.outliers import farness, projected
+from job.learn.issues.outliers import farness
 from job.vision.look import KEPT
 
 
@@ -174,15 +174,6 @@ def test_the_fifth_nearest_is_the_fifth_nearest():
     rows, known = random.normal(size=(3000, 3)).astype(np.float32), random.normal(size=(200, 3)).astype(np.float32)
     distances = np.sort(np.linalg.norm(rows[:, None] - known[None], axis=2), axis=1)
     np.testing.assert_allclose(farness(rows, known, 5), distances[:, 4], rtol=1e-3)
-
-
-def test_projections_keep_distances():
-    values = np.random.default_rng(1).normal(size=(40, 900))
-    rows = Rows([""] * 40, np.zeros(40, np.int64), values)
-    own = projected(rows, 123)
-    assert own.shape[1] < 100
-    ratio = np.linalg.norm(own[0] - own[1:], axis=1) / np.linalg.norm(values[0] - values[1:], axis=1)
-    assert 0.7 < ratio.min() < ratio.max() < 1.3
 
 
 # ---- categories
