@@ -58,11 +58,14 @@ class DataIssues:
         The issues, kind by kind, the surest or worst first.
     notes
         Sentences about what was looked at in part only.
+    frames
+        Number of scored pictures that are frames of videos that training pictures are from.
 
     """
 
     issues: tuple[Issue, ...] = ()
     notes: tuple[str, ...] = ()
+    frames: int = 0
 
     def table(self) -> pa.Table:
         """The rows of `data_issues.csv`; what an issue has not is null."""
@@ -125,7 +128,7 @@ def look(
         gathered = gather(splits, fitted, categories)
         counts = splits[TRAIN][0].images.categories()
         found = find(gathered, fitted, scores, {name: counts.get(name, 0) for name in categories})
-        finding.facts = {**found.counts(), "leaks": len(found.leaks())}
+        finding.facts = {**found.counts(), "leaks": len(found.leaks()), "frames": found.frames}
     return found, gathered
 
 
@@ -146,7 +149,8 @@ def find(gathered: Gathered, fitted: Fitted, scores: Scores | None, counts: Mapp
         recipe.seed,
         available_cores(),
     )
-    return DataIssues(tuple(issue for kind in KINDS for issue in KINDS.get(kind).find(evidence)), gathered.notes)
+    found = tuple(issue for kind in KINDS for issue in KINDS.get(kind).find(evidence))
+    return DataIssues(found, gathered.notes, sum(evidence.frames().values()))
 
 
 def _some(frame: "DataFrame", count: int, most: int, seed: int) -> "DataFrame":

@@ -171,10 +171,25 @@ def execute(settings: Settings, data: str | None, session: Any, console: Console
         partitioning = Partitioning(cores, settings.partitions, settings.min_partitions)
         result = _work(spark, settings, recipe, images, partitioning, clock, name, versions)
         done = outputs.write(result, folder, clock, intermediate=settings.export_intermediate)
+        _warn_of_leaks(done, console)
         console.rounds([row.public() for row in done.rounds])
         console.timings(done.timings(), reference_beside(done))
         console.done(folder.uri(), done.accuracy, done.seconds)
     return done
+
+
+def _warn_of_leaks(result: RunResult, console: Console) -> None:
+    leaks, pictures = len(result.issues.leaks()), len(result.splits["test"].images)
+    if leaks:
+        console.warning(
+            f"{leaks} of {pictures} test pictures are copies of training pictures, which data_issues.csv names: an "
+            "accuracy on them says too much."
+        )
+    if result.issues.frames:
+        console.warning(
+            f"{result.issues.frames} of {pictures} test pictures are frames of the same videos as training pictures: "
+            "an accuracy on them says little of other pictures (--protocol rotation says more)."
+        )
 
 
 @contextmanager

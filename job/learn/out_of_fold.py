@@ -4,13 +4,13 @@ Pictures that are nearly the same stay together, so that none vouches for the wr
 each other in a video, where names tell, and copies of each other.
 """
 
-import re
 from collections.abc import Sequence
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
+from job.learn import videos
 from job.learn.calibration import temperature
 from job.learn.classifiers.base import Classifier, Trained
 from job.learn.classifiers.linear import softmax
@@ -28,8 +28,6 @@ MOST_OF_A_CATEGORY, LEAST, WIDTH, ITERATIONS = 50, 1000, 256, 60
 # Sums of all folds may take up so many bytes; with wider features there are fewer folds.
 _MOST_BYTES = 256 << 20
 _ROWS = 4096
-# The video that a frame of Fruits-360 is from, and its number: 12_100.jpg, r_12_100.jpg, r2_12_100.jpg.
-_FRAME = re.compile(r"^(?:.*/)?(r\d*_)?(\d+)_[^/]*$")
 
 
 def frames(names: Sequence[str], labels: NDArray[np.int64]) -> list[tuple[object, ...]]:
@@ -37,8 +35,8 @@ def frames(names: Sequence[str], labels: NDArray[np.int64]) -> list[tuple[object
     tell."""
     found: list[tuple[object, ...]] = []
     for name, label in zip(names, labels.tolist(), strict=True):
-        frame = _FRAME.match(name)
-        found.append((name,) if frame is None else (label, frame[1] or "", int(frame[2]) // FRAMES))
+        one = videos.frame(name)
+        found.append((name,) if one is None else (label, one.video, one.number // FRAMES))
     return found
 
 

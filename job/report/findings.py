@@ -63,8 +63,9 @@ def issues(manifest: Mapping[str, Any], found: Mapping[str, pa.Table]) -> dict[s
                 }
             )
         context["issues"] = kinds
+    scored = list(manifest.get("dataset", {}).values())[-1:]
+    context["frames"] = (known.get("frames", 0), scored[0].get("described", 0) if scored else 0)
     if known.get("leaks"):
-        scored = list(manifest.get("dataset", {}).values())[-1:]
         context["leak"] = {
             "copies": known["leaks"],
             "pictures": scored[0].get("described", 0) if scored else 0,

@@ -34,6 +34,17 @@ def test_a_leak_is_said_before_everything_else(manifest, result_tables, pictures
     assert "not new" not in render(manifest, result_tables, pictures)
 
 
+def test_frames_of_the_videos_that_were_learned_from_are_said_at_the_top(manifest, result_tables, pictures):
+    source = render(manifest, result_tables, pictures)
+    head = Page(re.search("<header>.*?</header>", source, re.DOTALL)[0]).text
+    assert "4 of 5 are by name and look frames of the same videos as training pictures" in head
+    assert "--protocol rotation" not in head
+    del manifest["protocol"]
+    assert "--protocol rotation" in render(manifest, result_tables, pictures)
+    manifest["data_issues"]["frames"] = 0
+    assert "same videos" not in render(manifest, result_tables, pictures)
+
+
 def test_a_leak_without_a_classifier_says_nothing_of_accuracy(manifest, result_tables):
     del manifest["accuracy"], manifest["accuracy_without_leaks"]
     said = Page(render(manifest, {"data_issues": result_tables["data_issues"]}, Pictures())).text
