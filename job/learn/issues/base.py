@@ -185,9 +185,14 @@ class Evidence:
 
 
 class Kind(Protocol):
-    """A kind of issue."""
+    """A kind of issue.
+
+    `name` stands in the file; `title` and `note` are its heading in the report and the sentences under it.
+    """
 
     name: str
+    title: str
+    note: str
 
     def find(self, evidence: Evidence) -> list[Issue]:
         """The issues of this kind, the worst first; none where the evidence has not what it takes."""

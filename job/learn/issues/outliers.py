@@ -22,6 +22,10 @@ class Outliers:
     """
 
     name: str = "outlier"
+    title: str = "Outliers"
+    note: str = (
+        "The picture's features are far from those of all training pictures, those of its own category included."
+    )
     neighbour: int = 5
     times: float = 3.0
 

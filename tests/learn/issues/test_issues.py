@@ -200,3 +200,11 @@ def test_categories_with_too_few_pictures_are_those_of_less_than_ten_or_a_tenth_
     small = Evidence(CATEGORIES, np.array([12, 4, 9, 11]))
     assert [(issue.cat, round(issue.score, 2)) for issue in find("few", small)] == [("Banana", 0.6), ("Cherry", 0.1)]
     assert find("few", Evidence((), np.array([], np.int64))) == []
+
+
+def test_every_kind_has_its_name_a_title_and_a_note():
+    for name in KINDS:
+        kind = KINDS.get(name)
+        assert kind.name == name
+        assert kind.title
+        assert kind.note.endswith(".")
