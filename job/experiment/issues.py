@@ -118,15 +118,16 @@ def look(
     fitted: Fitted,
     scores: Scores | None,
     *,
+    counts: Mapping[str, int],
     spark: "SparkSession",
     clock: Clock,
 ) -> tuple[DataIssues, Gathered]:
-    """Gathers, and finds all issues; told as `find_issues`. `splits` are the training pictures and those scored."""
+    """Gathers, and finds all issues; told as `find_issues`. `splits` are the training pictures and those scored,
+    `counts` the training pictures by category, also those that the protocol's first round left out."""
     names = {cat for extracted, _ in splits.values() for cat in extracted.images.categories()}
     categories = [*fitted.categories, *sorted(names - set(fitted.categories))]
     with clock.operation("find_issues", "all", spark) as finding:
         gathered = gather(splits, fitted, categories)
-        counts = splits[TRAIN][0].images.categories()
         found = find(gathered, fitted, scores, {name: counts.get(name, 0) for name in categories})
         finding.facts = {**found.counts(), "leaks": len(found.leaks()), "frames": found.frames}
     return found, gathered
@@ -175,9 +176,17 @@ def _rows(table: pa.Table, values: NDArray[Any], categories: Sequence[str]) -> R
     return Rows(table["ima"].to_pylist(), labels, values)
 
 
+def _unpacked(column: pa.ChunkedArray, dtype: type, width: int) -> NDArray[Any]:
+    """Values of packed rows, each of `width`, without a copy: (n, width)."""
+    whole = column.combine_chunks()
+    data = whole.buffers()[2] if len(whole) else b""
+    begin = whole.offset * width * np.dtype(dtype).itemsize
+    return np.frombuffer(data, dtype, len(whole) * width, begin).reshape(-1, width)
+
+
 def _looks(frame: "DataFrame", categories: Sequence[str]) -> Rows:
     table = frame.select("ima", "cat", "look").toArrow().sort_by("ima")
-    values = np.frombuffer(b"".join(table["look"].to_pylist()), np.float32).reshape(-1, KEPT * KEPT)
+    values = _unpacked(table["look"], np.float32, KEPT * KEPT)
     return _rows(table.drop_columns(["look"]), values, categories)
 
 
@@ -202,5 +211,5 @@ def _features(fitted: Fitted, encoded: Encoded, categories: Sequence[str]) -> Ro
 
     frame = fitted.featured(few).select("ima", "cat", "features")
     table = frame.mapInArrow(packed, "ima string, cat string, row binary").toArrow().sort_by("ima")
-    values = np.frombuffer(b"".join(table["row"].to_pylist()), np.float16).reshape(-1, narrow)
+    values = _unpacked(table["row"], np.float16, narrow)
     return _rows(table.drop_columns(["row"]), values, categories)

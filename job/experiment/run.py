@@ -252,7 +252,8 @@ def _work(
     rounds = Rounds(spark, recipe, images, partitioning, clock=clock, check=check, cached=settings.cache)
     found = rounds.work(_rounds(settings, images))
     spread = {"train": (found.train, found.fitted.train), "test": (found.test, found.encoded)}
-    wrong, gathered = issues.look(spread, found.fitted, found.scores, spark=spark, clock=clock)
+    counts = images["train"].categories()
+    wrong, gathered = issues.look(spread, found.fitted, found.scores, counts=counts, spark=spark, clock=clock)
     curve: tuple[Point, ...] = ()
     if settings.learning_curve and found.scores is not None:
         curve = learning_curve(found.fitted, gathered, clock)
