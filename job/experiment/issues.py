@@ -21,6 +21,7 @@ from job.experiment.score import Scores
 from job.learn.classifiers import CLASSIFIERS
 from job.learn.issues import KINDS
 from job.learn.issues.base import TRAIN, Evidence, Issue, Rows
+from job.learn.projection import projected
 from job.vision.look import KEPT
 
 if TYPE_CHECKING:
@@ -57,11 +58,14 @@ class DataIssues:
         The issues, kind by kind, the surest or worst first.
     notes
         Sentences about what was looked at in part only.
+    frames
+        Number of scored pictures that are frames of videos that training pictures are from.
 
     """
 
     issues: tuple[Issue, ...] = ()
     notes: tuple[str, ...] = ()
+    frames: int = 0
 
     def table(self) -> pa.Table:
         """The rows of `data_issues.csv`; what an issue has not is null."""
@@ -114,17 +118,18 @@ def look(
     fitted: Fitted,
     scores: Scores | None,
     *,
+    counts: Mapping[str, int],
     spark: "SparkSession",
     clock: Clock,
 ) -> tuple[DataIssues, Gathered]:
-    """Gathers, and finds all issues; told as `find_issues`. `splits` are the training pictures and those scored."""
+    """Gathers, and finds all issues; told as `find_issues`. `splits` are the training pictures and those scored,
+    `counts` the training pictures by category, also those that the protocol's first round left out."""
     names = {cat for extracted, _ in splits.values() for cat in extracted.images.categories()}
     categories = [*fitted.categories, *sorted(names - set(fitted.categories))]
     with clock.operation("find_issues", "all", spark) as finding:
         gathered = gather(splits, fitted, categories)
-        counts = splits[TRAIN][0].images.categories()
         found = find(gathered, fitted, scores, {name: counts.get(name, 0) for name in categories})
-        finding.facts = {**found.counts(), "leaks": len(found.leaks())}
+        finding.facts = {**found.counts(), "leaks": len(found.leaks()), "frames": found.frames}
     return found, gathered
 
 
@@ -145,7 +150,8 @@ def find(gathered: Gathered, fitted: Fitted, scores: Scores | None, counts: Mapp
         recipe.seed,
         available_cores(),
     )
-    return DataIssues(tuple(issue for kind in KINDS for issue in KINDS.get(kind).find(evidence)), gathered.notes)
+    found = tuple(issue for kind in KINDS for issue in KINDS.get(kind).find(evidence))
+    return DataIssues(found, gathered.notes, sum(evidence.frames().values()))
 
 
 def _some(frame: "DataFrame", count: int, most: int, seed: int) -> "DataFrame":
@@ -170,9 +176,17 @@ def _rows(table: pa.Table, values: NDArray[Any], categories: Sequence[str]) -> R
     return Rows(table["ima"].to_pylist(), labels, values)
 
 
+def _unpacked(column: pa.ChunkedArray, dtype: type, width: int) -> NDArray[Any]:
+    """Values of packed rows, each of `width`, without a copy: (n, width)."""
+    whole = column.combine_chunks()
+    data = whole.buffers()[2] if len(whole) else b""
+    begin = whole.offset * width * np.dtype(dtype).itemsize
+    return np.frombuffer(data, dtype, len(whole) * width, begin).reshape(-1, width)
+
+
 def _looks(frame: "DataFrame", categories: Sequence[str]) -> Rows:
     table = frame.select("ima", "cat", "look").toArrow().sort_by("ima")
-    values = np.frombuffer(b"".join(table["look"].to_pylist()), np.float32).reshape(-1, KEPT * KEPT)
+    values = _unpacked(table["look"], np.float32, KEPT * KEPT)
     return _rows(table.drop_columns(["look"]), values, categories)
 
 
@@ -188,19 +202,14 @@ def _features(fitted: Fitted, encoded: Encoded, categories: Sequence[str]) -> Ro
     def packed(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         from job.columns import rows_of
 
-        signs = None
-        if narrow < width:
-            drawn = np.random.default_rng(seed).choice(np.array([-1, 1], np.float32), (width, narrow))
-            signs = drawn / np.float32(narrow**0.5)
         for batch in batches:
             if batch.num_rows:
-                values = rows_of(batch["features"])
-                values = values if signs is None else values.astype(np.float32) @ signs
+                values = projected(rows_of(batch["features"]), narrow, seed)
                 small = np.clip(values, -_LARGEST, _LARGEST).astype(np.float16)
                 column = pa.array([row.tobytes() for row in small], pa.binary())
                 yield pa.RecordBatch.from_arrays([batch["ima"], batch["cat"], column], ["ima", "cat", "row"])
 
     frame = fitted.featured(few).select("ima", "cat", "features")
     table = frame.mapInArrow(packed, "ima string, cat string, row binary").toArrow().sort_by("ima")
-    values = np.frombuffer(b"".join(table["row"].to_pylist()), np.float16).reshape(-1, narrow)
+    values = _unpacked(table["row"], np.float16, narrow)
     return _rows(table.drop_columns(["row"]), values, categories)

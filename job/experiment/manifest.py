@@ -41,7 +41,7 @@ def manifest(result: RunResult) -> dict[str, Any]:
         content["calibration_error"] = result.scores.calibration_error
     content["data_issues"] = {**result.issues.counts(), "notes": list(result.issues.notes)}
     leaks = result.leaks()
-    content["data_issues"]["leaks"] = len(result.issues.leaks())
+    content["data_issues"] |= {"leaks": len(result.issues.leaks()), "frames": result.issues.frames}
     if leaks is not None:
         content["accuracy_without_leaks"] = leaks.accuracy
     if result.rounds:

@@ -171,10 +171,25 @@ def execute(settings: Settings, data: str | None, session: Any, console: Console
         partitioning = Partitioning(cores, settings.partitions, settings.min_partitions)
         result = _work(spark, settings, recipe, images, partitioning, clock, name, versions, console)
         done = outputs.write(result, folder, clock, intermediate=settings.export_intermediate)
+        _warn_of_leaks(done, console)
         console.rounds([row.public() for row in done.rounds])
         console.timings(done.timings(), reference_beside(done))
         console.done(folder.uri(), done.accuracy, done.seconds)
     return done
+
+
+def _warn_of_leaks(result: RunResult, console: Console) -> None:
+    leaks, pictures = len(result.issues.leaks()), len(result.splits["test"].images)
+    if leaks:
+        console.warning(
+            f"{leaks} of {pictures} test pictures are copies of training pictures, which data_issues.csv names: an "
+            "accuracy on them says too much."
+        )
+    if result.issues.frames:
+        console.warning(
+            f"{result.issues.frames} of {pictures} test pictures are frames of the same videos as training pictures: "
+            "an accuracy on them says little of other pictures (--protocol rotation says more)."
+        )
 
 
 @contextmanager
@@ -245,7 +260,8 @@ def _work(
     rounds = Rounds(spark, recipe, images, partitioning, clock=clock, check=check, cached=settings.cache)
     found = rounds.work(rounds_of(settings, images))
     spread = {"train": (found.train, found.fitted.train), "test": (found.test, found.encoded)}
-    wrong, gathered = issues.look(spread, found.fitted, found.scores, spark=spark, clock=clock)
+    counts = images["train"].categories()
+    wrong, gathered = issues.look(spread, found.fitted, found.scores, counts=counts, spark=spark, clock=clock)
     curve: tuple[Point, ...] = ()
     if settings.learning_curve and found.scores is not None:
         curve = learning_curve(found.fitted, gathered, clock)

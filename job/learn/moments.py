@@ -5,6 +5,7 @@ Parts add up, in any order, to the sums of all rows: float64, so that other part
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +26,26 @@ class Moments:
         float64 (C, d): weighted sum of the rows of each category.
     products
         float64 (d, d): weighted sum of the outer products of all rows with themselves.
+    space
+        Number of dimensions of the features, where rows are `coordinates` in a part of them; 0 where they are not.
 
     """
 
     counts: NDArray[np.float64]
     sums: NDArray[np.float64]
     products: NDArray[np.float64]
+    space: int = 0
 
     def __add__(self, other: "Moments") -> "Moments":
-        return Moments(self.counts + other.counts, self.sums + other.sums, self.products + other.products)
+        return Moments(self.counts + other.counts, self.sums + other.sums, self.products + other.products, self.space)
+
+    def __sub__(self, other: "Moments") -> "Moments":
+        return Moments(self.counts - other.counts, self.sums - other.sums, self.products - other.products, self.space)
+
+    @property
+    def width(self) -> int:
+        """Number of dimensions of the features."""
+        return self.space or self.sums.shape[1]
 
     @property
     def total(self) -> float:
@@ -70,6 +82,16 @@ class Moments:
         products = np.zeros((sums.shape[1], sums.shape[1]))
         products[np.triu_indices(len(products))] = arrays["upper"]
         return cls(arrays["counts"], sums, products + np.triu(products, 1).T)
+
+
+def coordinates(rows: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Rows (n, d) in an orthonormal basis of what they span: float64 (n, min(n, d)).
+
+    Products of rows with each other stay as they are, and with them what is learned from sums that know the number of
+    dimensions (`Moments.space`): with few rows of many features that takes far less time.
+    """
+    triangle: Any = np.linalg.qr(rows.astype(np.float64).T, mode="r")
+    return np.ascontiguousarray(triangle.T, np.float64)
 
 
 def moments(

@@ -4,30 +4,31 @@ Pictures that are nearly the same stay together, so that none vouches for the wr
 each other in a video, where names tell, and copies of each other.
 """
 
-import re
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
+from job.learn import videos
 from job.learn.calibration import temperature
 from job.learn.classifiers.base import Classifier, Trained
 from job.learn.classifiers.linear import softmax
-from job.learn.moments import Moments, moments
+from job.learn.moments import coordinates, moments
+from job.learn.projection import projected
 
 FOLDS = 5
 # Frames that follow each other and stay together. A whole turn of a fruit would be too much: where a category has only
 # one, nothing of it would be left to learn from.
 FRAMES = 12
 # A classifier that needs the features themselves learns from up to so many pictures of a category, and at least from
-# so many of all: learning is then a small part of a run.
-MOST_OF_A_CATEGORY, LEAST = 50, 1000
+# so many of all, from so many random projections of their features, in so many iterations: learning is then a small
+# part of a run.
+MOST_OF_A_CATEGORY, LEAST, WIDTH, ITERATIONS = 50, 1000, 256, 60
 # Sums of all folds may take up so many bytes; with wider features there are fewer folds.
 _MOST_BYTES = 256 << 20
 _ROWS = 4096
-# The video that a frame of Fruits-360 is from, and its number: 12_100.jpg, r_12_100.jpg, r2_12_100.jpg.
-_FRAME = re.compile(r"^(?:.*/)?(r\d*_)?(\d+)_[^/]*$")
 
 
 def frames(names: Sequence[str], labels: NDArray[np.int64]) -> list[tuple[object, ...]]:
@@ -35,8 +36,8 @@ def frames(names: Sequence[str], labels: NDArray[np.int64]) -> list[tuple[object
     tell."""
     found: list[tuple[object, ...]] = []
     for name, label in zip(names, labels.tolist(), strict=True):
-        frame = _FRAME.match(name)
-        found.append((name,) if frame is None else (label, frame[1] or "", int(frame[2]) // FRAMES))
+        one = videos.frame(name)
+        found.append((name,) if one is None else (label, one.video, one.number // FRAMES))
     return found
 
 
@@ -118,8 +119,13 @@ def probabilities(
     no other fold.
 
     """
+    space = features.shape[1]
+    if classifier.from_moments is None:
+        features = projected(features, WIDTH, seed)
+    elif len(features) < space:
+        features = coordinates(features)
     logarithms = np.full((len(labels), categories), np.nan)
-    for fold, trained in _learned(classifier, features, labels, categories, held, seed, threads):
+    for fold, trained in _learned(classifier, features, labels, categories, held, seed, threads, space):
         rows = np.flatnonzero(held == fold)
         known = np.bincount(labels[held != fold], minlength=categories) > 0
         rows = rows[known[labels[rows]]]
@@ -148,6 +154,7 @@ def _learned(
     held: NDArray[np.int64],
     seed: int,
     threads: int,
+    space: int,
 ) -> list[tuple[int, Trained]]:
     """What is learned from all folds but one, for each that leaves something to learn from."""
     numbers = [fold for fold in np.unique(held).tolist() if (held != fold).any()]
@@ -156,13 +163,12 @@ def _learned(
             (fold, _fitted(classifier, features, labels, categories, np.flatnonzero(held != fold), seed, threads))
             for fold in numbers
         ]
-    sums = {fold: moments(features, labels, categories, chosen=held == fold) for fold in numbers}
+    sums = {fold: replace(moments(features, labels, categories, chosen=held == fold), space=space) for fold in numbers}
     total = sum(list(sums.values())[1:], next(iter(sums.values()))) if sums else None
     found = []
     for fold, part in sums.items():
         assert total is not None
-        rest = Moments(total.counts - part.counts, total.sums - part.sums, total.products - part.products)
-        found.append((fold, classifier.from_moments(rest)))
+        found.append((fold, classifier.from_moments(total - part)))
     return found
 
 
@@ -181,4 +187,4 @@ def _fitted(
     chosen = [order[labels[order] == label][:most] for label in np.unique(labels[rows]).tolist()]
     few = np.sort(np.concatenate(chosen))
     values = features[few].astype(np.float64)
-    return classifier.fit(values, labels[few], categories, seed=seed, threads=threads)
+    return classifier.fit(values, labels[few], categories, seed=seed, max_iterations=ITERATIONS, threads=threads)

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from job.threads import Threads
 
+# Pairs of a row: where hundreds of pictures are the same, not each of them is paired with each.
+MOST = 10
 # Rows that are compared with all others at a time.
 _BLOCK = 1024
 
@@ -57,7 +59,8 @@ def search(
     same: bool = False,
     threads: int = 1,
 ) -> Twins:
-    """All pairs of `rows` (n, d) and `others` (m, d) that are not farther from each other than `radius` (n,).
+    """All pairs of `rows` (n, d) and `others` (m, d) that are not farther from each other than `radius` (n,), but for
+    each row not more than the `MOST` nearest.
 
     With `same`, both are the same rows, and each pair is found once: `rows` before `others`, in their order.
     """
@@ -72,7 +75,14 @@ def search(
         found += squares[first:]
         # products of float32 leave rounding, which is let through here and looked at below
         slack = 1e-5 * (own + squares.max(initial=0))
-        near = np.argwhere(found <= (np.square(limit) + slack - own)[:, None])
+        close = found <= (np.square(limit) + slack - own)[:, None]
+        if same:
+            close &= ~np.tri(*close.shape, dtype=np.bool_)
+        for row in np.flatnonzero(close.sum(axis=1) > MOST).tolist():
+            candidates = np.flatnonzero(close[row])
+            close[row] = False
+            close[row, candidates[np.argpartition(found[row, candidates], MOST)[:MOST]]] = True
+        near = np.argwhere(close)
         return near[:, 0] + start, near[:, 1] + first
 
     starts = range(0, len(rows), _BLOCK)
@@ -80,9 +90,6 @@ def search(
         parts = list(pool.map(work, starts))
     left = np.concatenate([part[0] for part in parts]) if parts else np.empty(0, np.intp)
     right = np.concatenate([part[1] for part in parts]) if parts else np.empty(0, np.intp)
-    if same:
-        kept = left < right
-        left, right = left[kept], right[kept]
     apart = distances(rows, others, left, right)
     kept = apart <= radius[left]
     return Twins(left[kept], right[kept], apart[kept])

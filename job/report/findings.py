@@ -8,39 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from markupsafe import Markup
 
+from job.learn.issues import KINDS
 from job.report import curves
 
 # Rows of a kind of issue that the page shows; all are in the file.
 SHOWN = 20
-# What each kind is called, and what it means.
-KINDS: Mapping[str, tuple[str, str]] = {
-    "label": (
-        "Likely wrong labels",
-        (
-            "Another category is far more probable than the picture's own, by a classifier that has not learned from "
-            "it. Some of them are hard pictures and not wrong ones: look before you move any."
-        ),
-    ),
-    "near_duplicate": (
-        "Near-duplicates",
-        (
-            "The picture is a copy of a training picture: the same, recompressed, scaled or mirrored. Frames that "
-            "follow each other in a video are not listed, alike as they are."
-        ),
-    ),
-    "outlier": (
-        "Outliers",
-        "The picture's features are far from those of all training pictures, those of its own category included.",
-    ),
-    "overlap": (
-        "Categories that overlap",
-        (
-            "Pictures of both are taken for the other one, by a classifier that has not learned from them. The score "
-            "is their share."
-        ),
-    ),
-    "few": ("Categories with too few pictures", "The score is the share of the pictures that are missing."),
-}
+# Headings of the columns of `data_issues.csv`, in the order in which they are shown.
+_HEADINGS = {"ima": "picture", "cat": "category", "suggested": "rather", "other": "other", "split": "split"}
 
 
 def issues(manifest: Mapping[str, Any], found: Mapping[str, pa.Table]) -> dict[str, Any]:
@@ -50,21 +24,16 @@ def issues(manifest: Mapping[str, Any], found: Mapping[str, pa.Table]) -> dict[s
     table = found.get("data_issues")
     if table is not None:
         kinds = []
-        for kind, (title, note) in KINDS.items():
+        for kind in KINDS:
             own = table.filter(pc.equal(table["kind"], kind))
+            told = {"kind": kind, "title": KINDS.get(kind).title, "note": KINDS.get(kind).note}
             kinds.append(
-                {
-                    "kind": kind,
-                    "title": title,
-                    "note": note,
-                    "count": own.num_rows,
-                    "rows": own.slice(0, SHOWN).to_pylist(),
-                    "columns": _columns(kind),
-                }
+                told | {"count": own.num_rows, "rows": own.slice(0, SHOWN).to_pylist(), "columns": _columns(own)}
             )
         context["issues"] = kinds
+    scored = list(manifest.get("dataset", {}).values())[-1:]
+    context["frames"] = (known.get("frames", 0), scored[0].get("described", 0) if scored else 0)
     if known.get("leaks"):
-        scored = list(manifest.get("dataset", {}).values())[-1:]
         context["leak"] = {
             "copies": known["leaks"],
             "pictures": scored[0].get("described", 0) if scored else 0,
@@ -74,16 +43,10 @@ def issues(manifest: Mapping[str, Any], found: Mapping[str, pa.Table]) -> dict[s
     return context
 
 
-def _columns(kind: str) -> list[tuple[str, str]]:
-    """Columns of `data_issues.csv` that say something of a kind, and their headings."""
-    picture = [("ima", "picture"), ("cat", "category")]
-    return {
-        "label": [*picture, ("suggested", "rather"), ("split", "split")],
-        "near_duplicate": [*picture, ("other", "training picture"), ("split", "split")],
-        "outlier": [*picture, ("split", "split")],
-        "overlap": [("cat", "category"), ("other", "and")],
-        "few": [("cat", "category")],
-    }[kind]
+def _columns(own: pa.Table) -> list[tuple[str, str]]:
+    """Columns that say something of the issues of a kind, and their headings."""
+    known = [name for name in _HEADINGS if own[name].null_count < own.num_rows]
+    return [(name, _HEADINGS[name]) for name in known if name != "split" or "ima" in known]
 
 
 def reliability(manifest: Mapping[str, Any], found: Mapping[str, pa.Table]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ def run(shared: Shared, tmp_path_factory: pytest.TempPathFactory) -> Runner:
         answer = shared("run", "--data", data, "--out", out, "--words", 64, *arguments)
         assert answer.code == 0, answer.err
         assert answer.err == ""
+        (out.parent / "said.txt").write_text(answer.out, encoding="utf-8")
         return results(out)
 
     return work
@@ -89,7 +90,7 @@ def test_a_small_category_is_listed(found: Results):
 def test_the_manifest_counts_issues_and_leaks_and_says_what_the_accuracy_is_without(found: Results):
     told = found.manifest["data_issues"]
     assert {kind: told[kind] for kind in KINDS} == {kind: len(of(found, kind)) for kind in KINDS}
-    assert (told["leaks"], told["notes"]) == (2, [])
+    assert (told["leaks"], told["frames"], told["notes"]) == (2, 0, [])
     rows = [row for row in found.rows("predictions.csv") if not row["ima"].endswith(("leak.jpg", "mirrored.jpg"))]
     right = np.mean([row["cat"] == row["predicted_cat"] for row in rows])
     assert found.manifest["accuracy_without_leaks"] == pytest.approx(right)
@@ -103,6 +104,12 @@ def test_the_report_says_the_leak_at_its_top_and_shows_pictures(found: Results):
     assert "are copies of training pictures" in head
     part = page[page.index('<section id="issues">') :]
     assert part.count("data:image/png", 0, part.index("</section>")) >= 2 + 2 * 3
+
+
+def test_the_console_warns_of_leaks(found: Results):
+    lines = (found.folder.parent.parent / "said.txt").read_text(encoding="utf-8").splitlines()
+    (said,) = (line for line in lines if line.startswith("event=warning"))
+    assert "2 of 32 test pictures are copies of training pictures" in said
 
 
 def test_the_learning_curve_goes_up_to_all_pictures(found: Results):
@@ -160,7 +167,8 @@ def test_the_generated_sample_gets_a_clean_bill(shared: Shared, tmp_path: Path):
     clean = results(tmp_path / "out")
     for kind in ("label", "near_duplicate", "overlap", "few"):
         assert of(clean, kind) == []
-    assert clean.manifest["data_issues"]["leaks"] == 0
+    assert (clean.manifest["data_issues"]["leaks"], clean.manifest["data_issues"]["frames"]) == (0, 0)
+    assert "event=warning" not in answer.out
     assert "accuracy_without_leaks" not in clean.manifest
     assert "are copies of" not in (clean.folder / "report.html").read_text(encoding="utf-8")
 

@@ -521,6 +521,7 @@ def test_a_run_says_what_it_does_line_by_line(said: Answer, reference: Results):
         "reduce_dimensions",
         "fit_classifier",
         "evaluate",
+        "find_issues",
     ]
     assert len(said.events("category ")) == 6
     timed = [line.split(" ")[1].removeprefix("operation=") for line in said.events("timing")]

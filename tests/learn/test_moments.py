@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from job.learn.moments import Moments, moments
+from job.learn.classifiers import CLASSIFIERS
+from job.learn.classifiers.linear import scores
+from job.learn.moments import Moments, coordinates, moments
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +67,16 @@ def test_no_rows_are_no_error():
     found = moments(np.empty((0, 3), np.float32), np.empty(0, np.int64), 2)
     assert found.total == 0
     assert found.products.shape == (3, 3)
+
+
+@pytest.mark.parametrize("name", ["lda", "ridge"])
+def test_few_rows_of_many_features_are_learned_from_in_the_part_of_space_that_they_span(name):
+    random = np.random.default_rng(3)
+    labels = np.repeat(np.arange(4), 15)
+    features = random.normal(0, 1, (60, 400)) + 0.1 * labels[:, None]
+    learn = CLASSIFIERS.get(name).from_moments
+    narrow = coordinates(features)
+    assert narrow.shape == (60, 60)
+    whole = learn(moments(features, labels, 4))
+    part = learn(replace(moments(narrow, labels, 4), space=400))
+    np.testing.assert_allclose(scores(narrow, part), scores(features, whole), rtol=1e-7, atol=1e-7)

@@ -68,7 +68,7 @@ def test_pairs_have_their_distance():
 def test_the_pairs_are_those_that_all_comparisons_find(threads):
     random = np.random.default_rng(5)
     rows, others = random.normal(size=(2500, 4)).astype(np.float32), random.normal(size=(700, 4)).astype(np.float32)
-    radius = random.uniform(0, 0.4, 2500)
+    radius = random.uniform(0, 0.35, 2500)
     found = twins.search(rows, others, radius, threads=threads)
     distances = np.linalg.norm(rows[:, None].astype(float) - others[None], axis=2)
     left, right = np.nonzero(distances <= radius[:, None])
@@ -83,6 +83,19 @@ def test_within_the_same_rows_each_pair_is_found_once_and_no_row_with_itself():
     rows = np.array([[0.0], [5.0], [0.0], [0.1]], np.float32)
     found = twins.search(rows, rows, np.full(4, 0.2), same=True)
     assert list(zip(found.rows.tolist(), found.others.tolist(), strict=True)) == [(0, 2), (0, 3), (2, 3)]
+
+
+def test_of_many_equal_rows_each_is_paired_with_a_few():
+    rows = np.zeros((1500, 3), np.float32)
+    found = twins.search(rows, rows, np.full(1500, 0.1), same=True)
+    counts = np.bincount(found.rows, minlength=1500)
+    assert counts.max() == twins.MOST
+    assert counts[: -twins.MOST].min() == twins.MOST
+    assert (found.rows < found.others).all()
+    # those that are left out are not nearer than those that stay
+    line = np.arange(40, dtype=np.float32)[:, None]
+    nearest = twins.search(line[:1], line, np.full(1, 30.0))
+    assert sorted(nearest.others.tolist()) == list(range(twins.MOST))
 
 
 def test_nothing_has_no_pairs():

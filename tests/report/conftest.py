@@ -81,7 +81,13 @@ def manifest():
         },
         "calibration_error": 0.0123,
         "accuracy_without_leaks": 0.5,
-        "data_issues": {"label": 1, "near_duplicate": 2, "leaks": 2, "notes": ["Of 9,999 pictures a sample was seen."]},
+        "data_issues": {
+            "label": 1,
+            "near_duplicate": 2,
+            "leaks": 2,
+            "frames": 4,
+            "notes": ["Of 9,999 pictures a sample was seen."],
+        },
         "files": [{"path": "timings.csv", "bytes": 812, "sha256": "ab" * 32}],
     }
 

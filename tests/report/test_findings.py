@@ -1,12 +1,14 @@
 """What the report says of the data, of probabilities, and of what more pictures would give."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from test_html import Page
 
+from job.learn.issues import KINDS
 from job.report import curves, diagram, findings
 from job.report.html import Pictures, render
 
@@ -34,6 +36,17 @@ def test_a_leak_is_said_before_everything_else(manifest, result_tables, pictures
     assert "not new" not in render(manifest, result_tables, pictures)
 
 
+def test_frames_of_the_videos_that_were_learned_from_are_said_at_the_top(manifest, result_tables, pictures):
+    source = render(manifest, result_tables, pictures)
+    head = Page(re.search("<header>.*?</header>", source, re.DOTALL)[0]).text
+    assert "4 of 5 are by name and look frames of the same videos as training pictures" in head
+    assert "--protocol rotation" not in head
+    del manifest["protocol"]
+    assert "--protocol rotation" in render(manifest, result_tables, pictures)
+    manifest["data_issues"]["frames"] = 0
+    assert "same videos" not in render(manifest, result_tables, pictures)
+
+
 def test_a_leak_without_a_classifier_says_nothing_of_accuracy(manifest, result_tables):
     del manifest["accuracy"], manifest["accuracy_without_leaks"]
     said = Page(render(manifest, {"data_issues": result_tables["data_issues"]}, Pictures())).text
@@ -49,6 +62,18 @@ def test_each_kind_of_issue_has_its_rows_and_a_kind_without_any_is_named(page, m
     assert f"Training/{evil}/1.jpg Lemon {evil} train 0.990" in part.text
     assert ("img", "alt", f"Lemon: {evil}.jpg") in part.attributes
     assert ("img", "alt", f"twin {evil}") in part.attributes
+
+
+def test_a_kind_from_outside_is_in_the_page(manifest):
+    KINDS.add("toy", SimpleNamespace(name="toy", title="Toys", note="No fruit."))
+    try:
+        row = {"kind": "toy", "split": "train", "ima": "a.jpg", "cat": "Lemon", "score": 0.5}
+        table = pa.Table.from_pylist([row | {"suggested": None, "other": None}])
+        said = Page(render(manifest, {"data_issues": table}, Pictures())).text
+    finally:
+        KINDS.remove("toy")
+    assert "Toys: 1 No fruit." in said
+    assert "picture category split score a.jpg Lemon train 0.500" in said
 
 
 def test_of_many_issues_the_first_are_shown(manifest):

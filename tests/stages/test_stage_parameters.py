@@ -50,6 +50,8 @@ def test_parameters_are_given_by_name_have_a_default_and_a_sentence_each(kind):
                 "copies": ["mild"],
                 "seed": 4,
                 "copyCol": "n",
+                "looks": True,
+                "lookCol": "l",
                 "imageCol": "i",
                 "rootCol": "r",
                 "contentCol": "c",

@@ -24,7 +24,7 @@ def from_moments(found: Moments, shrinkage: float = SHRINKAGE) -> Trained:
     """
     if not found.total:
         raise ValueError("There are no pictures to learn categories from")
-    width = found.sums.shape[1]
+    width = found.width
     covariance = found.within()
     covariance /= found.total
     mean = found.mean
@@ -32,10 +32,10 @@ def from_moments(found: Moments, shrinkage: float = SHRINKAGE) -> Trained:
     spread = np.trace(covariance) / width
     if spread > _NOTHING * overall:
         covariance *= 1 - shrinkage
-        covariance[np.diag_indices(width)] += shrinkage * spread
+        covariance[np.diag_indices(len(covariance))] += shrinkage * spread
     else:
         # One picture a category, or equal ones: nothing is known of how they vary, so the nearest mean wins.
-        covariance = np.eye(width) * (overall or 1.0)
+        covariance = np.eye(len(covariance)) * (overall or 1.0)
     means = found.means
     coefficients = solved(covariance, means.T).T
     there = found.counts > 0

@@ -24,9 +24,9 @@ def from_moments(found: Moments, penalty: float = PENALTY, *, relative: bool = T
     """
     if not found.total:
         raise ValueError("There are no pictures to learn categories from")
-    width, mean = found.sums.shape[1], found.mean
+    mean = found.mean
     matrix = found.scatter()
-    matrix[np.diag_indices(width)] += penalty * (np.trace(matrix) / width if relative else 1.0)
+    matrix[np.diag_indices(len(matrix))] += penalty * (np.trace(matrix) / found.width if relative else 1.0)
     # Targets are 2 [own] - 1. The constant drops out of the products with centred rows.
     products = 2 * (found.sums - found.counts[:, None] * mean)
     coefficients = solved(matrix, products.T).T

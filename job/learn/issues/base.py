@@ -1,6 +1,5 @@
 """The interface of a kind of issue, and what all of them look at."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from job.learn import out_of_fold
+from job.learn import out_of_fold, videos
 from job.learn import twins as copies
 from job.learn.classifiers.base import Classifier
 
@@ -22,7 +21,6 @@ LEVELS = (0.7, 3.0)
 # Frames of a video whose numbers are so near, as names of Fruits-360 tell (12_100.jpg, r_13_100.jpg), are no copies of
 # each other unless they are closer than so many levels: that is how a fruit turns.
 NEXT_FRAMES, SAME = 4, 0.05
-_FRAME = re.compile(r"^(.*/)?(r\d*_)?(\d+)_\d+\.\w+$")
 
 
 class Issue(NamedTuple):
@@ -130,8 +128,25 @@ class Evidence:
         kept = (found.distances <= near[known[found.others]]) & (apart <= far_of)
         names, others = self.looks[split].names, self.looks[TRAIN].names
         for place in np.flatnonzero(kept & (apart > SAME)).tolist():
-            kept[place] = not _next(names[found.rows[place]], others[found.others[place]])
+            row, other = found.rows[place], found.others[place]
+            one, two = videos.frame(names[row]), videos.frame(others[other])
+            if one and two and (own[row], one.video) == (known[other], two.video):
+                kept[place] = not 0 < abs(one.number - two.number) <= NEXT_FRAMES
         return copies.Twins(found.rows[kept], found.others[kept], apart[kept])
+
+    def frames(self) -> dict[str, int]:
+        """By split how many of its pictures are frames of videos that training pictures are from, by names and looks;
+        not of the training pictures themselves."""
+        if TRAIN not in self.looks or not len(self.looks[TRAIN].labels):
+            return {}
+        rows = self.looks[TRAIN]
+        if not videos.alike(self._signatures[TRAIN][1], rows.labels, len(self.categories)):
+            return {}
+        return {
+            split: videos.shared(own.names, own.labels, rows.names, rows.labels)
+            for split, own in self.looks.items()
+            if split != TRAIN
+        }
 
     @cached_property
     def out_of_fold(self) -> Rows | None:
@@ -169,22 +184,15 @@ class Evidence:
         return {**({} if own is None else {TRAIN: own}), **self.chances}
 
 
-def _next(name: str, other: str) -> bool:
-    """Whether two pictures are frames of one video that nearly follow each other."""
-    one, two = _FRAME.match(name), _FRAME.match(other)
-    if one is None or two is None or (_category(one[1]), one[2]) != (_category(two[1]), two[2]):
-        return False
-    return 0 < abs(int(one[3]) - int(two[3])) <= NEXT_FRAMES
-
-
-def _category(folder: str | None) -> str:
-    return (folder or "").rstrip("/").rpartition("/")[2]
-
-
 class Kind(Protocol):
-    """A kind of issue."""
+    """A kind of issue.
+
+    `name` stands in the file; `title` and `note` are its heading in the report and the sentences under it.
+    """
 
     name: str
+    title: str
+    note: str
 
     def find(self, evidence: Evidence) -> list[Issue]:
         """The issues of this kind, the worst first; none where the evidence has not what it takes."""

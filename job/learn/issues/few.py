@@ -15,6 +15,8 @@ class Few:
     """
 
     name: str = "few"
+    title: str = "Categories with too few pictures"
+    note: str = "The score is the share of the pictures that are missing."
     least: int = 10
     share: float = 0.1
 

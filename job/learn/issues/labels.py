@@ -29,6 +29,11 @@ class Labels:
     """
 
     name: str = "label"
+    title: str = "Likely wrong labels"
+    note: str = (
+        "Another category is far more probable than the picture's own, by a classifier that has not learned from it. "
+        "Some of them are hard pictures and not wrong ones: look before you move any."
+    )
     margin: float = 0.5
 
     def find(self, evidence: Evidence) -> list[Issue]:

@@ -17,6 +17,11 @@ class NearDuplicates:
     """
 
     name: str = "near_duplicate"
+    title: str = "Near-duplicates"
+    note: str = (
+        "The picture is a copy of a training picture: the same, recompressed, scaled or mirrored. Frames that follow "
+        "each other in a video are not listed, alike as they are."
+    )
     levels: float = 10.0
 
     def find(self, evidence: Evidence) -> list[Issue]:

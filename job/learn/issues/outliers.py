@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from job.learn.issues.base import TRAIN, Evidence, Issue, Rows
+from job.learn.issues.base import TRAIN, Evidence, Issue
+from job.learn.projection import projected
 
 # Pictures are compared by so many random projections of their features.
 _WIDTH = 96
@@ -21,6 +22,10 @@ class Outliers:
     """
 
     name: str = "outlier"
+    title: str = "Outliers"
+    note: str = (
+        "The picture's features are far from those of all training pictures, those of its own category included."
+    )
     neighbour: int = 5
     times: float = 3.0
 
@@ -28,11 +33,11 @@ class Outliers:
         """The outliers of all splits, the farthest first."""
         if TRAIN not in evidence.features or len(evidence.features[TRAIN].labels) <= self.neighbour:
             return []
-        known = projected(evidence.features[TRAIN], evidence.seed)
+        known = projected(np.asarray(evidence.features[TRAIN].values), _WIDTH, evidence.seed)
         found: list[Issue] = []
         medians = np.full(len(evidence.categories), np.inf)
         for split, rows in evidence.features.items():
-            own = known if split == TRAIN else projected(rows, evidence.seed)
+            own = known if split == TRAIN else projected(np.asarray(rows.values), _WIDTH, evidence.seed)
             distances = farness(own, known, self.neighbour + (split == TRAIN))
             if split == TRAIN:
                 for label in np.unique(rows.labels).tolist():
@@ -42,16 +47,6 @@ class Outliers:
                 score = 1 - float(typical[row] / distances[row])
                 found.append(Issue(self.name, split, rows.names[row], evidence.categories[rows.labels[row]], score))
         return sorted(found, key=lambda issue: -issue.score)
-
-
-def projected(rows: Rows, seed: int) -> NDArray[np.float32]:
-    """Random projections of vectors (n, d), which keep distances but for about a tenth (Johnson and Lindenstrauss,
-    1984): float32 (n, `_WIDTH`). Vectors that are not longer stay as they are."""
-    values = np.asarray(rows.values, np.float32)
-    if values.shape[1] <= _WIDTH:
-        return values
-    signs = np.random.default_rng(seed).choice(np.array([-1, 1], np.float32), (values.shape[1], _WIDTH))
-    return np.asarray(values @ (signs / np.float32(_WIDTH**0.5)), np.float32)
 
 
 def farness(rows: NDArray[np.float32], known: NDArray[np.float32], neighbour: int) -> NDArray[np.float64]:

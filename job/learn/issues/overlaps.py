@@ -17,6 +17,11 @@ class Overlaps:
     """
 
     name: str = "overlap"
+    title: str = "Categories that overlap"
+    note: str = (
+        "Pictures of both are taken for the other one, by a classifier that has not learned from them. The score is "
+        "their share."
+    )
     share: float = 0.05
     least: int = 3
 

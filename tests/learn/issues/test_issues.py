@@ -10,7 +10,7 @@ from job.learn.classifiers import CLASSIFIERS
 from job.learn.issues import KINDS
 from job.learn.issues.base import Evidence, Rows
 from job.learn.issues.labels import quality
-from job.learn.issues.outliers import farness, projected
+from job.learn.issues.outliers import farness
 from job.vision.look import KEPT
 
 
@@ -176,15 +176,6 @@ def test_the_fifth_nearest_is_the_fifth_nearest():
     np.testing.assert_allclose(farness(rows, known, 5), distances[:, 4], rtol=1e-3)
 
 
-def test_projections_keep_distances():
-    values = np.random.default_rng(1).normal(size=(40, 900))
-    rows = Rows([""] * 40, np.zeros(40, np.int64), values)
-    own = projected(rows, 123)
-    assert own.shape[1] < 100
-    ratio = np.linalg.norm(own[0] - own[1:], axis=1) / np.linalg.norm(values[0] - values[1:], axis=1)
-    assert 0.7 < ratio.min() < ratio.max() < 1.3
-
-
 # ---- categories
 
 
@@ -209,3 +200,11 @@ def test_categories_with_too_few_pictures_are_those_of_less_than_ten_or_a_tenth_
     small = Evidence(CATEGORIES, np.array([12, 4, 9, 11]))
     assert [(issue.cat, round(issue.score, 2)) for issue in find("few", small)] == [("Banana", 0.6), ("Cherry", 0.1)]
     assert find("few", Evidence((), np.array([], np.int64))) == []
+
+
+def test_every_kind_has_its_name_a_title_and_a_note():
+    for name in KINDS:
+        kind = KINDS.get(name)
+        assert kind.name == name
+        assert kind.title
+        assert kind.note.endswith(".")
