@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from job import storage
 from job.errors import UserError
+from job.learn.held_out import held_out
 from job.near_miss import did_you_mean
 from job.splits import FOLDERS
 
@@ -35,6 +36,8 @@ _MOST_TASKS = 10_000
 _LAST = (0.75, 0.5, 0.25, 0.125)
 # Each picture counts as its own bytes plus this many, so that very small pictures are not all put into one task.
 _PICTURE_BYTES = 1 << 10
+# How many levels below an address a data set is looked for, and among how many folders at most.
+_LEVELS, _MOST_PLACES = 2, 20
 # Number of rows that are turned into Python objects, or into text to hash, at a time.
 _ROWS_AT_ONCE = 1 << 16
 
@@ -102,7 +105,8 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
     ----------
     split : name of the split that these pictures are.
     root : folder, `s3://` address, or address of packed pictures. Names in the result are relative to it.
-    folder : part of `root` to list, such as `Training`; all of it if empty.
+    folder : part of `root` to list, such as `Training`; all of it if empty. Where `root` has no such folder, but one or
+        two levels below there is just one place that does, as archives unpack, that place is `root`.
     categories : categories to keep; all if empty. Names that are given twice count once.
     loose : whether pictures may lie in no category; theirs is the empty text then.
 
@@ -114,7 +118,10 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
     storage.check(root)
     found = storage.list_images(root, folder)
     if not found.num_rows:
-        raise _nothing(root, folder, where)
+        inner = _inner_root(root, folder) if folder else None
+        if inner is None:
+            raise _nothing(root, folder, where)
+        return listing(split, inner, folder, categories, loose=loose)
     cats = folders_of(found["name"])
     categories = [unicodedata.normalize("NFC", name) for name in categories]
     depth = folder.count("/") + 1 if folder else 0
@@ -155,6 +162,35 @@ def folders_of(names: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.utf8_normalize(cats, "NFC")
 
 
+def split_off(images: Images, fraction: float) -> Images:
+    """Of all pictures of one folder those of the split `images.split`: `train`, or `test`, which are kept back from
+    training (`job.learn.held_out`)."""
+    kept = held_out(images.table["ima"].to_pylist(), images.table["cat"].to_pylist(), fraction)
+    return images.take(np.flatnonzero(kept == (images.split == "test")))
+
+
+def _inner_root(root: str, folder: str) -> str | None:
+    """The only place one or two levels below `root` that has the folder. Raises UserError when there are several.
+
+    None when there is none, or so many folders that they are categories.
+    """
+    if storage.is_packed(root):
+        return None
+    level = [root]
+    for _ in range(_LEVELS):
+        level = [storage.join(place, name) for place in level for name in storage.list_folders(place)]
+        if len(level) > _MOST_PLACES:
+            return None
+        found = [place for place in level if folder in storage.list_folders(place)]
+        if len(found) > 1:
+            raise UserError(
+                f"'{root}' holds several data sets, '{found[0]}' and '{found[1]}' among them: name one of them."
+            )
+        if found:
+            return found[0]
+    return None
+
+
 def _changes(times: pa.ChunkedArray) -> str:
     """A digest of whole numbers in their order."""
     state = hashlib.sha256()
@@ -170,7 +206,7 @@ def _nothing(root: str, folder: str, where: str) -> UserError:
     if folder and (storage.is_packed(root) or not storage.exists(where)):
         return UserError(
             f"'{root}' has no folder '{folder}/': pictures are expected as {folder}/<Category>/*.jpg "
-            "(or use --train and --test)."
+            "(or use --train and --test, or --test-fraction 0.2 for one folder of categories)."
         )
     return UserError(f"There are no pictures (.jpg, .jpeg, .png) in '{where}': check the address.")
 

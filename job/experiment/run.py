@@ -125,6 +125,8 @@ def listed(settings: Settings, data: str | None, split: str) -> dataset.Images:
     if own:
         return dataset.listing(split, own, "", settings.categories)
     assert data is not None
+    if settings.test_fraction:
+        return dataset.split_off(dataset.listing(split, data, "", settings.categories), settings.test_fraction)
     return dataset.listing(split, data, dataset.split_folder(split), settings.categories)
 
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from running import results
+from running import Results, results
 
 
 @pytest.fixture
@@ -64,3 +64,19 @@ def test_a_name_that_is_no_utf8_and_one_of_any_characters_stop_no_run(shared, pi
     (row,) = found.rows("rejected.csv")
     assert row["reason"] == "unreadable"
     assert found.manifest["dataset"]["train"]["described"] == 61
+
+
+def test_one_folder_of_categories_is_enough_with_a_part_kept_back(shared, sample: Path, tmp_path: Path):
+    """As people have pictures of their own: no Training and Test."""
+    folder = shutil.copytree(sample / "Training", tmp_path / "mine")
+    told = shared("run", "--data", folder, "--out", tmp_path / "out", *FAST).sentence()
+    assert "--test-fraction 0.2 for one folder of categories" in told
+    for name in ("a", "b"):
+        given = ("--data", folder, "--test-fraction", "0.2", "--out", tmp_path / "out", "--run-name", name)
+        assert shared("run", *given, *FAST).code == 0
+    first, second = (
+        {row["ima"] for row in Results(tmp_path / "out" / name).rows("predictions.csv")} for name in ("a", "b")
+    )
+    assert first == second
+    assert len(first) == 12
+    assert Results(tmp_path / "out" / "a").manifest["dataset"]["train"]["images"] == 48
