@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from running import Results, results
 
@@ -80,3 +82,21 @@ def test_one_folder_of_categories_is_enough_with_a_part_kept_back(shared, sample
     assert first == second
     assert len(first) == 12
     assert Results(tmp_path / "out" / "a").manifest["dataset"]["train"]["images"] == 48
+
+
+def test_pictures_of_other_kinds_are_counted_and_a_category_of_them_is_told(shared, pictures: Path, tmp_path: Path):
+    """Doubtful: a category of WebP only vanished without a word."""
+    for suffix in (".webp", ".gif", ".bmp"):
+        folder = pictures / "Training" / "Kiwi"
+        folder.mkdir(exist_ok=True)
+        encoded = cv2.imencode(suffix, np.zeros((100, 100, 3), np.uint8))[1]
+        (folder / f"1{suffix}").write_bytes(encoded.tobytes())
+    answer = shared("run", "--data", pictures, "--out", tmp_path / "out", *FAST)
+    assert answer.code == 0, answer.err
+    assert "No training picture of 'Kiwi' could be used" in answer.events("warning")[0]
+    rows = results(tmp_path / "out").rows("rejected.csv")
+    assert {(Path(row["path"]).suffix, row["reason"]) for row in rows} == {
+        (".webp", "not_supported"),
+        (".gif", "not_supported"),
+        (".bmp", "not_supported"),
+    }
