@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from job import storage
 from job.errors import UserError
+from job.labels import read_labels
 from job.learn.held_out import held_out
 from job.near_miss import did_you_mean
 from job.splits import FOLDERS
@@ -160,6 +161,33 @@ def folders_of(names: pa.ChunkedArray) -> pa.ChunkedArray:
     if pc.all(pc.string_is_ascii(cats)).as_py() is not False:
         return cats
     return pc.utf8_normalize(cats, "NFC")
+
+
+def labelled(split: str, root: str, file: str, categories: Sequence[str] = ()) -> Images:
+    """The pictures below `root` that a file of labels names, with its categories (`job.labels`).
+
+    One that is not there is listed all the same, and rejected as unreadable when it is read. Raises UserError as
+    `listing` and `read_labels` do.
+    """
+    root = storage.data_root(root)
+    storage.check(root)
+    labels = read_labels(file, root.removesuffix(f"/{storage.INDEX}"))
+    wanted = {unicodedata.normalize("NFC", name) for name in categories}
+    missing = sorted(wanted - set(labels.values()))
+    if missing:
+        meant = did_you_mean(missing[0], set(labels.values()))
+        raise UserError(f"The category '{missing[0]}' is not in '{file}'{meant}: see what it has.")
+    names = sorted((name for name, cat in labels.items() if not wanted or cat in wanted), key=str.encode)
+    there = storage.list_images(root)
+    places = pc.index_in(pa.array(names, pa.string()), there["name"].combine_chunks())
+    table = pa.table(
+        {
+            "ima": pa.array(names, pa.string()),
+            "cat": pa.array([labels[name] for name in names], pa.string()),
+            "size": pc.fill_null(there["size"].combine_chunks().take(places), 0),
+        }
+    )
+    return Images(split, root, table, _changes(there["changed"]))
 
 
 def split_off(images: Images, fraction: float) -> Images:

@@ -147,6 +147,12 @@ class Settings:
         _part,
         metavar="F",
     )
+    labels: str | None = setting(
+        None,
+        "CSV file of pictures below --data (path) and what they show (category); with --test-fraction",
+        _location,
+        metavar="FILE",
+    )
     out: str = setting("out", "where the run's folder is written", _location, metavar="URI")
     categories: tuple[str, ...] = setting((), "only these categories", _names, metavar="A,B")
     train_images: int | None = setting(
@@ -369,6 +375,10 @@ def _complete(values: dict[str, Any]) -> Settings:
     if bool(settings["train"]) != bool(settings["test"]):
         missing = "--test" if settings["train"] else "--train"
         raise UsageError(f"{missing} is missing: --train and --test go together.")
+    if settings["labels"] and not settings["test_fraction"]:
+        raise UsageError(
+            "--labels is given without --test-fraction: say which part is kept back to test with, such as 0.2."
+        )
     if settings["test_fraction"] and not settings["data"]:
         raise UsageError("--test-fraction is given without --data: it is for one folder of categories.")
     return Settings(**settings)

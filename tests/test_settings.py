@@ -117,6 +117,7 @@ def test_a_near_miss_of_a_key_in_the_file_is_told(file):
 def test_a_part_kept_back_is_of_one_folder():
     assert resolve({"data": "x", "test_fraction": "0.2"}, {}).test_fraction == 0.2
     assert "--test-fraction is given without --data" in refused({"test_fraction": "0.2"})
+    assert "--labels is given without --test-fraction" in refused({"data": "x", "labels": "l.csv"})
 
 
 def test_the_file_may_be_named_by_the_environment(file):
@@ -132,6 +133,7 @@ def test_every_setting_can_come_from_each_place(file):
         "categories": "A,B",
         "train_images": "30",
         "test_fraction": "0.25",
+        "labels": "l.csv",
         "test_images": "20",
         "preset": "fast",
         "descriptor": "surf",
@@ -161,7 +163,12 @@ def test_every_setting_can_come_from_each_place(file):
     }
     assert set(texts) == {spec.name for spec in fields(Settings)}
     for name, text in texts.items():
-        others = {"train": {"test": "y"}, "test": {"train": "x"}, "test_fraction": {"data": "x"}}.get(name, {})
+        others = {
+            "train": {"test": "y"},
+            "test": {"train": "x"},
+            "test_fraction": {"data": "x"},
+            "labels": {"data": "x", "test_fraction": "0.2"},
+        }.get(name, {})
         by_flag = resolve({**others, name: text}, {})
         by_environment = resolve(others, {f"FRUITS_{name.upper()}": text})
         by_file = resolve({**others, "config": file(f"{name.replace('_', '-')} = {json.dumps(text)}")}, {})

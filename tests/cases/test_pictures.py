@@ -100,3 +100,22 @@ def test_pictures_of_other_kinds_are_counted_and_a_category_of_them_is_told(shar
         (".gif", "not_supported"),
         (".bmp", "not_supported"),
     }
+
+
+def test_categories_may_come_from_a_table(shared, sample: Path, tmp_path: Path):
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    lines = ["path,category"]
+    for number, picture in enumerate(sorted((sample / "Training").rglob("*.jpg"))):
+        shutil.copy(picture, folder / f"{number}.jpg")
+        lines.append(f"{number}.jpg,{picture.parent.name}")
+    lines.append(f"gone.jpg,{picture.parent.name}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    given = ("--data", folder, "--labels", tmp_path / "labels.csv", "--test-fraction", "0.2", "--out", tmp_path / "out")
+    answer = shared("run", *given, *FAST)
+    assert answer.code == 0, answer.err
+    found = results(tmp_path / "out")
+    assert [(row["path"], row["reason"]) for row in found.rows("rejected.csv")] == [("gone.jpg", "unreadable")]
+    splits = found.manifest["dataset"]
+    assert splits["train"]["images"] + splits["test"]["images"] == 61
+    assert found.manifest["accuracy"] >= 0.9
