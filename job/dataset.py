@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from job import storage
 from job.errors import UserError
+from job.labels import read_labels
+from job.learn.held_out import held_out
 from job.near_miss import did_you_mean
 from job.splits import FOLDERS
 
@@ -35,6 +37,8 @@ _MOST_TASKS = 10_000
 _LAST = (0.75, 0.5, 0.25, 0.125)
 # Each picture counts as its own bytes plus this many, so that very small pictures are not all put into one task.
 _PICTURE_BYTES = 1 << 10
+# How many levels below an address a data set is looked for, and among how many folders at most.
+_LEVELS, _MOST_PLACES = 2, 20
 # Number of rows that are turned into Python objects, or into text to hash, at a time.
 _ROWS_AT_ONCE = 1 << 16
 
@@ -102,7 +106,8 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
     ----------
     split : name of the split that these pictures are.
     root : folder, `s3://` address, or address of packed pictures. Names in the result are relative to it.
-    folder : part of `root` to list, such as `Training`; all of it if empty.
+    folder : part of `root` to list, such as `Training`; all of it if empty. Where `root` has no such folder, but one or
+        two levels below there is just one place that does, as archives unpack, that place is `root`.
     categories : categories to keep; all if empty. Names that are given twice count once.
     loose : whether pictures may lie in no category; theirs is the empty text then.
 
@@ -114,8 +119,12 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
     storage.check(root)
     categories = [unicodedata.normalize("NFC", name) for name in categories]
     found = storage.list_images(root, folder, frozenset(categories))
-    if not found.num_rows and not categories:
-        raise _nothing(root, folder, where)
+    if not found.num_rows:
+        inner = _inner_root(root, folder) if folder else None
+        if inner is not None:
+            return listing(split, inner, folder, categories, loose=loose)
+        if not categories:
+            raise _nothing(root, folder, where)
     depth = folder.count("/") + 1 if folder else 0
     cats, stray = folders_of(found["name"]), _stray(found["name"], depth)
     if categories:
@@ -169,6 +178,62 @@ def folders_of(names: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.utf8_normalize(cats, "NFC")
 
 
+def labelled(split: str, root: str, file: str, categories: Sequence[str] = ()) -> Images:
+    """The pictures below `root` that a file of labels names, with its categories (`job.labels`).
+
+    One that is not there is listed all the same, and rejected as unreadable when it is read. Raises UserError as
+    `listing` and `read_labels` do.
+    """
+    root = storage.data_root(root)
+    storage.check(root)
+    labels = read_labels(file, root.removesuffix(f"/{storage.INDEX}"))
+    wanted = {unicodedata.normalize("NFC", name) for name in categories}
+    missing = sorted(wanted - set(labels.values()))
+    if missing:
+        meant = did_you_mean(missing[0], set(labels.values()))
+        raise UserError(f"The category '{missing[0]}' is not in '{file}'{meant}: see what it has.")
+    names = sorted((name for name, cat in labels.items() if not wanted or cat in wanted), key=str.encode)
+    there = storage.list_images(root)
+    places = pc.index_in(pa.array(names, pa.string()), there["name"].combine_chunks())
+    table = pa.table(
+        {
+            "ima": pa.array(names, pa.string()),
+            "cat": pa.array([labels[name] for name in names], pa.string()),
+            "size": pc.fill_null(there["size"].combine_chunks().take(places), 0),
+        }
+    )
+    return Images(split, root, table, _changes(there["changed"]))
+
+
+def split_off(images: Images, fraction: float) -> Images:
+    """Of all pictures of one folder those of the split `images.split`: `train`, or `test`, which are kept back from
+    training (`job.learn.held_out`)."""
+    kept = held_out(images.table["ima"].to_pylist(), images.table["cat"].to_pylist(), fraction)
+    return images.take(np.flatnonzero(kept == (images.split == "test")))
+
+
+def _inner_root(root: str, folder: str) -> str | None:
+    """The only place one or two levels below `root` that has the folder. Raises UserError when there are several.
+
+    None when there is none, or so many folders that they are categories.
+    """
+    if storage.is_packed(root):
+        return None
+    level = [root]
+    for _ in range(_LEVELS):
+        level = [storage.join(place, name) for place in level for name in storage.list_folders(place)]
+        if len(level) > _MOST_PLACES:
+            return None
+        found = [place for place in level if folder in storage.list_folders(place)]
+        if len(found) > 1:
+            raise UserError(
+                f"'{root}' holds several data sets, '{found[0]}' and '{found[1]}' among them: name one of them."
+            )
+        if found:
+            return found[0]
+    return None
+
+
 def _changes(times: pa.ChunkedArray) -> str:
     """A digest of whole numbers in their order."""
     state = hashlib.sha256()
@@ -184,7 +249,7 @@ def _nothing(root: str, folder: str, where: str) -> UserError:
     if folder and (storage.is_packed(root) or not storage.exists(where)):
         return UserError(
             f"'{root}' has no folder '{folder}/': pictures are expected as {folder}/<Category>/*.jpg "
-            "(or use --train and --test)."
+            "(or use --train and --test, or --test-fraction 0.2 for one folder of categories)."
         )
     return UserError(f"There are no pictures (.jpg, .jpeg, .png) in '{where}': check the address.")
 

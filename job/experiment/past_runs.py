@@ -151,9 +151,8 @@ class Comparison:
     """Two runs beside each other.
 
     `settings` has by name both values of those that differ. `accuracy` is the mean difference (first less
-    second) of the share of right predictions over categories that both have, with its interval; None where there are
-    none.
-    `seconds` has by operation those of both, None where one did not do it.
+    second) of the share of right predictions over categories that both have, with its interval; None
+    where there are none. `seconds` has by operation those of both, None where one did not do it.
     """
 
     first: PastRun

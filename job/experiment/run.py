@@ -131,6 +131,12 @@ def listed(settings: Settings, data: str | None, split: str) -> dataset.Images:
     if own:
         return dataset.listing(split, own, "", settings.categories)
     assert data is not None
+    if settings.test_fraction:
+        if settings.labels:
+            found = dataset.labelled(split, data, settings.labels, settings.categories)
+        else:
+            found = dataset.listing(split, data, "", settings.categories)
+        return dataset.split_off(found, settings.test_fraction)
     return dataset.listing(split, data, dataset.split_folder(split), settings.categories)
 
 
@@ -336,7 +342,8 @@ def check_usable(settings: Settings, recipe: Recipe, done: Extracted) -> None:
 
 def unusable_categories(done: Extracted) -> list[str]:
     """Categories of which every picture was rejected."""
-    rejected = pc.value_counts(dataset.folders_of(done.rejected["path"]))
+    places = pc.index_in(done.rejected["path"], done.images.table["ima"].combine_chunks())
+    rejected = pc.value_counts(done.images.table["cat"].combine_chunks().take(places.combine_chunks()))
     bad = {item["values"].as_py(): item["counts"].as_py() for item in rejected}
     return [cat for cat, count in done.images.categories().items() if bad.get(cat) == count]
 

@@ -28,6 +28,7 @@ REASONS: Mapping[str, str] = {
     "empty": "The picture has no bytes.",
     "too_large": "The picture has too many bytes or pixels.",
     "not_an_image": "This is neither a JPEG nor a PNG, or it is damaged.",
+    "not_supported": "This is a picture of another kind than JPEG and PNG: convert it to one of them.",
     "truncated": "The end of the picture is missing.",
     "no_descriptors": "The picture shows nothing that could be described: it is blank or very small.",
     "unreadable": "The file is not there, or it can't be read.",
@@ -55,7 +56,8 @@ class Prediction:
         The most probable categories with their probabilities, falling; empty for a picture that could not be described.
     status
         "ok", "unknown" where no category is probable enough, or why the picture could not be described, as in
-        `rejected.csv`: `empty`, `too_large`, `not_an_image`, `truncated`, `no_descriptors`, `unreadable`.
+        `rejected.csv`: `empty`, `too_large`, `not_an_image`, `not_supported`, `truncated`, `no_descriptors`,
+        `unreadable`.
     label
         The number of the category, from 0, in the order of `Model.categories`; None where `category` is.
 

@@ -28,8 +28,9 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
     """Reads and describes the pictures `root/ima`, or those in the column `content` where there is one.
 
     Adds `descriptors` (binary: n x values, row-major, see `job.vision.descriptors`), `keypoints` (int, n) and
-    `reason` (string, null when the picture could be described: `empty`, `too_large`, `not_an_image`, `truncated`,
-    `no_descriptors`, `unreadable`); drops the root and, unless `keepContent`, the content.
+    `reason` (string, null when the picture could be described: `empty`, `too_large`, `not_an_image`,
+    `not_supported`, `truncated`, `no_descriptors`, `unreadable`); drops the root and, unless `keepContent`,
+    the content.
 
     With `descriptors` and `outputCols`, two lists of the same length, each picture is described in several ways at
     once; `keypoints` then counts the rows of all of them. With `copies` each picture is followed by changed copies of

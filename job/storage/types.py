@@ -6,8 +6,11 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-"""Ends of the names of pictures, in lower case."""
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif",
+)  # fmt: skip
+"""Ends of the names of pictures, in lower case. JPEG and PNG are read; the others are listed so that they are counted
+and told (`not_supported`), and a category of them does not vanish without a word."""
 
 LISTING = pa.schema([("name", pa.string()), ("size", pa.int64()), ("changed", pa.int64())])
 """A listing: `name` is the key relative to the root, with forward slashes; `size` is in bytes; `changed` is another

@@ -1,5 +1,6 @@
 """Untrusted bytes become pixels, or a reason why not."""
 
+import re
 from typing import Any, Literal, get_args
 
 import cv2
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from job.vision import MAX_PIXELS
 
-Reason = Literal["empty", "too_large", "not_an_image", "truncated"]
+Reason = Literal["empty", "too_large", "not_an_image", "not_supported", "truncated"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 MAX_BYTES = 64 * 2**20
@@ -17,6 +18,12 @@ WORKING_PIXELS = 1 << 20
 
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
+# GIF, BMP with its header's usual sizes, TIFF of both byte orders; WebP; HEIF and AVIF.
+_OTHERS = re.compile(
+    rb"GIF8[79]a|BM.{4}\0{4}.{4}[\x0c\x28\x40\x6c\x7c]\0\0\0|II\*\0|MM\0\*|RIFF.{4}WEBP|"
+    rb".{4}ftyp(hei|hev|mif1|msf1|avi[fs])",
+    re.DOTALL,
+)
 _END_OF_IMAGE = b"\xff\xd9"
 _START_OF_SCAN = 0xDA
 # SOF0 to SOF15; C4, C8 and CC in between are tables and an extension.
@@ -42,7 +49,8 @@ def decode(data: bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
     ------
     Unusable
         `empty`: no bytes. `too_large`: over `max_bytes`, or its header promises over `max_pixels`.
-        `not_an_image`: neither JPEG nor PNG, or damaged. `truncated`: the end is missing.
+        `not_supported`: a picture of another kind, such as WebP or GIF. `not_an_image`: none at all, or damaged.
+        `truncated`: the end is missing.
 
     """
     return _decode(data, cv2.IMREAD_GRAYSCALE, max_bytes, max_pixels)
@@ -70,6 +78,8 @@ def check(data: bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS)
         pixels, complete = _inspect_jpeg(data)
     elif data.startswith(_PNG):
         pixels, complete = _inspect_png(data)
+    elif _OTHERS.match(data):
+        raise Unusable("not_supported")
     else:
         cut = len(data) < len(_PNG) and (_JPEG.startswith(data) or _PNG.startswith(data))
         raise Unusable("truncated" if cut else "not_an_image")

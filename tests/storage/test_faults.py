@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from job.storage import faults, s3_config
@@ -49,3 +51,34 @@ def test_an_error_that_is_final_is_not_repeated():
     with pytest.raises(OSError, match="AccessDenied"):
         again(server)
     assert server.asked == 1
+
+
+PROXY = "http://10.0.0.1:3128"
+
+
+@pytest.mark.parametrize(
+    ("variables", "part"),
+    [
+        (
+            {"HTTP_PROXY": "http://10.0.0.1:3128"},
+            "through the proxy that HTTP_PROXY names; .* put 'localhost' into NO_PROXY",
+        ),
+        ({"ALL_PROXY": PROXY}, "through the proxy that ALL_PROXY names"),
+        (
+            {"HTTP_PROXY": "http://10.0.0.1:3128", "NO_PROXY": "localhost"},
+            "check AWS_ENDPOINT_URL and that it is running",
+        ),
+        ({"HTTPS_PROXY": PROXY}, "check AWS_ENDPOINT_URL and that it is running"),
+        ({}, "check AWS_ENDPOINT_URL and that it is running"),
+    ],
+)
+def test_a_store_that_is_asked_through_a_proxy_is_told_as_that(variables, part: str, monkeypatch: pytest.MonkeyPatch):
+    """Doubtful: a proxy in the environment and MinIO on loopback gave `check AWS_ENDPOINT_URL`."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    config = s3_config({"AWS_ENDPOINT_URL": "http://localhost:9000"})
+    error = ConnectionError("error sending request")
+    assert re.search(part, explain(error, "s3://b/x", config, "list").message)

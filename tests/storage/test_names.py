@@ -4,12 +4,12 @@ import pytest
 from job.storage.names import is_hidden, is_picture, is_sorted, pictures
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "A.JPEG", "b.Png", "jpg.jpg", "🍎.png"])
+@pytest.mark.parametrize("name", ["a.jpg", "A.JPEG", "b.Png", "jpg.jpg", "🍎.png", "a.jpe", "a.WebP", "a.tif"])
 def test_pictures_are_known_by_the_ends_of_their_names_in_any_case(name: str):
     assert is_picture(name)
 
 
-@pytest.mark.parametrize("name", ["a.txt", "jpg", "a.jpg.txt", ".jpg", "._a.jpg", ".a.png", "a.jpe", "ajpg"])
+@pytest.mark.parametrize("name", ["a.txt", "jpg", "a.jpg.txt", ".jpg", "._a.jpg", ".a.png", "a.svg", "ajpg"])
 def test_other_files_and_hidden_ones_are_no_pictures(name: str):
     assert not is_picture(name)
 

@@ -82,3 +82,9 @@ def test_joining_keeps_the_scheme():
 )
 def test_addresses_are_written_as_hadoop_knows_them_without_escapes(address: str, meant: str):
     assert hadoop_uri(address) == meant
+
+
+def test_a_home_that_is_not_known_is_told(monkeypatch: pytest.MonkeyPatch):
+    """Case 14: `Could not determine home directory`."""
+    with pytest.raises(UsageError, match="'~nobody-of-this-name/x' names a home folder that is not known"):
+        storage.normalise("~nobody-of-this-name/x")

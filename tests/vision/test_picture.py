@@ -32,7 +32,7 @@ def test_pixels_are_decoded_once(data, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"", "empty"), (b"GIF89a" + bytes(50), "not_an_image"), (b"\xff\xd8", "truncated")]
+    ("content", "reason"), [(b"", "empty"), (b"GIF89a" + bytes(50), "not_supported"), (b"\xff\xd8", "truncated")]
 )
 def test_bytes_that_give_no_picture_are_refused_at_once(content, reason):
     with pytest.raises(pixels.Unusable) as caught:

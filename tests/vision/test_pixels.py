@@ -128,13 +128,21 @@ def test_the_pixel_limit_is_set_before_opencv_is_loaded():
     assert done.stdout == f"{vision.MAX_PIXELS}\n"
 
 
-@pytest.mark.parametrize("data", [b"x", b"not a picture", b"GIF89a" + bytes(100), b"RIFF\0\0\0\0WEBPVP8 ", bytes(1000)])
+@pytest.mark.parametrize("data", [b"x", b"not a picture", b"BMW is a car, and II a numeral", b"MM", bytes(1000)])
 def test_neither_jpeg_nor_png_is_not_an_image(data):
     assert reason(data) == "not_an_image"
 
 
-def test_other_formats_are_refused_even_if_opencv_reads_them():
-    assert reason(encoded(".bmp")) == "not_an_image"
+@pytest.mark.parametrize("suffix", [".bmp", ".webp", ".tiff", ".gif"])
+def test_other_formats_are_refused_even_if_opencv_reads_them(suffix: str):
+    assert reason(encoded(suffix)) == "not_supported"
+
+
+@pytest.mark.parametrize(
+    "start", [b"MM\0*", b"GIF87a", b"\0\0\0\x18ftypheic", b"\0\0\0\x1cftypavif", b"RIFF\n\n\n\nWEBP"]
+)
+def test_pictures_of_other_kinds_are_known_by_how_they_begin(start: bytes):
+    assert reason(start + bytes(100)) == "not_supported"
 
 
 def test_a_complete_file_with_a_damaged_header_is_not_an_image():
