@@ -172,6 +172,28 @@ def test_the_page_names_all_candidates_and_loads_nothing(found: Results):
     assert "src=" not in source
 
 
+def test_pictures_that_can_not_be_used_are_listed_and_left_out(tune, sample: Path, tmp_path: Path):
+    shutil.copytree(sample, tmp_path / "data")
+    for name, data in (("900_100.jpg", b""), ("901_100.jpg", b"no picture")):
+        (tmp_path / "data" / "Training" / "Corn" / name).write_bytes(data)
+    _, found = tune("--candidates", "fast", "--folds", 2, data=tmp_path / "data")
+    assert {row["path"]: row["reason"] for row in found.rows("rejected.csv")} == {
+        "Training/Corn/900_100.jpg": "empty",
+        "Training/Corn/901_100.jpg": "not_an_image",
+    }
+    assert len(found.rows("folds.csv")) == 60
+    train = found.manifest["dataset"]["train"]
+    assert (train["images"], train["described"], train["rejected"]) == (62, 60, 2)
+
+
+def test_too_many_of_them_end_it(tune, sample: Path, tmp_path: Path):
+    shutil.copytree(sample, tmp_path / "data")
+    (tmp_path / "data" / "Training" / "Corn" / "900_100.jpg").write_bytes(b"")
+    answer, found = tune("--candidates", "fast", "--max-bad-fraction", "0.01", data=tmp_path / "data", code=1)
+    assert "more than --max-bad-fraction 0.01" in answer.sentence()
+    assert not found.folder.exists()
+
+
 # ---- what it depends on
 
 

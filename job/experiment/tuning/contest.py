@@ -62,6 +62,8 @@ class Contest:
         Is told the steps.
     seed
         Seed of every draw.
+    span
+        Recipes that have all descriptors and copies of candidates that will be added.
 
     """
 
@@ -74,8 +76,9 @@ class Contest:
         clock: Clock,
         *,
         seed: int,
+        span: Sequence[Recipe] = (),
     ) -> None:
-        self._spark, self._images, self._recipes = spark, images, recipes
+        self._spark, self._images, self._recipes, self._span = spark, images, list(recipes), span
         self._partitioning, self._clock, self._seed = partitioning, clock, seed
         self.extractions: list[dict[str, Any]] = []
         self.route = "tasks"
@@ -94,16 +97,33 @@ class Contest:
         not, twice. The first of these."""
         if not self._described:
             known = [recipe for recipe in self._recipes if recipe is not None]
-            for mask in sorted({recipe.mask for recipe in known}, reverse=True):
-                own = [recipe for recipe in known if recipe.mask is mask]
+            wanted = [*known, *self._span]
+            for mask in sorted({recipe.mask for recipe in wanted}, reverse=True):
+                own = [recipe for recipe in wanted if recipe.mask is mask]
                 union = Union.of(own)
                 self._described[mask] = self._describe(self._images, union, own)
-            for mask, described in self._described.items():
-                own = [recipe for recipe in known if recipe.mask is mask]
-                coders, failed = learn_words(described, own, self._partitioning.cores, self._clock)
+            self._learn(known)
+        return next(iter(self._described.values()))
+
+    def add(self, recipe: Recipe | None) -> None:
+        """Another candidate, whose place is the next one."""
+        self._recipes.append(recipe)
+        if self._described and recipe is not None:
+            self._learn([recipe])
+
+    def _learn(self, recipes: Sequence[Recipe]) -> None:
+        """Words of the blocks that have none yet."""
+        for mask, described in self._described.items():
+            own = [recipe for recipe in recipes if recipe.mask is mask]
+            missing = {key_of(recipe, block) for recipe in own for block in recipe.blocks}
+            missing -= {*self._coders, *self._failed}
+            if missing:
+                always = bool(self._span)
+                coders, failed = learn_words(
+                    described, own, self._partitioning.cores, self._clock, missing, always=always
+                )
                 self._coders |= coders
                 self._failed |= failed
-        return next(iter(self._described.values()))
 
     def _describe(
         self, images: dataset.Images, union: Union, recipes: Sequence[Recipe], disturbance: str | None = None
@@ -243,13 +263,16 @@ class Contest:
         places: Sequence[int],
         done: Done,
         over: Callable[[], bool],
+        *,
+        keep: bool = False,
     ) -> None:
         """Fits these candidates, as many at a time as there are cores, and tells each result; none is begun once
-        `over` says so."""
+        `over` says so. Vectors that only others need are let go, unless told to `keep` them."""
         self.describe()
         able = self._able(places, done)
         keys = list(dict.fromkeys(key for place in able for key in self._keys(place)))
-        self._forget(keys)
+        if not keep:
+            self._forget(keys)
         contents = self._measured()
         if self._bytes(keys, pictures.rungs[rung]) > MOST_BYTES:
             self.route = "executors"

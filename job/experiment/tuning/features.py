@@ -1,6 +1,6 @@
 """Pictures are described once for all candidates, and each block of features that several share is encoded once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,13 @@ class Union:
             free = [pair for pair in free if pair[0] != number]
             found.append(number)
         return tuple(found)
+
+    @property
+    def copied(self) -> set[str]:
+        """The descriptors that describe copies."""
+        return (
+            {name for name, own in zip(self.descriptors, self.on_copies, strict=True) if own} if self.copies else set()
+        )
 
     def column(self, name: str) -> str:
         """The packed column of a descriptor."""
@@ -226,18 +233,29 @@ class Coder:
 
 
 def learn_words(
-    described: Described, recipes: Sequence[Recipe], cores: int, clock: Clock
+    described: Described,
+    recipes: Sequence[Recipe],
+    cores: int,
+    clock: Clock,
+    missing: Collection[Key],
+    *,
+    always: bool = False,
 ) -> tuple[dict[Key, Coder], dict[Key, str]]:
-    """What each block learns, once for all recipes that share it, from the draw of all described pictures: without
-    their labels, and for all folds. Also, by their keys, why blocks could not be learned."""
+    """What each block with a key that is `missing` learns, once for all recipes that share it, from the draw of all
+    described pictures: without their labels, and for all folds. Also, by their keys, why blocks could not be learned.
+
+    With `always`, blocks are encoded of copies as far as these are described, though no recipe needs it yet.
+    """
     from time import perf_counter
 
+    union = described.union
     wanted: dict[Key, tuple[Recipe, int]] = {}
     copied: set[Key] = set()
     for recipe in recipes:
         for place, block in enumerate(recipe.blocks):
-            wanted.setdefault(key_of(recipe, block), (recipe, place))
-            if recipe.copies:
+            if key_of(recipe, block) in missing:
+                wanted.setdefault(key_of(recipe, block), (recipe, place))
+            if recipe.copies or (always and block.descriptor in union.copied):
                 copied.add(key_of(recipe, block))
     found: dict[Key, Coder] = {}
     failed: dict[Key, str] = {}
