@@ -64,7 +64,7 @@ def test_the_report_loads_without_errors_and_without_asking_for_anything(visit, 
     assert asked == []
 
 
-def test_the_page_of_a_comparison_loads_without_errors_and_without_asking_for_anything(visit, content):
+def test_the_page_of_a_comparison_loads_without_errors_and_without_asking_for_anything(visit, content):  # noqa: F811
     seen, messages, asked = visit(tuning.render(content))
     assert "Accuracy and cost" in seen
     assert "<title>fruits tune monday</title>" in seen
