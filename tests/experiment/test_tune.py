@@ -13,7 +13,7 @@ import pytest
 from running import Answer, Results, Shared, results
 
 from job.experiment.recipe import Recipe
-from job.experiment.tuning import plan
+from job.experiment.tuning import plan, ranking
 from job.experiment.tuning.results import ROWS
 from job.settings import resolve
 
@@ -164,6 +164,21 @@ def test_the_command_repeats_the_winner_and_its_score_on_test_pictures(found: Re
     assert {key: settings[key] for key in winner["settings"]} == winner["settings"]
 
 
+def test_a_winner_with_words_is_scored_as_its_own_run_scores_it(tune, shared, tmp_path: Path, monkeypatch):
+    given = "hsv+patches:patches:8/lda/mild+strong,rootsift:counts:20/logistic"
+    for name in given.split(","):
+        with monkeypatch.context() as patch:
+            patch.setattr(ranking, "winner", lambda _, own=name: given.split(",").index(own))
+            _, found = tune("--candidates", given, "--folds", 2)
+        winner = record(found)["winner"]
+        assert winner["candidate"] == name
+        answer = shared(*shlex.split(winner["command"])[1:], "--out", tmp_path / winner["classifier"])
+        assert answer.code == 0, answer.err
+        again = results(tmp_path / winner["classifier"])
+        assert again.manifest["accuracy"] == winner["test"][0]["right"]
+        assert again.manifest["calibration_error"] == pytest.approx(winner["test"][0]["calibration_error"], abs=1e-9)
+
+
 def test_the_page_names_all_candidates_and_loads_nothing(found: Results):
     source = (found.folder / "tune.html").read_text(encoding="utf-8")
     for row in found.rows("tune.csv"):
@@ -220,6 +235,7 @@ def test_recipes_of_every_kind_are_candidates(tune):
 @pytest.fixture
 def rungs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "LEAST", 5)
+    monkeypatch.setattr(plan, "_MANY", 6)
 
 
 def test_the_hopeless_are_dropped_on_few_pictures(tune, rungs):

@@ -24,6 +24,7 @@ from job.experiment.tuning.features import (
     encode,
     key_of,
     learn_words,
+    placed,
     variant_of,
 )
 from job.experiment.tuning.plan import Pictures, Training
@@ -37,6 +38,8 @@ from job.vision.descriptors import DESCRIPTORS
 if TYPE_CHECKING:
     from pyspark import Broadcast
     from pyspark.sql import SparkSession
+
+    from job.stages import VisualVocabularyModel
 
 # Vectors of all pictures and blocks that the driver holds, and each worker its part of.
 MOST_BYTES = 3 << 29
@@ -152,14 +155,19 @@ class Contest:
         )
         return found
 
-    def extracted_for(self, recipe: Recipe) -> Extracted | None:
-        """The training pictures as `job.experiment.extract` would describe them for this recipe alone; None where its
-        copies are others than those that were made, so that they have to be described anew."""
+    def known(self, recipe: Recipe) -> "tuple[Extracted, tuple[VisualVocabularyModel, ...]] | None":
+        """The training pictures as `job.experiment.extract` would describe them for this recipe alone, and what its
+        blocks would learn from them. None where its copies are others than those that were made, so that they have to
+        be described anew, or nothing was described."""
         described = self._described.get(recipe.mask)
         if described is None:
             return None
         numbers = described.union.numbers(recipe)
-        return self._for(recipe, described) if numbers == tuple(range(1, len(numbers) + 1)) else None
+        if numbers != tuple(range(1, len(numbers) + 1)):
+            return None
+        extracted = self._for(recipe, described)
+        models = [self._coders[key_of(recipe, block)].model for block in recipe.blocks]
+        return extracted, placed(models, extracted.columns)
 
     def _for(self, recipe: Recipe, described: Described) -> Extracted:
         """The described pictures with the descriptors and copies of one recipe."""
@@ -391,8 +399,9 @@ class Contest:
         described = self._described[recipe.mask]
         encoders = [self._coders[key].model for key in self._keys(place)]
         extracted = self._for(recipe, described)
+        own_encoders = placed(encoders, extracted.columns)
         try:
-            own = Apart(self._spark, recipe, trial, extracted, encoders, pictures, self._partitioning)
+            own = Apart(self._spark, recipe, trial, extracted, own_encoders, pictures, self._partitioning)
             return own.work(contents)
         except Exception as error:  # noqa: BLE001  (whatever a candidate does, the others go on)
             return {"failed": sentence(error)}

@@ -1,7 +1,9 @@
 """Pictures are described once for all candidates, and each block of features that several share is encoded once."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -246,8 +248,6 @@ def learn_words(
 
     With `always`, blocks are encoded of copies as far as these are described, though no recipe needs it yet.
     """
-    from time import perf_counter
-
     union = described.union
     wanted: dict[Key, tuple[Recipe, int]] = {}
     copied: set[Key] = set()
@@ -261,23 +261,48 @@ def learn_words(
     failed: dict[Key, str] = {}
     extracted = described.extracted
     with clock.operation("fit_vocabulary", "train", extracted.frame.sparkSession) as finding:
-        for key, (recipe, place) in wanted.items():
-            begun, block = perf_counter(), recipe.blocks[place]
-            spec = DESCRIPTORS.get(block.descriptor)
-            if spec.local and extracted.rows[block.descriptor] < block.words:
-                failed[key] = (
-                    f"--words {block.words} is more than the {extracted.rows[block.descriptor]} descriptors of the "
-                    "training pictures: lower --words or add pictures."
-                )
-                continue
-            try:
-                model = learn_encoder(extracted, recipe, place, cores)
-            except (UserError, ValueError) as error:
-                failed[key] = str(error)
-                continue
-            found[key] = Coder(key, block, model, perf_counter() - begun, key in copied)
+        with ThreadPoolExecutor(max(1, min(cores, len(wanted)))) as pool:
+            learned = pool.map(lambda each: _learned(extracted, each[0], each[1], cores), wanted.values())
+            for (key, (recipe, place)), own in zip(wanted.items(), learned, strict=True):
+                if isinstance(own, str):
+                    failed[key] = own
+                else:
+                    found[key] = Coder(key, recipe.blocks[place], *own, key in copied)
         finding.facts = {"vocabularies": sum(coder.block.learns for coder in found.values())}
     return found, failed
+
+
+def _learned(
+    extracted: Extracted, recipe: Recipe, place: int, cores: int
+) -> "tuple[VisualVocabularyModel, float] | str":
+    """What a block learns and in how many seconds, or why it can't."""
+    begun, block = perf_counter(), recipe.blocks[place]
+    count = extracted.rows[block.descriptor]
+    if DESCRIPTORS.get(block.descriptor).local and count < block.words:
+        return (
+            f"--words {block.words} is more than the {count} descriptors of the training pictures: lower --words or "
+            "add pictures."
+        )
+    try:
+        return learn_encoder(extracted, recipe, place, cores), perf_counter() - begun
+    except (UserError, ValueError) as error:
+        return str(error)
+
+
+def placed(
+    models: "Sequence[VisualVocabularyModel]", columns: Mapping[str, str]
+) -> "tuple[VisualVocabularyModel, ...]":
+    """What the blocks of a recipe have learned, in the places that `job.experiment.fit` gives them; `columns` are the
+    packed columns by descriptor."""
+    return tuple(
+        model.copy(
+            {
+                model.inputCol: columns[model.getDescriptor()],
+                model.outputCol: f"bag_{place}" if len(models) > 1 else "bag",
+            }
+        )
+        for place, model in enumerate(models)
+    )
 
 
 # ---- vectors

@@ -425,21 +425,21 @@ class _Search:
         with self._clock.operation("score_winner", "test") as finding:
             rounds = Rounds(self._spark, recipe, self._images, self._partitioning, clock=Clock(), check=check)
             for number, part in enumerate(run.rounds_of(self._settings, self._images)):
-                own = self._contest.extracted_for(recipe) if part.train.rows is None and not number else None
-                for split, scores in rounds.scores(part, own).items():
+                known = self._contest.known(recipe) if part.train.rows is None and not number else None
+                for split, scores in rounds.scores(part, *(known or ())).items():
                     shares = np.array(
                         [np.nan if value is None else value for value in scores.categories["recall"].to_pylist()]
                     )
-                    known = intervals.interval(shares.astype(np.float64))
+                    sure = intervals.interval(shares.astype(np.float64))
                     rows.append(
                         {
                             "round": part.name,
                             "split": split,
                             "pictures": scores.predictions.num_rows,
                             "right": scores.accuracy,
-                            "accuracy": known.mean,
-                            "low": known.low,
-                            "high": known.high,
+                            "accuracy": sure.mean,
+                            "low": sure.low,
+                            "high": sure.high,
                             "calibration_error": scores.calibration_error,
                         }
                     )
