@@ -14,7 +14,7 @@ from job.settings import ENVIRONMENT_PREFIX, Settings, resolve
 
 if TYPE_CHECKING:
     from job.experiment.tuning.candidates import Field
-    from job.experiment.tuning.search import Options
+    from job.experiment.tuning.options import Options
 
 DESCRIPTION = (
     "Compares candidates, each a recipe of features and classifier, by cross-validation on the training pictures, "
@@ -151,7 +151,7 @@ def _field(arguments: argparse.Namespace, settings: Settings) -> "Field":
 
 def _options(field: "Field", arguments: argparse.Namespace) -> "Options":
     from job.experiment.tuning import candidates
-    from job.experiment.tuning.search import Options
+    from job.experiment.tuning.options import Options
 
     space = {} if arguments.trials is None else candidates.space(arguments.grid)
     return Options(

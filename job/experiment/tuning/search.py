@@ -1,11 +1,10 @@
 """`fruits tune` as a whole: describe once, fit candidates side by side in ever more pictures, score the winner."""
 
-import dataclasses
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,13 +19,14 @@ from job.experiment.clock import Clock
 from job.experiment.extract import Extracted, Partitioning
 from job.experiment.rounds import Rounds
 from job.experiment.tuning import outputs, plan, ranking, results
-from job.experiment.tuning.candidates import Candidate, Field, candidate, name_of
+from job.experiment.tuning.candidates import Candidate, candidate, name_of
 from job.experiment.tuning.contest import Contest
 from job.experiment.tuning.features import histograms
+from job.experiment.tuning.options import Options, work_of
 from job.experiment.tuning.plan import Pictures
 from job.experiment.tuning.ranking import DONE, DROPPED, FAILED, UNFINISHED, Result
 from job.experiment.tuning.results import Outcome, Tuned
-from job.experiment.tuning.sampling import BATCH, Sampler, Space, span
+from job.experiment.tuning.sampling import BATCH, Sampler, span
 from job.learn import groups, intervals
 from job.report.console import Console
 from job.report.tables import to_csv
@@ -36,48 +36,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _FOLDS = "folds.csv"
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a comparison has beside the settings of a run.
-
-    Attributes
-    ----------
-    field
-        The candidates.
-    folds
-        Number of folds.
-    group_by
-        Pattern of names whose pictures stay together, or None.
-    budget
-        Seconds after which no new work is begun, or None.
-    resume
-        Whether to go on with what an earlier attempt left under the same name.
-    trials
-        Number of candidates that are sought in `space`, beside those of the field.
-    space
-        Values by setting.
-
-    """
-
-    field: Field
-    folds: int = 5
-    group_by: str | None = None
-    budget: float | None = None
-    resume: bool = False
-    trials: int = 0
-    space: Space = dataclasses.field(default_factory=dict)
-
-    def public(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {
-            "candidates": [one.name for one in self.field.candidates],
-            "folds": self.folds,
-            "group_by": self.group_by,
-            "budget_seconds": self.budget,
-            **({"trials": self.trials, "space": dict(self.space)} if self.trials else {}),
-        }
 
 
 def execute(
@@ -106,7 +64,7 @@ def execute(
     run.rounds_of(settings, images)  # raises UserError where the protocol can't be made of these pictures
     if settings.event_log:
         storage.make_folder(settings.event_log)
-    with results.claimed(folder, _work(settings, options, images), resume=options.resume):
+    with results.claimed(folder, work_of(settings, options, images), resume=options.resume):
         try:
             tuned = _tuned(settings, options, images, session, folder, clock, console)
             outputs.write(tuned, settings, data, images, folder)
@@ -145,20 +103,6 @@ def _tuned(
         steps=tuple(clock.steps),
         **found,
     )
-
-
-def _work(settings: Settings, options: Options, images: Mapping[str, dataset.Images]) -> dict[str, Any]:
-    """What must be the same for an attempt to be gone on with."""
-    return {
-        "kind": "tune",
-        "listing_sha256": {split: found.digest() for split, found in images.items()},
-        "candidates": sorted(one.key for one in options.field.candidates),
-        "folds": options.folds,
-        "group_by": options.group_by,
-        **({"trials": options.trials, "space": dict(options.space)} if options.trials else {}),
-        "protocol": settings.protocol,
-        "seed": settings.seed,
-    }
 
 
 class _Search:
