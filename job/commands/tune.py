@@ -14,7 +14,7 @@ from job.settings import ENVIRONMENT_PREFIX, Settings, resolve
 
 if TYPE_CHECKING:
     from job.experiment.tuning.candidates import Field
-    from job.experiment.tuning.search import Options
+    from job.experiment.tuning.options import Options
 
 DESCRIPTION = (
     "Compares candidates, each a recipe of features and classifier, by cross-validation on the training pictures, "
@@ -61,6 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a TOML file: settings of `fruits run`, each with a value or a list of values, whose combinations are "
         "compared; [[candidate]] tables too",
     )
+    parser.add_argument(
+        "--trials",
+        type=number(1),
+        metavar="N",
+        help="of a --grid that is too large, seek N combinations by Optuna: pip install 'fruits-job[tune]'",
+    )
     parser.add_argument("--folds", type=number(2), default=5, metavar="N", help="folds of cross-validation (5)")
     parser.add_argument(
         "--group-by",
@@ -104,11 +110,18 @@ def main(arguments: argparse.Namespace) -> int:
 
 def checked(arguments: argparse.Namespace) -> tuple[Settings, "Field"]:
     """The settings and the candidates. Raises UsageError for what can't be meant: nothing is done then."""
+    from job.experiment.tuning import candidates
+
     settings = _settings(arguments)
     field = _field(arguments, settings)
     if arguments.resume and settings.run_name is None:
         raise UsageError("--resume is given without --run-name: name the run to go on with.")
     _check_pattern(arguments.group_by)
+    if arguments.trials is not None:
+        from job.experiment.tuning import sampling
+
+        candidates.space(arguments.grid)
+        sampling.check()
     return settings, field
 
 
@@ -124,7 +137,11 @@ def _field(arguments: argparse.Namespace, settings: Settings) -> "Field":
 
     if arguments.candidates is not None and arguments.grid is not None:
         raise UsageError("--candidates is given together with --grid: give one of them.")
-    if arguments.grid is not None:
+    if arguments.trials is not None:
+        if arguments.grid is None:
+            raise UsageError("--trials is given without --grid: the grid says which settings may have which values.")
+        named = []
+    elif arguments.grid is not None:
         named = candidates.grid(arguments.grid, settings)
     else:
         given = arguments.candidates
@@ -133,9 +150,19 @@ def _field(arguments: argparse.Namespace, settings: Settings) -> "Field":
 
 
 def _options(field: "Field", arguments: argparse.Namespace) -> "Options":
-    from job.experiment.tuning.search import Options
+    from job.experiment.tuning import candidates
+    from job.experiment.tuning.options import Options
 
-    return Options(field, arguments.folds, arguments.group_by, arguments.budget, arguments.resume)
+    space = {} if arguments.trials is None else candidates.space(arguments.grid)
+    return Options(
+        field,
+        arguments.folds,
+        arguments.group_by,
+        arguments.budget,
+        arguments.resume,
+        arguments.trials or 0,
+        space,
+    )
 
 
 def _check_pattern(pattern: str | None) -> None:

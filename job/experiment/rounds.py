@@ -24,6 +24,8 @@ from job.learn.protocols.base import Names, Round, Scored
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from job.stages import VisualVocabularyModel
+
 OWN = "recipe"
 # Recipes beside the run's own: a histogram of colours, and the prototype's algorithm.
 BESIDE: Mapping[str, Recipe] = {
@@ -162,10 +164,15 @@ class Rounds:
         images = {"train": train.images, "test": test.images}
         return Outcome(images, train, test, fitted, encoded, scores, tuple(rows))
 
-    def scores(self, each: Round, train: Extracted | None = None) -> dict[str, Scores]:
+    def scores(
+        self,
+        each: Round,
+        train: Extracted | None = None,
+        encoders: "tuple[VisualVocabularyModel, ...] | None" = None,
+    ) -> dict[str, Scores]:
         """Scores of the run's own recipe in one round, by split. `train` are its training pictures where they are
-        described already."""
-        return self._scored(each, self._recipe, None, {}, train)
+        described already, and `encoders` what its blocks have learned from them."""
+        return self._scored(each, self._recipe, None, {}, train, encoders)
 
     def _round(self, each: Round, known: tuple[Fitted, dict[str, Scores]] | None) -> list[Row]:
         """The rows of one round. `known` is what is fitted and scored of it already."""
@@ -199,12 +206,13 @@ class Rounds:
         fitted: Fitted | None,
         scored: dict[str, Scores],
         train: Extracted | None = None,
+        encoders: "tuple[VisualVocabularyModel, ...] | None" = None,
     ) -> dict[str, Scores]:
         """Scores of one recipe by the round's splits, in their order."""
         cores, quiet = self._partitioning.cores, Clock()
         if fitted is None:
             train = train or self._described(each.train, recipe, quiet, training=True)
-            fitted = fit(train, recipe, cores=cores, clock=quiet)
+            fitted = fit(train, recipe, cores=cores, clock=quiet, encoders=encoders)
             _let_go(train, fitted.train)
         for part in each.tests:
             if part.name not in scored:

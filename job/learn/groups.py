@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 _FRAME = re.compile(r"(?:^|/)(r\d*_)?(\d+)_\d+\.[^/.]+$")
 # Pictures of up to this many of a category are compared with each other, 8 bytes a pair.
 _COMPARED = 4000
-# Distance between unit vectors of two pictures below which they are near-duplicates, and below which they are the same.
-# Of 70 pictures of Fruits-360 and their copies by `soft-hsv`, mirrored ones were at 0, those at 0.7 of the size at up
-# to 0.12, those compressed again with quality 60 at up to 0.14.
+# Distance between unit vectors of pictures below which they are near-duplicates, and the same. Of 70 pictures of
+# Fruits-360 and their copies, by `soft-hsv`, mirrored ones were at 0, those at 0.7 of the size at up to 0.12, those
+# compressed again with quality 60 at up to 0.14.
 ALIKE, SAME = 0.15, 0.005
 
 Groups = NDArray[np.int64]

@@ -145,31 +145,15 @@ def _times(low: float, high: float) -> list[float]:
     return [value for value in found if low <= value <= high]
 
 
-def bars(rows: Sequence[Mapping[str, Any]]) -> Markup:
-    """Accuracy of each candidate with its interval, in the order of the table."""
+def bars(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Accuracy of each candidate with its interval, in the order of the table: `rows` of (candidate, low, high and mean
+    in percent of the axis, its kind), and `least`, where the axis begins."""
     known = [row for row in rows if row["accuracy"] is not None]
-    if not known:
-        return Markup("")
-    width, left, right, step = 760, 44, 64, 24
-    height = len(known) * step + 40
-    least = max(0.0, min(row["low"] for row in known) - 0.02)
-
-    def place(value: float) -> float:
-        return float(left + (value - least) / ((1 - least) or 1.0) * (width - left - right))
-
-    parts = []
-    for tick in _ticks(least):
-        parts.append(svg.line(place(tick), 4, place(tick), height - 30))
-        parts.append(svg.words(place(tick), height - 10, f"{tick:.0%}", "axis", "middle"))
-    for number, row in enumerate(known):
-        y = number * step + 16
-        parts.append(svg.words(left - 12, y + 5, str(row["rank"]), "label", "end"))
-        parts.append(svg.line(place(row["low"]), y, place(row["high"]), y, "span"))
-        kind = "chosen" if row["winner"] else ("series1" if row["hsv"] else ("series2" if row["default"] else "other"))
-        faint = "" if row["status"] == "done" else " faint"
-        hint = f"{row['candidate']}: {row['accuracy']:.1%} ({row['low']:.1%} to {row['high']:.1%})"
-        style = Markup('class="{}{}"').format(kind, faint)
-        parts.append(svg.marker(2 if row["winner"] else 0, place(row["accuracy"]), y, 6, style, text.clean(hint)))
-        parts.append(svg.words(width - right + 12, y + 5, f"{row['accuracy']:.1%}", "value", "start"))
-    note = "Accuracy of each candidate with its interval; the table has the numbers."
-    return svg.svg(width, height, note, parts, natural=True)
+    least = math.floor(20 * min((row["low"] for row in known), default=0.0)) / 20
+    width = (1 - least) or 1.0
+    found = []
+    for row in known:
+        kind = next((name for name in ("winner", "hsv", "default") if row[name]), "other")
+        places = [round(100 * (row[name] - least) / width, 2) for name in ("low", "high", "accuracy")]
+        found.append((row, *places, kind if row["status"] == "done" else f"{kind} early"))
+    return {"rows": found, "least": least}

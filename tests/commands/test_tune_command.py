@@ -179,6 +179,7 @@ def test_the_plan_names_candidates_folds_and_rungs_and_does_no_work(answer, samp
     [
         (("--candidates", "fast", "--grid", "x.toml"), "--candidates is given together with --grid"),
         (("--resume",), "--resume is given without --run-name"),
+        (("--trials", "5"), "--trials is given without --grid"),
         (("--group-by", "(s"), "--group-by is '(s', which is no regular expression"),
         (("--folds", "1"), "must be a whole number of 2 or more"),
         (("--budget", "soon"), "must be a time such as 90s, 30m or 2h"),
@@ -190,6 +191,26 @@ def test_what_does_not_go_together_is_refused(arguments: tuple[str, ...], said: 
     found = answer("tune", *arguments)
     assert found.code == 2
     assert said in found.sentence()
+
+
+def test_trials_need_a_grid_without_tables(answer, tmp_path: Path):
+    path = tmp_path / "grid.toml"
+    for text, said in (("", "has none"), ("[[candidate]]\nfeatures = 'hsv'\n", "has tables [[candidate]]")):
+        path.write_text(text, encoding="utf-8")
+        found = answer("tune", "--grid", path, "--trials", 5)
+        assert found.code == 2
+        assert said in found.sentence()
+
+
+def test_recipes_span_a_space(base: Settings):
+    from job.experiment.tuning import sampling
+
+    space = {"features": ["hsv", "orb:counts"], "augment": ["off", "strong"], "words": [5, 50]}
+    recipes = sampling.span({**space, "keep_background": [True, False]}, base)
+    assert {recipe.mask for recipe in recipes} == {True, False}
+    assert {name for recipe in recipes for name in recipe.descriptors} == {"hsv", "orb"}
+    assert ("strong",) in {recipe.copies for recipe in recipes}
+    assert max(block.words for recipe in recipes for block in recipe.blocks) == 50
 
 
 def test_settings_of_the_environment_count_and_those_of_recipes_do_not(answer, sample: Path, monkeypatch):

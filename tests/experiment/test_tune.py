@@ -13,7 +13,7 @@ import pytest
 from running import Answer, Results, Shared, results
 
 from job.experiment.recipe import Recipe
-from job.experiment.tuning import plan
+from job.experiment.tuning import plan, ranking
 from job.experiment.tuning.results import ROWS
 from job.settings import resolve
 
@@ -164,12 +164,49 @@ def test_the_command_repeats_the_winner_and_its_score_on_test_pictures(found: Re
     assert {key: settings[key] for key in winner["settings"]} == winner["settings"]
 
 
+def test_a_winner_with_words_is_scored_as_its_own_run_scores_it(tune, shared, tmp_path: Path, monkeypatch):
+    given = "hsv+patches:patches:8/lda/mild+strong,rootsift:counts:20/logistic"
+    for name in given.split(","):
+        with monkeypatch.context() as patch:
+            patch.setattr(ranking, "winner", lambda _, own=name: given.split(",").index(own))
+            _, found = tune("--candidates", given, "--folds", 2)
+        winner = record(found)["winner"]
+        assert winner["candidate"] == name
+        answer = shared(*shlex.split(winner["command"])[1:], "--out", tmp_path / winner["classifier"])
+        assert answer.code == 0, answer.err
+        again = results(tmp_path / winner["classifier"])
+        assert again.manifest["accuracy"] == winner["test"][0]["right"]
+        assert again.manifest["calibration_error"] == pytest.approx(winner["test"][0]["calibration_error"], abs=1e-9)
+
+
 def test_the_page_names_all_candidates_and_loads_nothing(found: Results):
     source = (found.folder / "tune.html").read_text(encoding="utf-8")
     for row in found.rows("tune.csv"):
         assert row["candidate"] in source
     assert "<script" not in source
     assert "src=" not in source
+
+
+def test_pictures_that_can_not_be_used_are_listed_and_left_out(tune, sample: Path, tmp_path: Path):
+    shutil.copytree(sample, tmp_path / "data")
+    for name, data in (("900_100.jpg", b""), ("901_100.jpg", b"no picture")):
+        (tmp_path / "data" / "Training" / "Corn" / name).write_bytes(data)
+    _, found = tune("--candidates", "fast", "--folds", 2, data=tmp_path / "data")
+    assert {row["path"]: row["reason"] for row in found.rows("rejected.csv")} == {
+        "Training/Corn/900_100.jpg": "empty",
+        "Training/Corn/901_100.jpg": "not_an_image",
+    }
+    assert len(found.rows("folds.csv")) == 60
+    train = found.manifest["dataset"]["train"]
+    assert (train["images"], train["described"], train["rejected"]) == (62, 60, 2)
+
+
+def test_too_many_of_them_end_it(tune, sample: Path, tmp_path: Path):
+    shutil.copytree(sample, tmp_path / "data")
+    (tmp_path / "data" / "Training" / "Corn" / "900_100.jpg").write_bytes(b"")
+    answer, found = tune("--candidates", "fast", "--max-bad-fraction", "0.01", data=tmp_path / "data", code=1)
+    assert "more than --max-bad-fraction 0.01" in answer.sentence()
+    assert not found.folder.exists()
 
 
 # ---- what it depends on
@@ -198,6 +235,7 @@ def test_recipes_of_every_kind_are_candidates(tune):
 @pytest.fixture
 def rungs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "LEAST", 5)
+    monkeypatch.setattr(plan, "_MANY", 6)
 
 
 def test_the_hopeless_are_dropped_on_few_pictures(tune, rungs):

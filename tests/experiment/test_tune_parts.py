@@ -138,8 +138,9 @@ def test_rungs_are_nested_and_even_over_categories(sample):
 
 
 def test_there_are_as_many_rungs_as_pictures_and_candidates_are_worth():
-    assert plan.sizes(4000, 40, 12) == (1000, 2000, 4000)
-    assert plan.sizes(1400, 40, 12) == (700, 1400)
+    assert plan.sizes(4000, 40, 12) == (1000, 4000)
+    assert plan.sizes(4000, 40, 20) == (1000, 2000, 4000)
+    assert plan.sizes(1400, 40, 20) == (700, 1400)
     assert plan.sizes(400, 40, 12) == (400,)
     assert plan.sizes(4000, 40, 3) == (4000,)
 

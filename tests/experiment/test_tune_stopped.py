@@ -275,3 +275,63 @@ def test_settings_that_do_not_go_together_fail_in_a_grid_as_a_candidate_does(tun
     assert "needs a classifier that weighs pictures" in rows["hsv/logistic/mild"]["said"]
     assert {rows[name]["status"] for name in rows if name != "hsv/logistic/mild"} == {"done"}
     assert len(rows) == 4 + 1
+
+
+# ---- candidates that are sought
+
+
+SPACE = """
+features = ["hsv", "soft-hsv", "hsv+lbp", "orb:counts"]
+classifier = ["lda", "ridge", "logistic"]
+augment = ["off", "mild"]
+words = [10, 20]
+"""
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> Path:
+    pytest.importorskip("optuna", reason="the extra `tune` is not installed")
+    path = tmp_path / "space.toml"
+    path.write_text(SPACE, encoding="utf-8")
+    return path
+
+
+def test_candidates_are_sought_in_a_space_and_pictures_described_once(tune, space: Path):
+    _, found = tune("--grid", space, "--trials", 10, "--folds", 2)
+    content = record(found)
+    names = [row["candidate"] for row in content["candidates"]]
+    assert 4 < len(names) <= 12
+    assert len(set(names)) == len(names)
+    assert {"accurate", "hsv:root/logistic"} <= {content["default"], content["hsv"], *names}
+    (only,) = content["extractions"]
+    assert sorted(only["descriptors"]) == ["hsv", "lbp", "orb", "patches", "soft-hsv"]
+    for row in content["candidates"]:
+        assert row["status"] == "done" or "needs a classifier that weighs" in row["said"]
+    assert content["arguments"]["trials"] == 10
+
+
+def test_the_same_candidates_are_sought_again_and_not_computed_twice(
+    tune, space: Path, worked: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    given = ("--grid", space, "--trials", 8, "--folds", 2)
+    _, whole = tune(*given, name="whole")
+    count = len(worked)
+    worked.clear()
+    with monkeypatch.context() as patch:
+        interrupted_after(3, patch)
+        tune(*given, code=130)
+    worked.clear()
+    _, found = tune(*given, "--resume")
+    assert by_fold(found) == by_fold(whole)
+    assert len(worked) == count - 3
+
+
+def test_without_optuna_the_way_out_is_told(tune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from job.experiment.tuning import sampling
+
+    monkeypatch.setattr(sampling, "find_spec", lambda _: None)
+    grid = tmp_path / "grid.toml"
+    grid.write_text('features = ["hsv", "lbp"]\n', encoding="utf-8")
+    answer, found = tune("--grid", grid, "--trials", 3, code=2)
+    assert answer.sentence() == "--trials needs Optuna, which is not installed: pip install 'fruits-job[tune]'."
+    assert not found.folder.exists()

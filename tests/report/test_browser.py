@@ -7,7 +7,9 @@ import shutil
 import subprocess
 
 import pytest
+from test_tuning import content  # noqa: F401  (a fixture)
 
+from job.report import tuning
 from job.report.html import Pictures, render
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -60,6 +62,13 @@ def test_the_report_loads_without_errors_and_without_asking_for_anything(visit, 
     assert "<title>fruits run 2026-01-02T03-04-05Z</title>" in seen
     assert messages == []
     assert asked == []
+
+
+def test_the_page_of_a_comparison_loads_without_errors_and_without_asking_for_anything(visit, content):  # noqa: F811
+    seen, messages, asked = visit(tuning.render(content))
+    assert "Accuracy and cost" in seen
+    assert "<title>fruits tune monday</title>" in seen
+    assert (messages, asked) == ([], [])
 
 
 def test_this_browser_would_have_shown_errors_and_requests(visit):

@@ -119,7 +119,7 @@ def test_wide_things_scroll_and_figures_keep_their_size(source):
     for table in re.finditer(r"<table(?! class=\"facts\")", body):
         assert re.search(r'<div class="scroll"[^>]*>\s*$', body[: table.start()]), body[table.start() :][:80]
     figures = re.findall(r'<figure class="scroll"[^>]*><svg class="figure natural" viewBox="0 0 (\d+)', body)
-    assert figures == ["760", "760"]
+    assert figures == ["760"]
     smallest = min(int(size) for size in re.findall(r'font-size="(\d+)"', body))
     assert smallest >= 12
 
@@ -153,7 +153,20 @@ def test_numbers_of_marks_at_the_same_place_are_beside_each_other(content):
 
 
 def test_candidates_without_figures_draw_nothing():
-    assert tuning.pareto([]) == tuning.bars([]) == ""
+    assert tuning.pareto([]) == ""
+    assert tuning.bars([])["rows"] == []
+
+
+def test_an_interval_lies_where_its_shares_say(content):
+    found = tuning.bars(content["candidates"])
+    assert found["least"] == pytest.approx(0.45)
+    assert len(found["rows"]) == 48
+    for row, low, high, middle, _ in found["rows"]:
+        for place, share in ((low, row["low"]), (high, row["high"]), (middle, row["accuracy"])):
+            assert place == pytest.approx(100 * (share - 0.45) / 0.55, abs=0.01)
+    kinds = [kind for *_, kind in found["rows"]]
+    assert kinds[:4] == ["winner", "default", "other", "hsv"]
+    assert kinds.count("other early") == 1
 
 
 def test_points_are_signed_and_missing_ones_are_a_dash():

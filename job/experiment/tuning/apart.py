@@ -42,7 +42,7 @@ class Apart:
     extracted
         All training pictures, described, with the candidate's own copies.
     encoders
-        What its blocks have learned.
+        What its blocks have learned, in their places.
     pictures
         The pictures in their folds.
     partitioning
@@ -54,28 +54,18 @@ class Apart:
     recipe: Recipe
     trial: Trial
     extracted: Extracted
-    encoders: Sequence["VisualVocabularyModel"]
+    encoders: tuple["VisualVocabularyModel", ...]
     pictures: Pictures
     partitioning: Partitioning
 
     def work(self, contents: Sequence[bytes]) -> dict[str, Any]:
         """What `Trial.work` finds."""
-        several = len(self.encoders) > 1
-        own = tuple(
-            model.copy(
-                {
-                    model.inputCol: self.extracted.columns[model.getDescriptor()],
-                    model.outputCol: f"bag_{place}" if several else "bag",
-                }
-            )
-            for place, model in enumerate(self.encoders)
-        )
         results: list[dict[str, Any]] = []
         milliseconds, size = None, 0
         for training in self.trial.trainings:
             begun = perf_counter()
             train = self._part(training.rows)
-            fitted = fit(train, self.recipe, cores=self.partitioning.cores, clock=Clock(), encoders=own)
+            fitted = fit(train, self.recipe, cores=self.partitioning.cores, clock=Clock(), encoders=self.encoders)
             seconds = perf_counter() - begun
             found = {"fold": training.fold, "round": training.round, "trained_on": len(training.rows)}
             splits = [self._scored(fitted, part) for part in training.scored]

@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import itertools
 import json
+import math
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -192,12 +193,7 @@ def grid(path: str, base: Settings) -> list[Candidate]:
         The file can't be read, names what there is not, or has too many combinations.
 
     """
-    try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"The grid '{path}' can't be read ({error.strerror}): check the path.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"The grid '{path}' is no valid TOML: {error}.") from None
+    content = _read(path)
     tables = content.pop("candidate", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise UsageError(f"'candidate' in {path} must be tables: write [[candidate]] above each.")
@@ -212,10 +208,29 @@ def grid(path: str, base: Settings) -> list[Candidate]:
     return found
 
 
-def _product(values: Mapping[str, Any], path: str, base: Settings) -> list[Candidate]:
-    """Every combination of the values of a table."""
+def space(path: str) -> dict[str, list[Any]]:
+    """The values by setting of a grid that has no tables. UsageError as for `grid`, and where there are tables."""
+    content = _read(path)
+    if "candidate" in content or not content:
+        raise UsageError(
+            f"--trials needs a grid of settings with lists of values, and '{path}' has "
+            f"{'tables [[candidate]]' if content else 'none'}: give values to settings above all tables."
+        )
+    return _lists(content, path)
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"The grid '{path}' can't be read ({error.strerror}): check the path.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"The grid '{path}' is no valid TOML: {error}.") from None
+
+
+def _lists(values: Mapping[str, Any], path: str) -> dict[str, list[Any]]:
+    """The values of a table as lists. UsageError for a setting or a value that there is not."""
     own = {key.replace("-", "_"): value for key, value in values.items()}
-    name = own.pop("name", None)
     lists = {key: value if isinstance(value, list) else [value] for key, value in own.items()}
     for key, listed in lists.items():
         if key not in SETTINGS:
@@ -228,15 +243,23 @@ def _product(values: Mapping[str, Any], path: str, base: Settings) -> list[Candi
         for value in listed:
             _check(key, value, f"'{key}' in {path} is '{value}'")
             _check_alone(key, value, path)
-    count = 1
-    for listed in lists.values():
-        count *= len(listed)
+    return lists
+
+
+def _product(values: Mapping[str, Any], path: str, base: Settings) -> list[Candidate]:
+    """Every combination of the values of a table."""
+    name = values.get("name")
+    lists = _lists({key: value for key, value in values.items() if key != "name"}, path)
+    count = math.prod(len(listed) for listed in lists.values())
     if count > _MOST:
-        raise UsageError(f"The grid '{path}' has {count} combinations, more than {_MOST}: leave out values.")
+        raise UsageError(
+            f"The grid '{path}' has {count} combinations, more than {_MOST}: leave out values, or have some tried by "
+            "--trials."
+        )
     found = []
     for combination in itertools.product(*lists.values()):
         given = dict(zip(lists, combination, strict=True))
-        shown = str(name) if name is not None and count == 1 else _name(given, "" if name is None else f"{name}: ")
+        shown = str(name) if name is not None and count == 1 else name_of(given, "" if name is None else f"{name}: ")
         found.append(candidate(shown, given, base))
     return found
 
@@ -251,8 +274,8 @@ def _check_alone(key: str, value: Any, path: str) -> None:
             raise UsageError(f"'{key}' in {path} {rest}") from None
 
 
-def _name(given: Mapping[str, Any], before: str = "") -> str:
-    """`hsv+lbp/lda/strong words=256`."""
+def name_of(given: Mapping[str, Any], before: str = "") -> str:
+    """What a candidate of these settings is called: `hsv+lbp/lda/strong words=256`."""
     heads = [str(given[key]) for key in ("features", "descriptor", "preset") if key in given]
     parts = [heads[0] if heads else DEFAULT]
     if "augment" in given or "classifier" in given:

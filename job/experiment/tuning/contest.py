@@ -24,6 +24,7 @@ from job.experiment.tuning.features import (
     encode,
     key_of,
     learn_words,
+    placed,
     variant_of,
 )
 from job.experiment.tuning.plan import Pictures, Training
@@ -37,6 +38,8 @@ from job.vision.descriptors import DESCRIPTORS
 if TYPE_CHECKING:
     from pyspark import Broadcast
     from pyspark.sql import SparkSession
+
+    from job.stages import VisualVocabularyModel
 
 # Vectors of all pictures and blocks that the driver holds, and each worker its part of.
 MOST_BYTES = 3 << 29
@@ -62,6 +65,8 @@ class Contest:
         Is told the steps.
     seed
         Seed of every draw.
+    span
+        Recipes that have all descriptors and copies of candidates that will be added.
 
     """
 
@@ -74,8 +79,9 @@ class Contest:
         clock: Clock,
         *,
         seed: int,
+        span: Sequence[Recipe] = (),
     ) -> None:
-        self._spark, self._images, self._recipes = spark, images, recipes
+        self._spark, self._images, self._recipes, self._span = spark, images, list(recipes), span
         self._partitioning, self._clock, self._seed = partitioning, clock, seed
         self.extractions: list[dict[str, Any]] = []
         self.route = "tasks"
@@ -94,16 +100,33 @@ class Contest:
         not, twice. The first of these."""
         if not self._described:
             known = [recipe for recipe in self._recipes if recipe is not None]
-            for mask in sorted({recipe.mask for recipe in known}, reverse=True):
-                own = [recipe for recipe in known if recipe.mask is mask]
+            wanted = [*known, *self._span]
+            for mask in sorted({recipe.mask for recipe in wanted}, reverse=True):
+                own = [recipe for recipe in wanted if recipe.mask is mask]
                 union = Union.of(own)
                 self._described[mask] = self._describe(self._images, union, own)
-            for mask, described in self._described.items():
-                own = [recipe for recipe in known if recipe.mask is mask]
-                coders, failed = learn_words(described, own, self._partitioning.cores, self._clock)
+            self._learn(known)
+        return next(iter(self._described.values()))
+
+    def add(self, recipe: Recipe | None) -> None:
+        """Another candidate, whose place is the next one."""
+        self._recipes.append(recipe)
+        if self._described and recipe is not None:
+            self._learn([recipe])
+
+    def _learn(self, recipes: Sequence[Recipe]) -> None:
+        """Words of the blocks that have none yet."""
+        for mask, described in self._described.items():
+            own = [recipe for recipe in recipes if recipe.mask is mask]
+            missing = {key_of(recipe, block) for recipe in own for block in recipe.blocks}
+            missing -= {*self._coders, *self._failed}
+            if missing:
+                always = bool(self._span)
+                coders, failed = learn_words(
+                    described, own, self._partitioning.cores, self._clock, missing, always=always
+                )
                 self._coders |= coders
                 self._failed |= failed
-        return next(iter(self._described.values()))
 
     def _describe(
         self, images: dataset.Images, union: Union, recipes: Sequence[Recipe], disturbance: str | None = None
@@ -132,14 +155,19 @@ class Contest:
         )
         return found
 
-    def extracted_for(self, recipe: Recipe) -> Extracted | None:
-        """The training pictures as `job.experiment.extract` would describe them for this recipe alone; None where its
-        copies are others than those that were made, so that they have to be described anew."""
+    def known(self, recipe: Recipe) -> "tuple[Extracted, tuple[VisualVocabularyModel, ...]] | None":
+        """The training pictures as `job.experiment.extract` would describe them for this recipe alone, and what its
+        blocks would learn from them. None where its copies are others than those that were made, so that they have to
+        be described anew, or nothing was described."""
         described = self._described.get(recipe.mask)
         if described is None:
             return None
         numbers = described.union.numbers(recipe)
-        return self._for(recipe, described) if numbers == tuple(range(1, len(numbers) + 1)) else None
+        if numbers != tuple(range(1, len(numbers) + 1)):
+            return None
+        extracted = self._for(recipe, described)
+        models = [self._coders[key_of(recipe, block)].model for block in recipe.blocks]
+        return extracted, placed(models, extracted.columns)
 
     def _for(self, recipe: Recipe, described: Described) -> Extracted:
         """The described pictures with the descriptors and copies of one recipe."""
@@ -243,13 +271,16 @@ class Contest:
         places: Sequence[int],
         done: Done,
         over: Callable[[], bool],
+        *,
+        keep: bool = False,
     ) -> None:
         """Fits these candidates, as many at a time as there are cores, and tells each result; none is begun once
-        `over` says so."""
+        `over` says so. Vectors that only others need are let go, unless told to `keep` them."""
         self.describe()
         able = self._able(places, done)
         keys = list(dict.fromkeys(key for place in able for key in self._keys(place)))
-        self._forget(keys)
+        if not keep:
+            self._forget(keys)
         contents = self._measured()
         if self._bytes(keys, pictures.rungs[rung]) > MOST_BYTES:
             self.route = "executors"
@@ -368,8 +399,9 @@ class Contest:
         described = self._described[recipe.mask]
         encoders = [self._coders[key].model for key in self._keys(place)]
         extracted = self._for(recipe, described)
+        own_encoders = placed(encoders, extracted.columns)
         try:
-            own = Apart(self._spark, recipe, trial, extracted, encoders, pictures, self._partitioning)
+            own = Apart(self._spark, recipe, trial, extracted, own_encoders, pictures, self._partitioning)
             return own.work(contents)
         except Exception as error:  # noqa: BLE001  (whatever a candidate does, the others go on)
             return {"failed": sentence(error)}

@@ -1,7 +1,9 @@
 """Pictures are described once for all candidates, and each block of features that several share is encoded once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,6 +90,13 @@ class Union:
             free = [pair for pair in free if pair[0] != number]
             found.append(number)
         return tuple(found)
+
+    @property
+    def copied(self) -> set[str]:
+        """The descriptors that describe copies."""
+        return (
+            {name for name, own in zip(self.descriptors, self.on_copies, strict=True) if own} if self.copies else set()
+        )
 
     def column(self, name: str) -> str:
         """The packed column of a descriptor."""
@@ -226,40 +235,74 @@ class Coder:
 
 
 def learn_words(
-    described: Described, recipes: Sequence[Recipe], cores: int, clock: Clock
+    described: Described,
+    recipes: Sequence[Recipe],
+    cores: int,
+    clock: Clock,
+    missing: Collection[Key],
+    *,
+    always: bool = False,
 ) -> tuple[dict[Key, Coder], dict[Key, str]]:
-    """What each block learns, once for all recipes that share it, from the draw of all described pictures: without
-    their labels, and for all folds. Also, by their keys, why blocks could not be learned."""
-    from time import perf_counter
+    """What each block with a key that is `missing` learns, once for all recipes that share it, from the draw of all
+    described pictures: without their labels, and for all folds. Also, by their keys, why blocks could not be learned.
 
+    With `always`, blocks are encoded of copies as far as these are described, though no recipe needs it yet.
+    """
+    union = described.union
     wanted: dict[Key, tuple[Recipe, int]] = {}
     copied: set[Key] = set()
     for recipe in recipes:
         for place, block in enumerate(recipe.blocks):
-            wanted.setdefault(key_of(recipe, block), (recipe, place))
-            if recipe.copies:
+            if key_of(recipe, block) in missing:
+                wanted.setdefault(key_of(recipe, block), (recipe, place))
+            if recipe.copies or (always and block.descriptor in union.copied):
                 copied.add(key_of(recipe, block))
     found: dict[Key, Coder] = {}
     failed: dict[Key, str] = {}
     extracted = described.extracted
     with clock.operation("fit_vocabulary", "train", extracted.frame.sparkSession) as finding:
-        for key, (recipe, place) in wanted.items():
-            begun, block = perf_counter(), recipe.blocks[place]
-            spec = DESCRIPTORS.get(block.descriptor)
-            if spec.local and extracted.rows[block.descriptor] < block.words:
-                failed[key] = (
-                    f"--words {block.words} is more than the {extracted.rows[block.descriptor]} descriptors of the "
-                    "training pictures: lower --words or add pictures."
-                )
-                continue
-            try:
-                model = learn_encoder(extracted, recipe, place, cores)
-            except (UserError, ValueError) as error:
-                failed[key] = str(error)
-                continue
-            found[key] = Coder(key, block, model, perf_counter() - begun, key in copied)
+        with ThreadPoolExecutor(max(1, min(cores, len(wanted)))) as pool:
+            learned = pool.map(lambda each: _learned(extracted, each[0], each[1], cores), wanted.values())
+            for (key, (recipe, place)), own in zip(wanted.items(), learned, strict=True):
+                if isinstance(own, str):
+                    failed[key] = own
+                else:
+                    found[key] = Coder(key, recipe.blocks[place], *own, key in copied)
         finding.facts = {"vocabularies": sum(coder.block.learns for coder in found.values())}
     return found, failed
+
+
+def _learned(
+    extracted: Extracted, recipe: Recipe, place: int, cores: int
+) -> "tuple[VisualVocabularyModel, float] | str":
+    """What a block learns and in how many seconds, or why it can't."""
+    begun, block = perf_counter(), recipe.blocks[place]
+    count = extracted.rows[block.descriptor]
+    if DESCRIPTORS.get(block.descriptor).local and count < block.words:
+        return (
+            f"--words {block.words} is more than the {count} descriptors of the training pictures: lower --words or "
+            "add pictures."
+        )
+    try:
+        return learn_encoder(extracted, recipe, place, cores), perf_counter() - begun
+    except (UserError, ValueError) as error:
+        return str(error)
+
+
+def placed(
+    models: "Sequence[VisualVocabularyModel]", columns: Mapping[str, str]
+) -> "tuple[VisualVocabularyModel, ...]":
+    """What the blocks of a recipe have learned, in the places that `job.experiment.fit` gives them; `columns` are the
+    packed columns by descriptor."""
+    return tuple(
+        model.copy(
+            {
+                model.inputCol: columns[model.getDescriptor()],
+                model.outputCol: f"bag_{place}" if len(models) > 1 else "bag",
+            }
+        )
+        for place, model in enumerate(models)
+    )
 
 
 # ---- vectors

@@ -17,8 +17,9 @@ from job.learn.protocols.base import Names
 
 # A rung has at least so many pictures a category, since fewer say nothing of a candidate.
 LEAST = 16
-# What the first rungs take of all pictures.
-_SHARES = (4, 2)
+# What the first rungs take of all pictures, and what they take of them where there are many candidates.
+_SHARES, _SHARES_OF_MANY = (4,), (4, 2)
+_MANY = 20
 # With fewer candidates than this, dropping some is not worth a further fit of the others.
 _FEW = 5
 
@@ -98,10 +99,14 @@ class Training:
 
 
 def sizes(pictures: int, categories: int, candidates: int) -> tuple[int, ...]:
-    """How many pictures the candidates of each rung see: a quarter, a half, all; fewer rungs where that is too few."""
+    """How many pictures the candidates of each rung see: a quarter and all, with many candidates also a half.
+
+    A rung that would have too few pictures a category is left out.
+    """
     if candidates < _FEW:
         return (pictures,)
-    return (*(n for n in (pictures // share for share in _SHARES) if n >= LEAST * categories), pictures)
+    shares = _SHARES if candidates < _MANY else _SHARES_OF_MANY
+    return (*(n for n in (pictures // share for share in shares) if n >= LEAST * categories), pictures)
 
 
 def rungs(images: dataset.Images, wanted: Sequence[int]) -> NDArray[np.int64]:

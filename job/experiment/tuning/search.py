@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,12 +19,14 @@ from job.experiment.clock import Clock
 from job.experiment.extract import Extracted, Partitioning
 from job.experiment.rounds import Rounds
 from job.experiment.tuning import outputs, plan, ranking, results
-from job.experiment.tuning.candidates import Candidate, Field
+from job.experiment.tuning.candidates import Candidate, candidate, name_of
 from job.experiment.tuning.contest import Contest
 from job.experiment.tuning.features import histograms
+from job.experiment.tuning.options import Options, work_of
 from job.experiment.tuning.plan import Pictures
 from job.experiment.tuning.ranking import DONE, DROPPED, FAILED, UNFINISHED, Result
 from job.experiment.tuning.results import Outcome, Tuned
+from job.experiment.tuning.sampling import BATCH, Sampler, span
 from job.learn import groups, intervals
 from job.report.console import Console
 from job.report.tables import to_csv
@@ -34,41 +36,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _FOLDS = "folds.csv"
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a comparison has beside the settings of a run.
-
-    Attributes
-    ----------
-    field
-        The candidates.
-    folds
-        Number of folds.
-    group_by
-        Pattern of names whose pictures stay together, or None.
-    budget
-        Seconds after which no new work is begun, or None.
-    resume
-        Whether to go on with what an earlier attempt left under the same name.
-
-    """
-
-    field: Field
-    folds: int = 5
-    group_by: str | None = None
-    budget: float | None = None
-    resume: bool = False
-
-    def public(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {
-            "candidates": [one.name for one in self.field.candidates],
-            "folds": self.folds,
-            "group_by": self.group_by,
-            "budget_seconds": self.budget,
-        }
 
 
 def execute(
@@ -97,7 +64,7 @@ def execute(
     run.rounds_of(settings, images)  # raises UserError where the protocol can't be made of these pictures
     if settings.event_log:
         storage.make_folder(settings.event_log)
-    with results.claimed(folder, _work(settings, options, images), resume=options.resume):
+    with results.claimed(folder, work_of(settings, options, images), resume=options.resume):
         try:
             tuned = _tuned(settings, options, images, session, folder, clock, console)
             outputs.write(tuned, settings, data, images, folder)
@@ -133,23 +100,9 @@ def _tuned(
         versions=versions,
         cores=cores,
         arguments=options.public(),
-        field=options.field,
         steps=tuple(clock.steps),
         **found,
     )
-
-
-def _work(settings: Settings, options: Options, images: Mapping[str, dataset.Images]) -> dict[str, Any]:
-    """What must be the same for an attempt to be gone on with."""
-    return {
-        "kind": "tune",
-        "listing_sha256": {split: found.digest() for split, found in images.items()},
-        "candidates": sorted(one.key for one in options.field.candidates),
-        "folds": options.folds,
-        "group_by": options.group_by,
-        "protocol": settings.protocol,
-        "seed": settings.seed,
-    }
 
 
 class _Search:
@@ -170,10 +123,15 @@ class _Search:
         self._folder, self._cores, self._clock, self._console = folder, cores, clock, console
         self._partitioning = Partitioning(cores, settings.partitions, settings.min_partitions)
         self._deadline = None if options.budget is None else clock.begun + options.budget
+        self._field = options.field
+        # what candidates have found, by rung and place, and why those failed that have found nothing
+        self._raw: dict[tuple[int, int], Mapping[str, Any]] = {}
+        self._failed: dict[int, str] = {}
         candidates = options.field.candidates
         train = images["train"]
         categories = len(train.categories())
-        ends = plan.sizes(len(train), categories, sum(one.recipe is not None for one in candidates))
+        able = sum(one.recipe is not None for one in candidates)
+        ends = plan.sizes(len(train), categories, able + options.trials)
         rung = plan.rungs(train, ends)
         table = train.table.append_column("rung", pa.array(rung, pa.int32()))
         self._train = replace(train, table=table)
@@ -184,12 +142,14 @@ class _Search:
             self._partitioning,
             clock,
             seed=settings.seed,
+            span=span(options.space, settings) if options.trials else (),
         )
 
     def work(self) -> dict[str, Any]:
         """All rungs, and the winner on the test pictures."""
-        field = self._options.field
         pictures, rejected = self._pictures()
+        self._try(pictures)
+        field = self._field
         problems = {place: one.problem for place, one in enumerate(field.candidates) if one.recipe is None}
         outcomes = {place: Outcome(FAILED, None, said) for place, said in problems.items()}
         alive = self._order(place for place in range(len(field.candidates)) if place not in problems)
@@ -219,6 +179,7 @@ class _Search:
         test = self._rescore(field.candidates[best])
         return {
             "root": self._images["train"].root,
+            "field": field,
             "pictures": pictures,
             "rejected": rejected,
             "rungs": tuple(found),
@@ -233,7 +194,7 @@ class _Search:
         self, own: Mapping[int, Result], outcomes: dict[int, Outcome], rung: int, pictures: Pictures
     ) -> list[int]:
         """The candidates of the next rung; the others are marked."""
-        field = self._options.field
+        field = self._field
         going = ranking.survivors(own, (field.default, field.hsv))
         for place in own:
             if place not in going:
@@ -244,7 +205,7 @@ class _Search:
     def _order(self, places: Iterable[int]) -> list[int]:
         """Those that others are compared with come first, so that they are finished before a budget is over; then those
         with the longest vectors, which take longest."""
-        field = self._options.field
+        field = self._field
 
         def key(place: int) -> tuple[bool, int, int]:
             recipe = field.candidates[place].recipe
@@ -253,6 +214,35 @@ class _Search:
             return place not in (field.default, field.hsv), -words * (1 + len(recipe.copies)), place
 
         return sorted(places, key=key)
+
+    # ---- candidates that are sought
+
+    def _try(self, pictures: Pictures) -> None:
+        """Seeks candidates in the space: some are asked for, compared on the pictures of the first rung, and told."""
+        if not self._options.trials:
+            return
+        sampler = Sampler(self._options.space, self._settings.seed)
+        with self._clock.operation("seek_candidates", "rung 1") as finding:
+            for first in range(0, self._options.trials, BATCH):
+                if self._over():
+                    break
+                asked = [sampler.ask() for _ in range(min(BATCH, self._options.trials - first))]
+                places = [self._place(given) for _, given in asked]
+                able = [place for place in dict.fromkeys(places) if self._field.candidates[place].recipe is not None]
+                own, _ = self._rung(pictures, 0, able, keep=True)
+                for (trial, _), place in zip(asked, places, strict=True):
+                    sampler.tell(trial, own[place].mean if place in own else None)
+            finding.facts = {"candidates": len(self._field.candidates)}
+
+    def _place(self, given: Mapping[str, Any]) -> int:
+        """The place of the candidate with these settings, which is added where it is not there."""
+        one = candidate(name_of(given), given, self._settings)
+        for place, known in enumerate(self._field.candidates):
+            if known.recipe == one.recipe if one.recipe else known.name == one.name:
+                return place
+        self._field = replace(self._field, candidates=(*self._field.candidates, one))
+        self._contest.add(one.recipe)
+        return len(self._field.candidates) - 1
 
     # ---- pictures
 
@@ -294,40 +284,50 @@ class _Search:
         return Pictures.of(table, by), rejected
 
     def _check(self, done: Extracted) -> None:
-        recipe = self._options.field.candidates[self._options.field.hsv].recipe
+        recipe = self._field.candidates[self._field.hsv].recipe
         assert recipe is not None
         run.check_usable(self._settings, replace(recipe, blocks=()), done)
 
     # ---- a rung
 
-    def _rung(self, pictures: Pictures, rung: int, alive: Sequence[int]) -> tuple[dict[int, Result], dict[int, str]]:
+    def _rung(
+        self, pictures: Pictures, rung: int, alive: Sequence[int], *, keep: bool = False
+    ) -> tuple[dict[int, Result], dict[int, str]]:
         """Results of a rung by candidate, and why others failed. What is missing in both was not begun."""
-        field, options, settings = self._options.field, self._options, self._settings
-        there = results.names_kept(self._folder) if options.resume else set()
-        raw: dict[int, Mapping[str, Any]] = {}
-        for place in alive:
-            earlier = results.kept(self._folder, field.candidates[place], rung, options.folds, there)
-            if earlier is not None:
-                raw[place] = earlier
-        if raw:
-            self._console.warning(f"{len(raw)} candidates were fitted by an earlier attempt, and are not again.")
-        failed: dict[int, str] = {}
-        todo = [place for place in alive if place not in raw]
+        options, settings, raw = self._options, self._settings, self._raw
+        self._remember(rung, alive)
+        todo = [place for place in alive if (rung, place) not in raw and place not in self._failed]
         if todo and not self._over():
             trainings = plan.trainings(pictures, rung, options.folds, settings.protocol, settings.seed)
 
             def done(place: int, found: Mapping[str, Any] | None, sentence: str) -> None:
-                one = field.candidates[place]
+                one = self._field.candidates[place]
                 if found is None:
-                    failed[place] = sentence
+                    self._failed[place] = sentence
                     self._console.warning(f"The candidate {one.name} failed: {sentence}")
                     return
                 results.keep(self._folder, one, rung, found)
-                raw[place] = found
+                raw[rung, place] = found
                 self._tell(one, rung, self._result(found, rung, pictures))
 
-            self._contest.compete(pictures, rung, trainings, todo, done, self._over)
-        return {place: self._result(raw[place], rung, pictures) for place in alive if place in raw}, failed
+            self._contest.compete(pictures, rung, trainings, todo, done, self._over, keep=keep)
+        own = {place: self._result(raw[rung, place], rung, pictures) for place in alive if (rung, place) in raw}
+        return own, {place: self._failed[place] for place in alive if place in self._failed}
+
+    def _remember(self, rung: int, alive: Sequence[int]) -> None:
+        """Takes what an earlier attempt has kept."""
+        if not self._options.resume:
+            return
+        there, count = results.names_kept(self._folder), 0
+        for place in alive:
+            if (rung, place) not in self._raw:
+                one = self._field.candidates[place]
+                earlier = results.kept(self._folder, one, rung, self._options.folds, there)
+                if earlier is not None:
+                    self._raw[rung, place] = earlier
+                    count += 1
+        if count:
+            self._console.warning(f"{count} candidates were fitted by an earlier attempt, and are not again.")
 
     def _result(self, found: Mapping[str, Any], rung: int, pictures: Pictures) -> Result:
         folds = found["folds"]
@@ -369,21 +369,21 @@ class _Search:
         with self._clock.operation("score_winner", "test") as finding:
             rounds = Rounds(self._spark, recipe, self._images, self._partitioning, clock=Clock(), check=check)
             for number, part in enumerate(run.rounds_of(self._settings, self._images)):
-                own = self._contest.extracted_for(recipe) if part.train.rows is None and not number else None
-                for split, scores in rounds.scores(part, own).items():
+                known = self._contest.known(recipe) if part.train.rows is None and not number else None
+                for split, scores in rounds.scores(part, *(known or ())).items():
                     shares = np.array(
                         [np.nan if value is None else value for value in scores.categories["recall"].to_pylist()]
                     )
-                    known = intervals.interval(shares.astype(np.float64))
+                    sure = intervals.interval(shares.astype(np.float64))
                     rows.append(
                         {
                             "round": part.name,
                             "split": split,
                             "pictures": scores.predictions.num_rows,
                             "right": scores.accuracy,
-                            "accuracy": known.mean,
-                            "low": known.low,
-                            "high": known.high,
+                            "accuracy": sure.mean,
+                            "low": sure.low,
+                            "high": sure.high,
                             "calibration_error": scores.calibration_error,
                         }
                     )
