@@ -4,7 +4,7 @@
 {{- define "fruits.job.arguments" -}}
 {{- $added := dict -}}
 {{- $runs := eq .Values.job.command "run" -}}
-{{- if and $runs .Values.eventLog.enabled -}}
+{{- if .Values.eventLog.enabled -}}
 {{- $_ := set $added "event-log" .Values.eventLog.uri -}}
 {{- end -}}
 {{- $data := tpl (toString .Values.job.arguments.data) . | trimSuffix "/" -}}
