@@ -9,6 +9,7 @@ nobody watched included.
 """
 
 import argparse
+import json
 import os
 import random
 import secrets
@@ -19,6 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +100,8 @@ def watch(place: Folder | Bucket, arguments: argparse.Namespace, log: Path) -> "
 
 def seen(place: Folder | Bucket) -> dict[str, list[float]]:
     """When each picture was predicted, in seconds since 1970: once, if all is well."""
-    import json
-
     found: dict[str, list[float]] = {}
     for table in place.batches():
-        from datetime import datetime
-
         facts = json.loads(table.schema.metadata[b"fruits"])
         moment = datetime.fromisoformat(facts["predicted_at"]).timestamp()
         for name in table["ima"].to_pylist():

@@ -67,6 +67,8 @@ class Rendered:
                 yield name, document
             elif kind in {"Deployment", "StatefulSet", "Job"}:
                 yield name, document["spec"]["template"]
+            elif kind == "CronJob":
+                yield name, document["spec"]["jobTemplate"]["spec"]["template"]
             elif kind in {"SparkApplication", "ScheduledSparkApplication"}:
                 for role in ("driver", "executor"):
                     yield f"{name}-{role}", self.job[role]["template"]

@@ -123,6 +123,29 @@ def test_the_notebook_and_the_job_look_at_the_same_data() -> None:
     assert (variables["FRUITS_DATA"], variables["FRUITS_OUT"]) == ("s3://fruits/sample", "s3://fruits/out")
 
 
+def test_arriving_pictures_are_predicted_by_a_pod_without_spark_and_one_at_a_time() -> None:
+    rendered = case("ci/predict-values.yaml")
+    spec = rendered.one("CronJob", "fruits-predict")["spec"]
+    assert (spec["schedule"], spec["timeZone"], spec["suspend"]) == ("*/5 * * * *", "Europe/Berlin", False)
+    assert spec["concurrencyPolicy"] == "Forbid"
+    pod = rendered.pod("fruits-predict")
+    assert pod["spec"]["serviceAccountName"] == "fruits-executor"
+    assert pod["spec"]["restartPolicy"] == "Never"
+    assert (pod["spec"]["nodeSelector"], pod["metadata"]["labels"]["tier"]) == ({"pool": "batch"}, "predict")
+    assert environment(pod)["AWS_ENDPOINT_URL"] == "http://fruits-minio:9000"
+    arguments = pod["spec"]["containers"][0]["args"]
+    assert arguments[arguments.index("--model") + 1] == "s3://fruits/out/first"
+    assert arguments[arguments.index("--reject-below") + 1] == "0.6"
+    assert render().all("CronJob") == []
+
+
+def test_a_job_that_predicts_does_not_wait_for_the_sample() -> None:
+    rendered = render(sets=("job.command=predict",))
+    assert rendered.flags()[0] == "predict"
+    assert "--wait-for-data" not in rendered.flags()
+    assert "--event-log" in rendered.flags()
+
+
 def test_a_quota_is_made_when_it_is_asked_for() -> None:
     hard = case("ci/resource-quota-values.yaml").one("ResourceQuota")["spec"]["hard"]
     assert hard["limits.cpu"] == "12"
@@ -161,6 +184,13 @@ def notes(folder: Path, *sets: str) -> str:
         (
             ("job.suspend=true",),
             ["""kubectl -n fruits patch sparkapplication fruits --type merge -p '{"spec": {"suspend": false}}'"""],
+        ),
+        (
+            ("predict.enabled=true",),
+            [
+                "kubectl -n fruits create job --from=cronjob/fruits-predict fruits-predict-now",
+                "kubectl -n fruits logs --follow job/fruits-predict-now",
+            ],
         ),
         (("notebook.enabled=true",), ["kubectl -n fruits port-forward svc/fruits-notebook 8888"]),
     ],

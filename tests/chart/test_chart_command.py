@@ -8,7 +8,9 @@ from functools import cache
 import pytest
 from chart import CHART, case, render
 
+from job.commands import predict
 from job.commands.main import COMMANDS
+from job.experiment.flags import Parser
 
 
 @cache
@@ -38,6 +40,35 @@ def test_every_command_that_the_schema_allows_takes_the_flags_that_the_chart_wri
         for flag in flags:
             if flag.startswith("--"):
                 assert f" {flag} " in help_of(command).replace("\n", " \n")
+
+
+@pytest.mark.parametrize("name", ["ci/predict-job-values.yaml", "ci/predict-values.yaml"])
+def test_what_predicts_in_the_cluster_passes_the_commands_own_checks(name: str) -> None:
+    parser = Parser(prog="fruits predict")
+    predict.add_arguments(parser)
+    rendered = case(name)
+    if rendered.all("CronJob"):
+        fruits, command, *flags = rendered.pod("fruits-predict")["spec"]["containers"][0]["args"]
+        assert (fruits, command) == ("fruits", "predict")
+        found = parser.parse_args(flags)
+        assert (found.watch, found.once, found.run_name) == (True, True, "incoming")
+        assert (found.data, found.out) == ("s3://fruits/incoming", "s3://fruits/out")
+        predict._check(found)
+    else:
+        command, *flags = rendered.flags()
+        assert command == "predict"
+        found = parser.parse_args(flags)
+        assert (found.data, found.partitions) == ("s3://fruits/new", "20")
+        assert found.event_log == "s3://fruits/event-logs"
+        predict.check_submitted(found)
+
+
+def test_the_schema_knows_the_flags_of_a_prediction_and_no_others() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]
+    of_job = schema["job"]["allOf"][0]["then"]["properties"]["arguments"]
+    (_, of_schedule) = schema["predict"]["properties"]["arguments"]["allOf"]
+    for flag in {*of_job["properties"], *of_schedule["properties"]}:
+        assert f" --{flag} " in help_of("predict").replace("\n", " \n")
 
 
 def test_the_command_knows_how_the_sample_is_asked_for_and_uploaded() -> None:

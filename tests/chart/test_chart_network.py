@@ -63,6 +63,11 @@ def test_the_upload_and_the_history_server_reach_the_store_only() -> None:
     assert policy(render(), "history-server") == {"in": {("test", 18080)}, "out": {("minio", 9000), *DNS}}
 
 
+def test_what_predicts_arriving_pictures_reaches_the_store_only() -> None:
+    assert policy(case("ci/predict-values.yaml"), "predict") == {"in": set(), "out": {("minio", 9000), *DNS}}
+    assert "fruits-predict" not in render().text
+
+
 def test_the_ports_of_the_policies_are_those_that_spark_is_told() -> None:
     rendered = render(sets=("ports.driver=17078", "ports.blockManager=17079"))
     conf = rendered.job["sparkConf"]

@@ -30,6 +30,9 @@ OPEN = (
     "serve.arguments",
     "serve.resources.requests",
     "serve.resources.limits",
+    "predict.arguments",
+    "predict.resources.requests",
+    "predict.resources.limits",
 )
 
 
@@ -134,6 +137,10 @@ def test_a_good_value_is_accepted(setting: str) -> None:
         ("job.command=benchmarks", "at '/job/command'"),
         ("job.command=pack", "at '/job/command'"),
         ("job.arguments.train_images=3", "'train_images' does not match"),
+        ("predict.arguments.watch=true", "at '/predict/arguments': additional properties 'watch' not allowed"),
+        ("predict.arguments.run-name=null", "missing property 'run-name'"),
+        ("predict.schedule=", "at '/predict/schedule'"),
+        ("predict.schedule=@every 5m", "at '/predict/schedule'"),
         ("job.sparkVersion=latest", "at '/job/sparkVersion'"),
         ("job.sparkConf.fs\\.s3a\\.endpoint=x", "'fs.s3a.endpoint' does not match pattern '^spark"),
         ("job.restartPolicy.type=Sometimes", "at '/job/restartPolicy/type'"),
@@ -167,6 +174,9 @@ def test_a_wrong_value_is_refused_by_name(setting: str, said: str) -> None:
         (("eventLog.enabled=false",), "the history server would have nothing to show"),
         (("executor.dynamicAllocation.enabled=true", "executor.instances=9"), "allows 1 to 4"),
         (("resourceQuota.enabled=true", "resourceQuota.hard.limits\\.cpu=4"), "set driver.coreLimit and executor"),
+        (("job.command=predict", "job.arguments.words=40"), "'words' not allowed"),
+        (("job.command=predict", "job.arguments.watch=true"), "'watch' not allowed"),
+        (("job.command=predict", "job.arguments.data=null"), "missing property 'data'"),
         (("fullnameOverride=1fruits",), "would be called '1fruits'"),
     ],
 )

@@ -9,7 +9,8 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -54,11 +55,16 @@ def watch(tmp_path: Path, data: Path, out: Path) -> Iterator[Callable[..., Watch
         each.kill()
 
 
+@cache
+def picture(number: int) -> bytes:
+    return sample_picture(number % 3, 900 + number, split="test")
+
+
 def write(path: Path, number: int) -> None:
     """Puts a picture there as a whole."""
     path.parent.mkdir(exist_ok=True)
     part = path.with_name(f".{path.name}")
-    part.write_bytes(sample_picture(number % 3, 900 + number, split="test"))
+    part.write_bytes(picture(number))
     part.replace(path)
 
 
@@ -131,7 +137,7 @@ def arrive(data: Path, number: int) -> None:
     if number % 5:
         write(path, number)
         return
-    content = sample_picture(number % 3, 900 + number, split="test")
+    content = picture(number)
     path.parent.mkdir(exist_ok=True)
     with path.open("wb") as file:
         file.write(content[:1500])
@@ -159,15 +165,15 @@ def test_every_picture_is_predicted_once_whenever_the_watch_is_killed(
     assert not list(out.rglob(".*"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_watch_that_is_told_to_end_finishes_the_batch_in_hand(
-    number: signal.Signals, watch: Callable[..., Watching], data: Path, out: Path
+    sent: signal.Signals, watch: Callable[..., Watching], data: Path, out: Path
 ):
-    for picture in range(1100):
-        write(data / f"{picture:04d}.jpg", picture % 6)
+    for number in range(1100):
+        write(data / f"{number:04d}.jpg", number % 6)
     running = watch("--every", "0.2s")
     running.wait_for(lambda: running.batches() == 1)
-    answer = running.end(number)
+    answer = running.end(sent)
     assert answer.code == 130
     assert answer.sentence() == "Interrupted: nothing was left half-written."
     assert len(rows(out)) == 512 * len(events(answer, "predict"))
@@ -180,8 +186,8 @@ def test_a_watch_that_is_told_to_end_finishes_the_batch_in_hand(
 def test_a_watch_that_is_told_to_end_while_it_starts_says_one_sentence(
     watch: Callable[..., Watching], data: Path, out: Path
 ):
-    for picture in range(20):
-        write(data / f"{picture}.jpg", picture)
+    for number in range(20):
+        write(data / f"{number}.jpg", number)
     running = watch()
     running.wait_for(lambda: "event=start" in running.said())
     for pause in (0.0, 0.3):
@@ -318,6 +324,15 @@ def test_addresses_that_nothing_can_arrive_at_are_told(data: Path, out: Path):
     answer = answer_of(data, out)
     assert answer.code == 2
     assert "holds packed pictures, to which none are added" in answer.sentence()
+    assert not out.exists()
+
+
+def test_a_model_that_can_not_name_categories_is_told_before_anything_is_written(data: Path, out: Path):
+    model = load_model(MODEL)
+    model._chain = replace(model._chain, classifier=None)
+    watch = Watch(str(data), str(out.parent), out.name, 1.0, True, 0.0)
+    with pytest.raises(UserError, match="has no classifier"):
+        watcher.execute(watch, model, Console(terminal=False), None)
     assert not out.exists()
 
 

@@ -3,12 +3,12 @@
 {{/* Flags of the command, as a JSON array: what the values say, the event log, the wait for the sample. */}}
 {{- define "fruits.job.arguments" -}}
 {{- $added := dict -}}
-{{- $runs := has .Values.job.command (list "run" "tune") -}}
-{{- if and $runs .Values.eventLog.enabled -}}
+{{- $reads := has .Values.job.command (list "run" "tune") -}}
+{{- if .Values.eventLog.enabled -}}
 {{- $_ := set $added "event-log" .Values.eventLog.uri -}}
 {{- end -}}
 {{- $data := tpl (toString .Values.job.arguments.data) . | trimSuffix "/" -}}
-{{- if and $runs .Values.upload.enabled (eq $data (include "fruits.upload.uri" .)) -}}
+{{- if and $reads .Values.upload.enabled (eq $data (include "fruits.upload.uri" .)) -}}
 {{- $_ := set $added "wait-for-data" .Values.upload.waitSeconds -}}
 {{- end -}}
 {{- $flags := include "fruits.merge" (dict "own" $added "users" .Values.job.arguments) | fromJson -}}
