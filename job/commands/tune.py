@@ -125,6 +125,15 @@ def checked(arguments: argparse.Namespace) -> tuple[Settings, "Field"]:
     return settings, field
 
 
+def check_submitted(arguments: argparse.Namespace) -> None:
+    """Raises UsageError for arguments that a job on a cluster would refuse, or can't have."""
+    if arguments.grid is not None:
+        raise UsageError("--grid names a file of this machine, which a job can't read: name the --candidates.")
+    if arguments.data is None and arguments.train is None:
+        raise UsageError("--data is missing: a job compares recipes on pictures in a store, s3://bucket/prefix.")
+    checked(arguments)
+
+
 def _settings(arguments: argparse.Namespace) -> Settings:
     """The settings that a comparison shares with a run, from flags and the environment."""
     known = {f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in _SETTINGS}

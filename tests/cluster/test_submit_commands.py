@@ -54,6 +54,27 @@ def test_a_manifest_of_the_same_command_is_completed():
     assert found == [*manifest, "--data", "s3://fruits/other", "--run-name", "the-run"]
 
 
+def test_a_comparison_of_recipes_is_a_job_as_well():
+    found = arguments("tune", *DATA, "--candidates", "fast,sift", "--folds", "3")
+    assert found == [
+        "tune", "--out", "s3://fruits/out", "--event-log", "s3://fruits/event-logs", *DATA, "--candidates", "fast,sift",
+        "--folds", "3", "--run-name", "the-run",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--candidates", "fast"), "--data is missing"),
+        ((*DATA, "--grid", "grid.toml"), "a file of this machine"),
+        ((*DATA, "--candidates", "fsat"), "fsat"),
+    ],
+)
+def test_a_comparison_that_the_job_would_refuse_is_refused_here(given, said):
+    with pytest.raises(UsageError, match=said):
+        arguments("tune", *given)
+
+
 def test_a_setting_that_the_command_does_not_have_is_left_out_of_what_is_kept():
     parser = Parser(prog="fruits toy")
     for flag in ("--out", "--run-name", "--data"):
