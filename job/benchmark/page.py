@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from job.benchmark import charts, tables
 from job.benchmark.prices import Instance
 from job.benchmark.record import Benchmark
 from job.benchmark.summary import Size
-from job.report import svg
+from job.report import pages, svg
 
 HTML = "benchmark.html"
 _COLOURS = 20
@@ -20,18 +19,11 @@ _DRAWN = 5
 
 def page(benchmark: Benchmark, found: Sequence[Size], folder: Path, instance: Instance) -> str:
     """The page, complete: no network, no script, no other file."""
-    environment = Environment(
-        loader=PackageLoader("job", "benchmark"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     machine = benchmark.machine
     where = [f"backend {benchmark.backend}", f"{benchmark.repeats} repeats"]
     where += [f"{machine['cores']} cores of {machine['cpu']}"] if machine else []
     where += [f"{instance.name} at ${instance.price} an hour"]
-    return environment.get_template("benchmark.html.j2").render(
+    return pages.template("job.benchmark", "benchmark.html.j2").render(
         style=Markup((Path(svg.__file__).with_name("report.css")).read_text(encoding="utf-8")),  # noqa: S704  (ours)
         colours=[svg.colour(number) for number in range(_COLOURS)],
         facts=", ".join(where),

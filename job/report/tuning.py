@@ -4,10 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from job.report import svg, text
+from job.report import pages, svg, text
 from job.secrets import redact
 
 _STATUS = {"done": "", "dropped": "dropped early", "failed": "failed", "unfinished": "not finished"}
@@ -17,23 +16,8 @@ CATEGORIES_OPEN = 30
 
 def render(content: Mapping[str, Any]) -> str:
     """The page, complete."""
-    environment = Environment(
-        loader=PackageLoader("job", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        seconds=text.seconds,
-        size=text.size,
-        number=text.number,
-        percent=text.percent,
-        clean=text.clean,
-        points=points,
-    )
     rows = content["candidates"]
-    return environment.get_template("tune.html.j2").render(
+    return pages.template("job.report", "tune.html.j2", points=points).render(
         content=content,
         rows=rows,
         status=_STATUS,

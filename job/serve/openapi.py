@@ -1,16 +1,13 @@
 """What the server answers, as OpenAPI describes it, and as a page that needs no network and no script."""
 
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from job import __version__
 from job.model.predict import REASONS
+from job.report import pages
 from job.serve.limits import Limits
 
 if TYPE_CHECKING:
-    from jinja2 import Template
-
     from job.model.predict import Model
 
 _PICTURE = {"type": "string", "format": "binary", "description": "A JPEG or PNG."}
@@ -142,14 +139,8 @@ def description(limits: Limits) -> dict[str, Any]:
     }
 
 
-@cache
-def _template() -> "Template":
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8"))
-
-
 def page(model: "Model", limits: Limits) -> str:
     """The page at /: the model, a form to try it, and what each path answers."""
-    return _template().render(description=description(limits), model=model, statuses=REASONS)
+    return pages.template("job.serve", "page.html.j2").render(
+        description=description(limits), model=model, statuses=REASONS
+    )
