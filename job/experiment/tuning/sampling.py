@@ -32,7 +32,7 @@ class Sampler:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed % 2**32))
-        self._wanted = {
+        self._wanted: dict[str, Any] = {
             name: optuna.distributions.CategoricalDistribution(list(values)) for name, values in space.items()
         }
         self._failed = optuna.trial.TrialState.FAIL
