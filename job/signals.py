@@ -97,6 +97,31 @@ def told_to_end() -> Iterator[Ending]:
 
 
 @contextmanager
+def answered_later() -> Iterator[None]:
+    """Context manager: SIGINT and SIGTERM that come within the block are answered at its end.
+
+    What must not be half done, such as starting a process and noting that it is there, stands in the block. In a thread
+    other than the main one nothing changes.
+    """
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in before:
+            signal.signal(number, lambda number, _: came.append(number))
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            with suppress(ValueError, TypeError):  # TypeError: the handler before was not Python's
+                signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
+@contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
     """Context manager: SIGTERM, as from Kubernetes or a CI system, raises KeyboardInterrupt as Ctrl-C does.
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from job.signals import terminated_as_interrupted, told_to_end
+from job.signals import answered_later, terminated_as_interrupted, told_to_end
 
 
 def end_this_process() -> None:
@@ -36,6 +36,20 @@ def test_a_second_signal_does_not_disturb_what_cleans_up_after_the_first():
     with pytest.raises(KeyboardInterrupt), terminated_as_interrupted():
         work()
     assert cleaned
+
+
+def test_what_must_not_be_half_done_is_done_before_a_signal_is_answered():
+    done = []
+
+    def work() -> None:
+        with answered_later():
+            end_this_process()
+            done.append("first")
+        done.append("second")
+
+    with pytest.raises(KeyboardInterrupt), terminated_as_interrupted():
+        work()
+    assert done == ["first"]
 
 
 def test_in_another_thread_nothing_changes():

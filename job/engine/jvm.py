@@ -28,6 +28,7 @@ from job.engine.python import check_python
 from job.engine.surroundings import check_master, check_open_files, check_temporary
 from job.engine.worker_environment import PROCESS_VARIABLES
 from job.errors import UserError, tell
+from job.signals import answered_later
 
 # What Spark's own launcher opens to itself (org.apache.spark.launcher.JavaModuleOptions).
 _OPENED = (
@@ -97,25 +98,31 @@ class Jvm:
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._folder = Path(tempfile.mkdtemp(prefix="fruits-"))
         self._connection = self._folder / "connection"
+        started = False
         try:
             options = [*self._archive.options(self._folder), *_options(configuration, self._folder, debug=debug)]
             self._arguments = _argument_file(self._folder, options)
-            # a session of its own: Ctrl-C reaches this process alone, which then ends the JVM
-            self._process = subprocess.Popen(
-                [java, f"@{self._arguments}", _GATEWAY],
-                stdin=subprocess.PIPE,
-                # Java tells some of its errors by the one stream and some by the other
-                stdout=_ERROR_STREAM if debug else subprocess.PIPE,
-                stderr=None if debug else subprocess.STDOUT,
-                env=_environment(configuration, classpath, self._connection),
-                start_new_session=True,
-            )
+            # an interruption within these lines would leave a JVM that nobody knows of
+            with answered_later():
+                # a session of its own: Ctrl-C reaches this process alone, which then ends the JVM
+                self._process = subprocess.Popen(
+                    [java, f"@{self._arguments}", _GATEWAY],
+                    stdin=subprocess.PIPE,
+                    # Java tells some of its errors by the one stream and some by the other
+                    stdout=_ERROR_STREAM if debug else subprocess.PIPE,
+                    stderr=None if debug else subprocess.STDOUT,
+                    env=_environment(configuration, classpath, self._connection),
+                    start_new_session=True,
+                )
+                self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
+                self._reader.start()
+                atexit.register(self.stop)
+                started = True
         except BaseException:
+            if started:
+                self.stop()
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
-        self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
-        self._reader.start()
-        atexit.register(self.stop)
 
     def connect(self) -> tuple[str, str]:
         """Wait until the JVM listens, and give its port and its secret. Raises UserError when it never does."""

@@ -66,6 +66,7 @@ def session(configuration: Configuration, jvm: Jvm | None = None, *, leave: bool
             stack.callback(lambda: jvm.stop(worked=worked, at_once=leave))
             stack.enter_context(_own_gateway(leave=leave))
             if configuration.for_command:
+                stack.enter_context(_quiet_pickling())
                 # pyspark's own clean-up after an interrupted `toArrow` waits for a JVM that waits for its reader
                 stack.enter_context(interrupted_after(jvm.kill))
         context = _context(configuration, jvm)
@@ -237,6 +238,22 @@ def _quiet_py4j(configuration: Configuration) -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
+
+
+@contextmanager
+def _quiet_pickling() -> Iterator[None]:
+    """Keep pyspark from printing the traceback of what it could not pickle, which an interruption may be the reason of.
+
+    The command tells errors in a sentence.
+    """
+    from pyspark import util
+
+    before: Any = util.print_exec
+    util.print_exec = lambda *_: None
+    try:
+        yield
+    finally:
+        util.print_exec = before
 
 
 @contextmanager

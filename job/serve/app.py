@@ -18,22 +18,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from job.errors import UserError, tell
-from job.model.predict import Model
+from job.model.predict import OK, UNKNOWN, Model
 from job.serve.limits import BusyError, Limits, Load
 from job.serve.metrics import CONTENT_TYPE, Metrics
 from job.serve.openapi import description, page
 from job.serve.workers import LateError, Workers
 
-CODES: Mapping[str, int] = {
-    "empty": 400,
-    "too_large": 413,
-    "not_an_image": 415,
-    "truncated": 422,
-    "no_descriptors": 422,
-    "unreadable": 422,
-    "crashed": 422,
-}
-"""Status of a picture that could not be used -> code of the answer, where it was the only one."""
+_CODES = {OK: 200, UNKNOWN: 200, "empty": 400, "too_large": 413, "not_an_image": 415, "not_supported": 415}
+_UNUSABLE = 422
 # Seconds after which it may be worth trying again.
 _AGAIN = "1"
 _CLOSE = {"Connection": "close"}
@@ -107,7 +99,7 @@ async def _predict(request: Request) -> Response:
                     await _parts(request, body, serving.limits), top_k, reject_below, deadline, serving
                 )
             (answer,) = await _answers([body], top_k, reject_below, deadline, serving)
-            return JSONResponse(answer, CODES.get(answer["status"], 200))
+            return JSONResponse(answer, _CODES.get(answer["status"], _UNUSABLE))
     except BusyError:
         raise Refused(
             503, "busy", "The server has as much to do as it takes on: try again soon.", {"Retry-After": _AGAIN}
@@ -146,7 +138,7 @@ async def _several(
     parts: Sequence[tuple[str, bytes]], top_k: int, reject_below: float, deadline: float, serving: Serving
 ) -> Response:
     found = await _answers([content for _, content in parts], top_k, reject_below, deadline, serving)
-    codes = {CODES.get(answer["status"], 200) for answer in found}
+    codes = {_CODES.get(answer["status"], _UNUSABLE) for answer in found}
     named = [{"picture": name, **answer} for (name, _), answer in zip(parts, found, strict=True)]
     # some could be used: each says for itself; none could, for one reason: that is the code
     code = 200 if 200 in codes else codes.pop() if len(codes) == 1 else 422

@@ -131,7 +131,7 @@ def test_a_submitted_prediction_completes_and_its_results_are_fetched(fruits: Fr
     assert found["dataset"]["images"] == found["dataset"]["described"] > 0
     assert found["model"]["uri"] == "s3://fruits/out/first/model"
     assert found["accuracy"] > 0.5
-    assert done.stderr.splitlines()[-1].endswith(f"Results: {tmp_path / 'submitted'}")
+    assert done.stderr.splitlines()[-1].endswith(f"Results: {tmp_path / 'predicted'}")
 
 
 def test_an_image_that_is_nowhere_is_told(failures: Any) -> None:

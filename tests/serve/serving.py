@@ -10,6 +10,7 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 from running import clean_environment
@@ -77,13 +78,20 @@ def start(*arguments: object) -> Server:
     )
     assert process.stderr
     said: list[str] = []
-    for line in process.stderr:
-        said.append(line)
-        if match := re.search(r"http://127\.0\.0\.1:(\d+)/", line):
-            server = Server(process, int(match[1]), said)
-            threading.Thread(target=lambda: said.extend(process.stderr), daemon=True).start()
-            return server
-    raise AssertionError(f"the server ended: {''.join(said)}")
+    listening: Queue[int | None] = Queue()
+
+    def read() -> None:
+        with process.stderr:
+            for line in process.stderr:
+                said.append(line)
+                if match := re.search(r"http://127\.0\.0\.1:(\d+)/", line):
+                    listening.put(int(match[1]))
+        listening.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    port = listening.get(timeout=60)
+    assert port is not None, f"the server ended: {''.join(said)}"
+    return Server(process, port, said)
 
 
 def stop(server: Server) -> None:

@@ -115,7 +115,7 @@ def test_the_page_and_the_description_need_no_network(server) -> None:
     [
         (b"", 400, "empty"),
         (b"no picture at all", 415, "not_an_image"),
-        (b"GIF89a" + bytes(100), 415, "not_an_image"),
+        (b"GIF89a" + bytes(100), 415, "not_supported"),
     ],
 )
 def test_what_is_no_picture_is_refused_with_its_reason(server, content, code, status) -> None:
