@@ -24,6 +24,8 @@ _OWN = {
     "spark.python.unix.domain.socket.enabled": "true",
     # the listing comes as one Arrow batch a partition, cut by `dataset`: never as a local relation
     "spark.sql.execution.arrow.localRelationThreshold": "0",
+    # rows of features that are kept are as long as 8 kB, and what holds them is read back from disk as a whole
+    "spark.sql.inMemoryColumnarStorage.batchSize": "1000",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
     "spark.sql.execution.arrow.maxBytesPerBatch": str(8 << 20),
     # a core that is free takes any task: passes over the descriptors take longer when it waits for a task whose data

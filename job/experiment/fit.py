@@ -38,8 +38,10 @@ MOST_CELLS = 20_000_000
 # Counts of words are mostly zeros. Where a table has more cells than that, its other values are gathered, as long as
 # there are not more of them than this (8 bytes each).
 MOST_VALUES = 64_000_000
-# A pass over the descriptors of a large set has a task for every so many pictures.
+# A pass over the descriptors of a large set has a task for every so many pictures, and for every so many bytes that it
+# makes of them: what a task makes is kept as a whole, in memory or on disk, and read back as a whole.
 _PICTURES_A_TASK = 20_000
+_BYTES_A_TASK = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -230,10 +232,11 @@ def encode(fitted: Fitted, extracted: Extracted, *, cores: int, clock: Clock) ->
     return done
 
 
-def _few_tasks(extracted: Extracted, cores: int) -> "DataFrame":
+def _few_tasks(extracted: Extracted, cores: int, size: int = 0) -> "DataFrame":
     """The described pictures, for a pass over their descriptors, which is short: in one task a core, or one for every
-    20,000 pictures of a large set."""
-    return extracted.usable().coalesce(max(cores, extracted.described // _PICTURES_A_TASK))
+    20,000 pictures of a large set, or for every 32 MiB of the `size` bytes that are made of them."""
+    tasks = max(cores, extracted.described // _PICTURES_A_TASK, size // _BYTES_A_TASK)
+    return extracted.usable().coalesce(tasks)
 
 
 def _learn_encoders(train: Extracted, recipe: Recipe, cores: int, clock: Clock) -> tuple["VisualVocabularyModel", ...]:
@@ -292,7 +295,8 @@ def count_words(fitted: Fitted, extracted: Extracted, *, cores: int, clock: Cloc
     count = extracted.described * (1 + (len(fitted.recipe.copies) if copied else 0))
     small = count * width <= MOST_CELLS
     with clock.operation("assign_words", split, extracted.frame.sparkSession) as finding:
-        bags = encoded(_few_tasks(extracted, cores), fitted.encoders, keep=("ima", "cat", *copied)).persist()
+        frame = _few_tasks(extracted, cores, 4 * count * width)
+        bags = encoded(frame, fitted.encoders, keep=("ima", "cat", *copied)).persist()
         sparse = None
         if small:
             table = bags.toArrow()

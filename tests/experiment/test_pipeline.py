@@ -561,3 +561,12 @@ def test_the_settings_of_a_manifest_make_the_same_run_again(reference: Results, 
     path.write_text("\n".join(f"{name} = {json.dumps(value)}" for name, value in kept.items()), encoding="utf-8")
     again: Settings = resolve({"config": str(path)}, {}, choices=choices())
     assert again.public() == reference.manifest["settings"]
+
+
+def test_what_one_task_makes_of_pictures_is_bounded(run: Runner, monkeypatch: pytest.MonkeyPatch):
+    few = run("--features", "hsv", "--min-partitions", 6, "--no-classify", cores=1)
+    assert few.manifest["partitions"]["assign_words"] == 1
+    monkeypatch.setattr(fit, "_BYTES_A_TASK", 1 << 14)
+    more = run("--features", "hsv", "--min-partitions", 6, "--no-classify", cores=1)
+    assert more.manifest["partitions"]["assign_words"] == 6
+    assert more.rows("bag_of_words_train.csv") == few.rows("bag_of_words_train.csv")
