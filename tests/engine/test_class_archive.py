@@ -68,7 +68,7 @@ def test_nobody_waits_for_the_archive(place: Path, folder: Path, tmp_path: Path)
     while not (tmp_path / "begun").exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert psutil.Process().children() == before, "the process that makes it is none of ours"
+    assert set(psutil.Process().children()) <= set(before), "the process that makes it is none of ours"
     (tmp_path / "go").touch()
     assert made(place) == ["making.lock"]
 
