@@ -9,6 +9,7 @@ import argparse
 import gc
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -97,6 +98,8 @@ def command() -> NoReturn:
     imported for cycles before it ends (`exit` in tests/benchmarks/engine.py measures it).
     """
     code = main()
+    for number in (signal.SIGINT, signal.SIGTERM):  # it is over: its exit code says how it went
+        signal.signal(number, signal.SIG_IGN)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
