@@ -13,9 +13,9 @@ import pytest
 from running import Answer, Results, Shared, results
 
 from job.experiment.recipe import Recipe
-from job.experiment.tuning import plan, ranking
+from job.experiment.tuning import best, plan, ranking
 from job.experiment.tuning.results import ROWS
-from job.settings import resolve
+from job.settings import Settings, resolve
 
 CANDIDATES = "fast,hsv+lbp/lda/off,soft-hsv/lda/mild"
 FILES = {
@@ -378,3 +378,11 @@ def test_vectors_too_many_for_one_place_stay_with_the_executors_and_give_the_sam
         assert [part["splits"] for part in first["folds"]] == [part["splits"] for part in second["folds"]]
         assert first["bytes"] == pytest.approx(second["bytes"], abs=64)
     assert "fitted one after another" in (other.folder / "tune.html").read_text(encoding="utf-8")
+
+
+def test_the_command_for_a_winner_in_a_store_names_the_copy_of_its_file() -> None:
+    settings = Settings(
+        data="s3://fruits/pictures", words=2, components=1, vocabulary_sample="default", classifier="lda"
+    )
+    command = best.command("s3://fruits/out/one/best.toml", settings, None)
+    assert command == "fruits run --config best.toml --data s3://fruits/pictures"

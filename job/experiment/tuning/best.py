@@ -9,6 +9,7 @@ from typing import Any
 from job import __version__
 from job.experiment.tuning.candidates import Candidate
 from job.settings import Settings, flag_name
+from job.storage.uris import is_remote
 
 # Settings of the data, which the command has and the file has not: the same recipe may be for other pictures.
 _DATA = ("data", "train", "test", "categories", "train_images", "test_images", "protocol")
@@ -46,10 +47,13 @@ def toml(one: Candidate, command: str) -> str:
 
 
 def command(path: str, settings: Settings, data: str | None) -> str:
-    """The command that makes a run of the winner on the same pictures. `path` is the file's address."""
+    """The command that makes a run of the winner on the same pictures.
+
+    `path` is the file's address. Settings are read from files of this machine: one in a store is named as its copy.
+    """
     given: Mapping[str, Any] = {spec.name: getattr(settings, spec.name) for spec in fields(Settings)}
     given = {**given, "data": data if data is not None else settings.data}
-    parts = ["fruits", "run", "--config", path]
+    parts = ["fruits", "run", "--config", path.rpartition("/")[2] if is_remote(path) else path]
     for name in _DATA:
         value = given[name]
         if value is None or value == () or (name == "protocol" and value == "standard"):
