@@ -137,8 +137,8 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 def options_of(top: argparse.ArgumentParser, command: str) -> list[str]:
     """The long options of one of its commands."""
-    (commands,) = (action for action in top._actions if isinstance(action, argparse._SubParsersAction))  # noqa: SLF001
-    return [option for option in commands.choices[command]._option_string_actions if option.startswith("--")]  # noqa: SLF001
+    (commands,) = (action for action in top._actions if isinstance(action, argparse._SubParsersAction))  # noqa: SLF001  (argparse tells its options no other way)
+    return [option for option in commands.choices[command]._option_string_actions if option.startswith("--")]  # noqa: SLF001  (as above)
 
 
 def _debug(arguments: Sequence[str]) -> bool:

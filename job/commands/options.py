@@ -90,6 +90,19 @@ def add_prices(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Adds `--model`, which `job.model.addresses.loaded` understands, and `--reject-below`."""
+    parser.add_argument(
+        "--model",
+        default="latest",
+        metavar="URI",
+        help="folder of a run or of its model; latest (default) is the newest whole run in --out",
+    )
+    parser.add_argument(
+        "--reject-below", type=fraction, default=0.0, metavar="P", help="answer 'unknown' below this probability"
+    )
+
+
 def add_out(parser: argparse.ArgumentParser) -> None:
     """Adds `--out`, where runs are looked for: FRUITS_OUT where it is not given, else `out`."""
     parser.add_argument(

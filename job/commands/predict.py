@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from job.commands.options import duration, fraction, number
+from job.commands.options import add_model, duration, number
 from job.errors import UsageError, tell
-from job.experiment.choices import choices
-from job.experiment.flags import add_settings
-from job.settings import ENVIRONMENT_PREFIX, Settings, flag_name, resolve
+from job.experiment.flags import add_settings, settings_of
+from job.settings import ENVIRONMENT_PREFIX, Settings, flag_name
 
 if TYPE_CHECKING:
     from job.model.predict import Model, Prediction
@@ -53,15 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "pictures", nargs="*", metavar="PICTURE", help="pictures, or folders of them, here or s3:// addresses"
     )
-    parser.add_argument(
-        "--model",
-        default="latest",
-        metavar="URI",
-        help="folder of a run or of its model; latest (default) is the newest whole run in --out",
-    )
-    parser.add_argument(
-        "--reject-below", type=fraction, default=0.0, metavar="P", help="answer 'unknown' below this probability"
-    )
+    add_model(parser)
     add_settings(parser, _BOTH, config=False)
     named = parser.add_argument_group("pictures that are named")
     named.add_argument("--top-k", type=number(1), metavar="N", help="name the N most probable categories (1)")
@@ -142,16 +133,15 @@ def check_submitted(arguments: argparse.Namespace) -> None:
 
 def _settings(arguments: argparse.Namespace, variables: Mapping[str, str]) -> Settings:
     """The settings that a batch shares with a run, from flags and the environment's variables."""
-    names = {*_BOTH, *_BATCH} - {"data"}
-    known = {f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in names}
-    environment = {name: value for name, value in variables.items() if name in known}
-    return resolve({name: getattr(arguments, name) for name in (*names, "data")}, environment, choices=choices())
+    # that pictures are named or --data is given says what is to be done: the environment does not
+    own = {name: value for name, value in variables.items() if name != f"{ENVIRONMENT_PREFIX}DATA"}
+    return settings_of(arguments, {*_BOTH, *_BATCH}, own)
 
 
 def _model(settings: Settings, arguments: argparse.Namespace) -> "Model":
-    from job.model import addresses, load_model
+    from job.model import addresses
 
-    return load_model(addresses.newest(settings.out) if arguments.model == addresses.LATEST else arguments.model)
+    return addresses.loaded(arguments.model, settings.out)
 
 
 # ---- pictures that are named

@@ -53,5 +53,5 @@ def main(arguments: argparse.Namespace) -> int:
         )
         for run in runs
     ]
-    print("\n".join(aligned(rows, (2, 3, 4), sys.stdout.encoding or "utf-8")))  # noqa: T201  (same)
+    print("\n".join(aligned(rows, (2, 3, 4), sys.stdout.encoding or "utf-8")))  # noqa: T201  (the command's answer)
     return 0

@@ -1,14 +1,13 @@
 """`fruits serve`: a saved model behind HTTP, for a robot or an app."""
 
 import argparse
+import os
 from typing import TYPE_CHECKING
 
-from job.commands.options import duration, fraction, memory, number, positive
+from job.commands.options import add_model, duration, memory, number, positive
 from job.cores import available_cores
 from job.errors import UsageError, tell
-from job.experiment.choices import choices
-from job.experiment.flags import add_settings
-from job.settings import resolve
+from job.experiment.flags import add_settings, settings_of
 
 if TYPE_CHECKING:
     import socket
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from job.model.predict import Model
 
 _LAST_PORT = 65_535
+_SETTINGS = {"out": "where the runs are (default: out)", "debug": ""}
 DESCRIPTION = (
     "Answers over HTTP what pictures show, without Spark and Java: POST /predict with a picture as the body, or with "
     "several as a form. The page at / says more. SIGTERM ends it when all that was asked is answered."
@@ -24,13 +24,8 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is served, where, and within which limits."""
-    parser.add_argument(
-        "--model",
-        default="latest",
-        metavar="URI",
-        help="folder of a run or of its model; latest (default) is the newest whole run in --out",
-    )
-    add_settings(parser, {"out": "where the runs are (default: out)", "debug": ""}, config=False)
+    add_model(parser)
+    add_settings(parser, _SETTINGS, config=False)
     parser.add_argument(
         "--host", default="127.0.0.1", metavar="HOST", help="address to listen at (127.0.0.1: this machine alone)"
     )
@@ -38,9 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=positive, metavar="N", help="processes that predict (one for each core)")
     parser.add_argument(
         "--top-k", type=positive, default=3, metavar="N", help="name the N most probable categories (3)"
-    )
-    parser.add_argument(
-        "--reject-below", type=fraction, default=0.0, metavar="P", help="answer 'unknown' below this probability"
     )
     limits = parser.add_argument_group("limits")
     limits.add_argument("--max-body", type=memory, default=32, metavar="32m", help="largest body of a request (32m)")
@@ -82,10 +74,9 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _model(arguments: argparse.Namespace) -> "Model":
-    from job.model import addresses, load_model
+    from job.model import addresses
 
-    settings = resolve({"out": arguments.out}, choices=choices())
-    model = load_model(addresses.newest(settings.out) if arguments.model == addresses.LATEST else arguments.model)
+    model = addresses.loaded(arguments.model, settings_of(arguments, _SETTINGS, os.environ).out)
     if not model.classifies:
         raise UsageError(
             f"The model '{model.uri}' has no classifier, since its run was made with --no-classify: name another."

@@ -38,7 +38,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(run.manifest, indent=2, ensure_ascii=False))  # noqa: T201  (the command's answer)
     else:
-        print("\n".join(aligned(list(_facts(run)), (), sys.stdout.encoding or "utf-8")))  # noqa: T201  (same)
+        print("\n".join(aligned(list(_facts(run)), (), sys.stdout.encoding or "utf-8")))  # noqa: T201  (the command's answer)
     if arguments.open:
         _open(run)
     return 0

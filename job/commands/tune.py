@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from job.commands.options import duration, number
 from job.errors import UsageError
-from job.experiment.choices import choices
-from job.experiment.flags import add_settings
-from job.settings import ENVIRONMENT_PREFIX, Settings, resolve
+from job.experiment.flags import add_settings, settings_of
+from job.settings import Settings
 
 if TYPE_CHECKING:
     from job.experiment.tuning.candidates import Field
@@ -136,9 +135,7 @@ def check_submitted(arguments: argparse.Namespace) -> None:
 
 def _settings(arguments: argparse.Namespace) -> Settings:
     """The settings that a comparison shares with a run, from flags and the environment."""
-    known = {f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in _SETTINGS}
-    environment = {name: value for name, value in os.environ.items() if name in known}
-    return resolve({name: getattr(arguments, name) for name in _SETTINGS}, environment, choices=choices())
+    return settings_of(arguments, _SETTINGS, os.environ)
 
 
 def _field(arguments: argparse.Namespace, settings: Settings) -> "Field":

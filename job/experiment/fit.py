@@ -232,11 +232,10 @@ def encode(fitted: Fitted, extracted: Extracted, *, cores: int, clock: Clock) ->
     return done
 
 
-def _few_tasks(extracted: Extracted, cores: int, size: int = 0) -> "DataFrame":
-    """The described pictures, for a pass over their descriptors, which is short: in one task a core, or one for every
-    20,000 pictures of a large set, or for every 32 MiB of the `size` bytes that are made of them."""
-    tasks = max(cores, extracted.described // _PICTURES_A_TASK, size // _BYTES_A_TASK)
-    return extracted.usable().coalesce(tasks)
+def few_tasks(usable: "DataFrame", pictures: int, cores: int, size: int = 0) -> "DataFrame":
+    """So many described pictures, for a pass over their descriptors, which is short: in one task a core, or one for
+    every 20,000 pictures of a large set, or for every 32 MiB of the `size` bytes that are made of them."""
+    return usable.coalesce(max(cores, pictures // _PICTURES_A_TASK, size // _BYTES_A_TASK))
 
 
 def _learn_encoders(train: Extracted, recipe: Recipe, cores: int, clock: Clock) -> tuple["VisualVocabularyModel", ...]:
@@ -281,7 +280,7 @@ def learn_encoder(train: Extracted, recipe: Recipe, place: int, cores: int) -> "
     try:
         if drawn is not None and len(drawn) >= wanted:
             return estimator.fit_drawn(drawn[:wanted])
-        return estimator.fit_counted(originals(_few_tasks(train, cores)), total)
+        return estimator.fit_counted(originals(few_tasks(train.usable(), train.described, cores)), total)
     except ValueError as error:
         raise UserError(f"--words {block.words} is too many: {error}; lower --words or add pictures.") from error
 
@@ -295,7 +294,7 @@ def count_words(fitted: Fitted, extracted: Extracted, *, cores: int, clock: Cloc
     count = extracted.described * (1 + (len(fitted.recipe.copies) if copied else 0))
     small = count * width <= MOST_CELLS
     with clock.operation("assign_words", split, extracted.frame.sparkSession) as finding:
-        frame = _few_tasks(extracted, cores, 4 * count * width)
+        frame = few_tasks(extracted.usable(), extracted.described, cores, 4 * count * width)
         bags = encoded(frame, fitted.encoders, keep=("ima", "cat", *copied)).persist()
         sparse = None
         if small:

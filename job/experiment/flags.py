@@ -1,14 +1,14 @@
 """The settings of a run as flags of a command line."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
 from job.errors import UsageError
 from job.experiment.choices import choices
 from job.presets import PRESETS
-from job.settings import Settings, flag_name
+from job.settings import ENVIRONMENT_PREFIX, Settings, flag_name, resolve
 
 
 class Parser(argparse.ArgumentParser):
@@ -42,6 +42,16 @@ def add_settings(
         else:
             told = about["help"] + known.get(spec.name, "")
             parser.add_argument(name, metavar=about["metavar"] or "NAME", help=told)
+
+
+def settings_of(arguments: argparse.Namespace, names: Collection[str], variables: Mapping[str, str]) -> Settings:
+    """The settings with these names, from a command's arguments and from the environment's variables.
+
+    Variables of settings that the command does not have are not looked at. Raises UsageError as `job.settings.resolve`.
+    """
+    known = {f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in names}
+    environment = {name: value for name, value in variables.items() if name in known}
+    return resolve({name: getattr(arguments, name) for name in names}, environment, choices=choices())
 
 
 def run_parser() -> Parser:

@@ -18,6 +18,7 @@ from job.experiment.fit import Matrix
 from job.experiment.manifest import manifest
 from job.experiment.pictures import pictures
 from job.experiment.results import RunResult
+from job.learn import scores
 from job.model import card, mlflow_flavour
 from job.model import format as model_format
 from job.report import html, tables
@@ -189,15 +190,10 @@ def beside_model(result: RunResult, content: dict[str, Any], digest: str) -> dic
 
 
 def _confusions(matrix: pa.Table) -> list[tuple[str, str, int]]:
-    """True and predicted category and number of pictures of wrong predictions, most frequent first."""
+    """Wrong predictions as `card.Evidence` wants them."""
     names = matrix["cat"].to_pylist()
     counts = np.column_stack([column.to_numpy() for column in matrix.columns[1:]])
-    np.fill_diagonal(counts, 0)
-    true, predicted = np.nonzero(counts)
-    order = np.argsort(-counts[true, predicted], kind="stable")
-    return [
-        (names[true[place]], names[predicted[place]], int(counts[true[place], predicted[place]])) for place in order
-    ]
+    return [(names[true], names[predicted], count) for true, predicted, count in scores.confusions(counts)]
 
 
 def _finish(result: RunResult, folder: storage.RunFolder, digest: str) -> None:

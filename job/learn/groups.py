@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Names of Fruits-360: `12_100.jpg` is a frame of the first turn, `r_12_100.jpg`, `r2_12_100.jpg` of turns about others.
-_FRAME = re.compile(r"(?:^|/)(r\d*_)?(\d+)_\d+\.[^/.]+$")
+from job.learn.frames import frame
+
 # Pictures of up to this many of a category are compared with each other, 8 bytes a pair.
 _COMPARED = 4000
 # Distance between unit vectors of pictures below which they are near-duplicates, and the same. Of 70 pictures of
@@ -29,13 +29,12 @@ def turns(names: Sequence[str], cats: Sequence[str], folds: int) -> Groups | Non
     A turn is one group where its category has at least as many turns as there are `folds`. Where it has fewer, which is
     the rule, each turn is cut into as many arcs of neighbouring frames as there are folds.
     """
-    frames = [_FRAME.search(name) for name in names]
-    if not names or any(found is None for found in frames):
+    frames = [found for found in map(frame, names) if found is not None]
+    if not names or len(frames) < len(names):
         return None
     by_turn: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for row, (found, cat) in enumerate(zip(frames, cats, strict=True)):
-        assert found is not None
-        by_turn.setdefault((cat, found[1] or ""), []).append((int(found[2]), row))
+        by_turn.setdefault((cat, found.video), []).append((found.number, row))
     turns_of: dict[str, int] = {}
     for cat, _ in by_turn:
         turns_of[cat] = turns_of.get(cat, 0) + 1

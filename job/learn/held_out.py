@@ -1,14 +1,12 @@
 """Which pictures of one folder are kept back to test with: the same ones every time, whatever else is there."""
 
-import re
 from collections.abc import Sequence
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
-# `12_100.jpg`, `r_12_100.jpg`, `r2_12_100.jpg`: frames of a video of a turning fruit, in the order of their numbers.
-_FRAME = re.compile(r"(?:^|/)(r\d*_)?(\d+)_[^/]*$")
+from job.learn.frames import TURN
 
 
 def held_out(names: Sequence[str], cats: Sequence[str], fraction: float) -> NDArray[np.bool_]:
@@ -21,7 +19,7 @@ def held_out(names: Sequence[str], cats: Sequence[str], fraction: float) -> NDAr
     groups: dict[tuple[str, str], list[int]] = {}
     sizes: dict[str, int] = {}
     for row, (name, cat) in enumerate(zip(names, cats, strict=True)):
-        found = _FRAME.search(name)
+        found = TURN.search(name)
         video = "" if found is None else f"{name[: found.start(2)]}#"
         groups.setdefault((cat, video), []).append(row)
         sizes[cat] = sizes.get(cat, 0) + 1
@@ -49,7 +47,7 @@ def _drawn(names: Sequence[str], rows: Sequence[int], count: int) -> list[int]:
 
 
 def _number(name: str) -> int:
-    found = _FRAME.search(name)
+    found = TURN.search(name)
     return int(found[2]) if found else 0
 
 

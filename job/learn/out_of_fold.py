@@ -6,15 +6,17 @@ each other in a video, where names tell, and copies of each other.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from hashlib import blake2b
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
 
-from job.learn import videos
 from job.learn.calibration import temperature
 from job.learn.classifiers.base import Classifier, Trained
 from job.learn.classifiers.linear import softmax
+from job.learn.frames import frame
 from job.learn.moments import coordinates, moments
 from job.learn.projection import projected
 
@@ -36,7 +38,7 @@ def frames(names: Sequence[str], labels: NDArray[np.int64]) -> list[tuple[object
     tell."""
     found: list[tuple[object, ...]] = []
     for name, label in zip(names, labels.tolist(), strict=True):
-        one = videos.frame(name)
+        one = frame(name)
         found.append((name,) if one is None else (label, one.video, one.number // FRAMES))
     return found
 
@@ -170,12 +172,10 @@ def _learned(
             for fold in numbers
         ]
     sums = {fold: replace(moments(features, labels, categories, chosen=held == fold), space=space) for fold in numbers}
-    total = sum(list(sums.values())[1:], next(iter(sums.values()))) if sums else None
-    found = []
-    for fold, part in sums.items():
-        assert total is not None
-        found.append((fold, classifier.from_moments(total - part)))
-    return found
+    if not sums:
+        return []
+    total = reduce(add, sums.values())
+    return [(fold, classifier.from_moments(total - part)) for fold, part in sums.items()]
 
 
 def _fitted(

@@ -75,6 +75,15 @@ def accuracy(counts: NDArray[np.int64]) -> float:
     return int(counts.trace()) / total if total else float("nan")
 
 
+def confusions(counts: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """True category, predicted category and number of pictures of wrong predictions, most frequent first, from a
+    confusion matrix (C, C)."""
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[: np.count_nonzero(wrong)]
+    return [(*divmod(int(place), len(wrong)), int(wrong.flat[place])) for place in order]
+
+
 def _indices(values: NDArray[Any], categories: int) -> NDArray[np.int64]:
     """Categories as int64."""
     numbers = np.asarray(values, dtype=np.float64)

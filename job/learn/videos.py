@@ -4,34 +4,19 @@ Names alone do not prove it: pictures that have nothing to do with each other ma
 alike as well: from one to the next it is a small step, compared with pictures of the whole category.
 """
 
-import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from job.learn import twins
+from job.learn.frames import Frame, frame
 
-_NAME = re.compile(r"^(?:.*/)?(r\d*_)?(\d+)_\d+\.\w+$")
 # Pictures of a category are frames where the step from one to the next is at most this share of what any two of them
 # are apart: 0.05 in Fruits-360, 0.13 with 100 pictures of each category; 0.38 with 150 that are drawn independently.
 _SHARE = 0.2
 # Categories with fewer pictures say nothing; pairs that are drawn of one.
 _LEAST, _PAIRS = 20, 400
-
-
-class Frame(NamedTuple):
-    """The video of a frame within its category, "" or "r_", "r2_", ..., and its number."""
-
-    video: str
-    number: int
-
-
-def frame(name: str) -> Frame | None:
-    """The frame that a picture's name tells; None where it tells none."""
-    found = _NAME.match(name)
-    return None if found is None else Frame(found[1] or "", int(found[2]))
 
 
 def alike(signatures: NDArray[np.float32], labels: NDArray[np.int64], categories: int) -> bool:

@@ -5,11 +5,16 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from job import storage
 from job.errors import UserError
+from job.model import load_model
 from job.model.format import CONTENT, MODEL_FOLDER
 from job.storage.runfolder import MANIFEST
+
+if TYPE_CHECKING:
+    from job.model.predict import Model
 
 LATEST = "latest"
 """In place of a model's address: the model of the newest whole run."""
@@ -41,6 +46,14 @@ def newest(out: str) -> str:
         f"There is no whole run with a model in '{root}': make one with `fruits run`, say with --out where the runs "
         "are, or name the model with --model."
     )
+
+
+def loaded(model: str, out: str) -> "Model":
+    """The model at an address, or for "latest" that of the newest whole run below `out`.
+
+    Raises UserError as `newest` and `job.model.load_model` do.
+    """
+    return load_model(newest(out) if model == LATEST else model)
 
 
 @dataclass(frozen=True, slots=True)

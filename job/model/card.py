@@ -42,11 +42,13 @@ class Evidence:
         return str(self.manifest["run_name"])
 
     @property
-    def metrics(self) -> list[tuple[str, str, float]]:
-        """Kind, name and value of each figure of the scored split."""
-        found = [("accuracy", "Accuracy", self.manifest.get("accuracy"))]
-        found.append(("calibration_error", "Expected calibration error", self.manifest.get("calibration_error")))
-        return [(kind, name, float(value)) for kind, name, value in found if value is not None]
+    def metrics(self) -> list[dict[str, Any]]:
+        """The figures of the scored split, each with `type`, `name` and `value`."""
+        kinds = {"accuracy": "Accuracy", "calibration_error": "Expected calibration error"}
+        values = ((kind, name, self.manifest.get(kind)) for kind, name in kinds.items())
+        return [
+            {"type": kind, "name": name, "value": float(value)} for kind, name, value in values if value is not None
+        ]
 
 
 def card(found: Evidence) -> str:
@@ -60,9 +62,7 @@ def results(found: Evidence) -> str:
     protocol's rounds."""
     import yaml
 
-    entries = [
-        _result(found, "test", [{"type": kind, "name": name, "value": value} for kind, name, value in found.metrics])
-    ]
+    entries = [_result(found, "test", found.metrics)]
     for row in found.manifest.get("protocol", []):
         figures = {"type": "accuracy", "value": row["accuracy"], "interval": [row["low"], row["high"]]}
         dataset = f"{row['round']}, {row['split']}"
@@ -90,11 +90,10 @@ def _front_matter(found: Evidence) -> str:
     }
     if found.metrics:
         content["metrics"] = ["accuracy"]
-        metrics = [{"type": kind, "name": name, "value": value} for kind, name, value in found.metrics]
         result = {
             "task": {"type": "image-classification"},
             "dataset": {"name": "pictures of the run", "type": "folder"},
-            "metrics": metrics,
+            "metrics": found.metrics,
         }
         content["model-index"] = [{"name": found.name, "results": [result]}]
     return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}---\n"
@@ -144,7 +143,7 @@ def _figures(found: Evidence) -> str:
     if not found.metrics:
         return "## How good it is\n\nIt has no classifier, and nothing was scored: it gives features alone.\n"
     parts = ["## How good it is\n", "| figure | on the test pictures |", "|---|---|"]
-    parts += [f"| {name.lower()} | {value:.4f} |" for _, name, value in found.metrics]
+    parts += [f"| {metric['name'].lower()} | {metric['value']:.4f} |" for metric in found.metrics]
     parts += ["", *_protocol(found.manifest.get("protocol", [])), *_by_category(found.categories)]
     return "\n".join([*parts, *_confusions(found.confusions)])
 

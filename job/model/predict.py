@@ -24,6 +24,8 @@ OK = "ok"
 """The status of a picture that has a prediction."""
 UNKNOWN = "unknown"
 """The status of a picture for which no category is probable enough."""
+CRASHED = "crashed"
+"""The status of a picture that ended the process which read it."""
 REASONS: Mapping[str, str] = {
     "empty": "The picture has no bytes.",
     "too_large": "The picture has too many bytes or pixels.",
@@ -32,7 +34,7 @@ REASONS: Mapping[str, str] = {
     "truncated": "The end of the picture is missing.",
     "no_descriptors": "The picture shows nothing that could be described: it is blank or very small.",
     "unreadable": "The file is not there, or it can't be read.",
-    "crashed": "The process that read the picture broke down.",
+    CRASHED: "The process that read the picture broke down.",
     UNKNOWN: "No category is probable enough.",
 }
 """What each status other than "ok" means, in a sentence."""

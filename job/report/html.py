@@ -13,6 +13,7 @@ import pyarrow as pa
 from jinja2 import Template
 from markupsafe import Markup
 
+from job.learn import scores
 from job.report import diagram, figures, findings, pages, reference, tables, text
 from job.report.blocks import Block
 from job.secrets import redact
@@ -217,19 +218,14 @@ def _classification(found: Mapping[str, pa.Table]) -> dict[str, Any]:
 
 def _confusions(counts: np.ndarray[Any, np.dtype[np.int64]], labels: Sequence[str]) -> list[dict[str, Any]]:
     """The pairs most often confused, as counts and as shares of the true category."""
-    wrong = counts.copy()
-    np.fill_diagonal(wrong, 0)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS_SHOWN]
-    pairs = [divmod(int(place), len(labels)) for place in order]
     return [
         {
             "true": labels[row],
             "predicted": labels[column],
-            "count": int(wrong[row, column]),
-            "share": int(wrong[row, column]) / int(counts[row].sum()),
+            "count": count,
+            "share": count / int(counts[row].sum()),
         }
-        for row, column in pairs
-        if wrong[row, column]
+        for row, column, count in scores.confusions(counts)[:CONFUSIONS_SHOWN]
     ]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,7 +71,7 @@ def application(serving: Serving) -> Starlette:
     ]
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(_Counted, serving=serving)],
+        middleware=[Middleware(_Counted, serving=serving, paths={route.path for route in routes})],
         exception_handlers={HTTPException: _refusal, Exception: _failure},
     )
     app.router.redirect_slashes = False
@@ -289,15 +290,14 @@ async def _failure(_: Request, error: Exception) -> Response:
 class _Counted:
     """Counts answers, says that a connection ends where the server is about to stop, and adds what browsers ask for."""
 
-    def __init__(self, app: ASGIApp, serving: Serving) -> None:
-        self._app, self._serving = app, serving
+    def __init__(self, app: ASGIApp, serving: Serving, paths: AbstractSet[str]) -> None:
+        self._app, self._serving, self._paths = app, serving, paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        known = {"/", "/predict", "/healthz", "/readyz", "/metrics", "/model", "/openapi.json"}
-        path = scope["path"] if scope["path"] in known else "other"
+        path = scope["path"] if scope["path"] in self._paths else "other"
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":

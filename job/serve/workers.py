@@ -12,14 +12,13 @@ from queue import Empty, LifoQueue
 from typing import Any, Self
 
 from job.errors import UserError
+from job.model.predict import CRASHED, Prediction
 from job.serve import worker
 
 # Seconds within which a process must have loaded the model.
 _START = 60.0
 # Processes that may die on one picture before it is taken for the cause.
 _DEATHS = 2
-CRASHED = "crashed"
-"""The status of a picture on which processes died."""
 
 
 class LateError(Exception):
@@ -127,10 +126,7 @@ class Workers:
                 return answer
             finally:
                 self._idle.put(current)
-        from job.model.predict import REASONS
-
-        nothing: dict[str, Any] = {"category": None, "probability": None, "top": []}
-        return {"status": CRASHED, **nothing, "reason": REASONS[CRASHED]}
+        return Prediction(None, None, (), CRASHED, None).public()
 
     def _restarted(self) -> _Process:
         self.restarts += 1

@@ -13,7 +13,7 @@ request = urllib.request.Request(  # noqa: S310  (the server's own address)
     data=sample_picture(0, 0, split="test"),
     headers={"Content-Type": "image/jpeg"},
 )
-with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  (the server's own address)
     found = json.load(answer)
 print(found)
 sys.exit(0 if found["status"] in ("ok", "unknown") else 1)

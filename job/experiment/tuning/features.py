@@ -15,7 +15,7 @@ from job.columns import flatten
 from job.errors import UserError
 from job.experiment.clock import Clock
 from job.experiment.extract import Extracted, Partitioning, draws_of, summary, usable
-from job.experiment.fit import learn_encoder
+from job.experiment.fit import few_tasks, learn_encoder
 from job.experiment.recipe import Block, Recipe
 from job.extraction import Extraction
 from job.learn import sampling
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _HISTOGRAMS = ("soft-hsv", "hsv")
 # Bytes of vectors that one job brings to the driver, which also hold them in the JVM on their way.
 _JOB_BYTES = 96 << 20
-_PICTURES_A_TASK = 20_000
 
 Key = tuple[Any, ...]
 """What makes two blocks of features the same."""
@@ -324,7 +323,7 @@ def encode(
     maps each picture's name to its place."""
     frame = usable(described.extracted.frame)
     frame = frame if rung is None else frame.where(f"rung = {rung}")
-    frame = frame.coalesce(max(cores, len(names) // _PICTURES_A_TASK))
+    frame = few_tasks(frame, len(names), cores)
     copies = len(described.union.copies) if "copy" in frame.columns else 0
     found: dict[tuple[Key, str], NDArray[Any]] = {}
     for part in _parts(coders, len(names), copies):

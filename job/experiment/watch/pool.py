@@ -17,12 +17,11 @@ from job.engine.worker_environment import PROCESS_VARIABLES
 from job.errors import UserError
 from job.model import load_model
 from job.model.batch import predicted, unusable
+from job.model.predict import CRASHED
 
 if TYPE_CHECKING:
     from job.model.predict import Model
 
-CRASHED = "crashed"
-"""The status of a picture that ended the process which read it."""
 # Most pictures that one process gets at a time.
 _PIECE = 32
 

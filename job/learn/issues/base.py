@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from job.learn import out_of_fold, videos
 from job.learn import twins as copies
 from job.learn.classifiers.base import Classifier
+from job.learn.frames import frame
 
 TRAIN = "train"
 # Pictures are copies of each other when their distance is at most this share of the step from one picture of their
@@ -129,7 +130,7 @@ class Evidence:
         names, others = self.looks[split].names, self.looks[TRAIN].names
         for place in np.flatnonzero(kept & (apart > SAME)).tolist():
             row, other = found.rows[place], found.others[place]
-            one, two = videos.frame(names[row]), videos.frame(others[other])
+            one, two = frame(names[row]), frame(others[other])
             if one and two and (own[row], one.video) == (known[other], two.video):
                 kept[place] = not 0 < abs(one.number - two.number) <= NEXT_FRAMES
         return copies.Twins(found.rows[kept], found.others[kept], apart[kept])

@@ -4,19 +4,16 @@ Names of Fruits-360 say the axis: `12_100.jpg` is a frame of the first video, `r
 frames of others, whose light and colours differ too.
 """
 
-import re
-
 import numpy as np
 from numpy.typing import NDArray
 
+from job.learn.frames import TURN
 from job.learn.protocols.base import Names, Protocol, Round, Scored
-
-_FRAME = re.compile(r"(?:^|/)(r\d*_)?\d+_[^/]*$")
 
 
 def turned(name: str) -> bool | None:
     """Whether a picture is from a video of another axis; None where its name does not say."""
-    found = _FRAME.search(name)
+    found = TURN.search(name)
     return None if found is None else found[1] is not None
 
 
