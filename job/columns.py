@@ -35,6 +35,22 @@ def flatten(column: pa.Array, dtype: type | np.dtype[Any], width: int) -> tuple[
     return stacked, np.repeat(np.arange(len(rows)), counts)
 
 
+def packed(matrix: NDArray[Any]) -> pa.BinaryArray:
+    """A matrix as a column of packed binary, a row each."""
+    rows = np.ascontiguousarray(matrix)
+    offsets = np.arange(len(rows) + 1, dtype=np.int32) * (rows.shape[1] * rows.itemsize)
+    return pa.BinaryArray.from_buffers(pa.binary(), len(rows), [None, pa.py_buffer(offsets), pa.py_buffer(rows)])
+
+
+def unpacked(column: pa.BinaryArray, dtype: type, width: int) -> NDArray[Any]:
+    """A column of packed binary, each of `width` values, as a matrix (n, width), without a copy."""
+    if not len(column):
+        return np.empty((0, width), dtype)
+    _, offsets, data = column.buffers()
+    begin = int(np.frombuffer(offsets, np.int32)[column.offset])
+    return np.frombuffer(data, dtype, len(column) * width, begin).reshape(-1, width)
+
+
 def lists(matrix: NDArray[Any]) -> pa.ListArray:
     """A matrix as a column of lists, one a row."""
     offsets = np.arange(0, matrix.size + 1, max(1, matrix.shape[1]), dtype=np.int32)[: len(matrix) + 1]
@@ -91,7 +107,7 @@ def rows_of(column: pa.Array | pa.ChunkedArray, width: int | None = None) -> NDA
     values = np.asarray(flat.to_numpy(zero_copy_only=False))
     if len(values) != len(column) * width:
         raise ValueError(f"Rows of {width} values were expected, and a row has another number of them.")
-    return values.reshape(-1, width)
+    return values.reshape(len(column), width)
 
 
 def _vector_rows(column: pa.StructArray, width: int | None) -> NDArray[np.float64]:

@@ -6,8 +6,8 @@ ten million Python strings.
 
 import hashlib
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -50,14 +50,18 @@ class Images:
     `table` has one row for each picture, sorted by name: `ima` string, relative to `root`; `cat` string, the name of
     the folder that the picture lies in; `size` int64, in bytes.
 
-    `changed` is a digest of when the pictures below the address changed last, also of those not chosen: another
-    one where one of them was replaced. It is empty where that is not known.
+    `versions` are those of the listing (`job.storage.LISTING`), int64 in the order of the table: another number where a
+    picture was replaced. None where they are not known.
+
+    `passed_over` counts, by kind, files that lie beside the pictures and are none; empty where some categories were
+    chosen.
     """
 
     split: str
     root: str
     table: pa.Table
-    changed: str = ""
+    versions: pa.Array | None = None
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of pictures."""
@@ -85,7 +89,9 @@ class Images:
 
         Ascending row numbers keep the table sorted by name.
         """
-        return Images(self.split, self.root, self.table.take(pa.array(rows)), self.changed)
+        wanted = pa.array(rows)
+        versions = None if self.versions is None else self.versions.take(wanted)
+        return replace(self, table=self.table.take(wanted), versions=versions)
 
 
 def split_folder(split: str) -> str:
@@ -118,7 +124,8 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
     where = storage.join(root.removesuffix(f"/{storage.INDEX}"), folder)
     storage.check(root)
     categories = [unicodedata.normalize("NFC", name) for name in categories]
-    found = storage.list_images(root, folder, frozenset(categories))
+    others = storage.PassedOver()
+    found = storage.list_images(root, folder, frozenset(categories), others)
     if not found.num_rows:
         inner = _inner_root(root, folder) if folder else None
         if inner is not None:
@@ -142,11 +149,11 @@ def listing(split: str, root: str, folder: str = "", categories: Sequence[str] =
             f"{folder + '/' if folder else ''}<Category>/."
         )
     # one column after another in one piece, so that no second copy of all of them is held
-    names, sizes, changed = found["name"], found["size"], _changes(found["changed"])
+    names, sizes, versions = found["name"], found["size"], found["version"].combine_chunks()
     del found
     names = names.combine_chunks()
     table = pa.table({"ima": names, "cat": cats.combine_chunks(), "size": sizes.combine_chunks()})
-    return Images(split, root, table, changed)
+    return Images(split, root, table, versions, {} if categories else others.counts())
 
 
 def _stray(names: pa.ChunkedArray, depth: int) -> pa.ChunkedArray:
@@ -192,8 +199,9 @@ def labelled(split: str, root: str, file: str, categories: Sequence[str] = ()) -
     if missing:
         meant = did_you_mean(missing[0], set(labels.values()))
         raise UserError(f"The category '{missing[0]}' is not in '{file}'{meant}: see what it has.")
-    names = sorted((name for name, cat in labels.items() if not wanted or cat in wanted), key=str.encode)
     there = storage.list_images(root)
+    labels = _as_there(labels, there["name"])
+    names = sorted((name for name, cat in labels.items() if not wanted or cat in wanted), key=str.encode)
     places = pc.index_in(pa.array(names, pa.string()), there["name"].combine_chunks())
     table = pa.table(
         {
@@ -202,14 +210,27 @@ def labelled(split: str, root: str, file: str, categories: Sequence[str] = ()) -
             "size": pc.fill_null(there["size"].combine_chunks().take(places), 0),
         }
     )
-    return Images(split, root, table, _changes(there["changed"]))
+    return Images(split, root, table, pc.fill_null(there["version"].combine_chunks().take(places), 0))
+
+
+def _as_there(labels: Mapping[str, str], there: pa.ChunkedArray) -> Mapping[str, str]:
+    """The labels with names in that form of Unicode which the store has them in."""
+    odd = [name for name in labels if not name.isascii()]
+    if not odd:
+        return labels
+    forms = there.filter(pc.invert(pc.string_is_ascii(there))).to_pylist()
+    own, known = {unicodedata.normalize("NFC", name): name for name in forms}, set(forms)
+    renamed = {name: own.get(unicodedata.normalize("NFC", name), name) for name in odd if name not in known}
+    return {renamed.get(name, name): cat for name, cat in labels.items()}
 
 
 def split_off(images: Images, fraction: float) -> Images:
     """Of all pictures of one folder those of the split `images.split`: `train`, or `test`, which are kept back from
     training (`job.learn.held_out`)."""
     kept = held_out(images.table["ima"].to_pylist(), images.table["cat"].to_pylist(), fraction)
-    return images.take(np.flatnonzero(kept == (images.split == "test")))
+    part = images.take(np.flatnonzero(kept == (images.split == "test")))
+    # other files of the one folder are counted once
+    return replace(part, passed_over={}) if images.split == "test" else part
 
 
 def _inner_root(root: str, folder: str) -> str | None:
@@ -232,14 +253,6 @@ def _inner_root(root: str, folder: str) -> str | None:
         if found:
             return found[0]
     return None
-
-
-def _changes(times: pa.ChunkedArray) -> str:
-    """A digest of whole numbers in their order."""
-    state = hashlib.sha256()
-    for chunk in times.chunks:
-        state.update(chunk.to_numpy(zero_copy_only=False).tobytes())
-    return state.hexdigest()
 
 
 def _nothing(root: str, folder: str, where: str) -> UserError:
@@ -290,7 +303,19 @@ def choose(images: Images, wanted: int | None, *, option: str = "--train-images"
             f"{option} {wanted} is less than the {len(counts)} categories: a category needs a "
             "picture; raise it, or name fewer with --categories."
         )
-    shares = _even_shares(counts, wanted)
+    return images.take(_lowest(images, _even_shares(counts, wanted)))
+
+
+def first_of_each(images: Images, most: int) -> NDArray[np.bool_]:
+    """Which pictures are among the `most` with the lowest hashes of their names in their category: shape (n,). The
+    same every time, and of a larger `most` a part."""
+    found = np.zeros(len(images), np.bool_)
+    found[_lowest(images, {name: min(count, most) for name, count in images.categories().items()})] = True
+    return found
+
+
+def _lowest(images: Images, shares: dict[str, int]) -> NDArray[np.intp]:
+    """Ascending row numbers of the pictures with the lowest hashes of their names, so many of each category."""
     encoded = images.table["cat"].combine_chunks().dictionary_encode()
     codes = encoded.indices.to_numpy()
     # Row numbers sorted by category and, within one, by hash. Equal hashes stay in the order of their names.
@@ -299,7 +324,7 @@ def choose(images: Images, wanted: int | None, *, option: str = "--train-images"
     starts = np.cumsum(sizes) - sizes
     given = [shares[cat] for cat in encoded.dictionary.to_pylist()]
     rows = np.concatenate([order[start : start + share] for start, share in zip(starts, given, strict=True)])
-    return images.take(np.sort(rows))
+    return np.asarray(np.sort(rows), np.intp)
 
 
 def _name_hashes(names: pa.ChunkedArray) -> NDArray[np.uint64]:
@@ -357,8 +382,11 @@ def shards(images: Images, count: int, seed: int, cores: int | None = None) -> l
     return _cut(images, images.table, count, seed, cores)
 
 
-def _cut(images: Images, table: pa.Table, count: int, seed: int, cores: int | None) -> list[pa.RecordBatch]:
-    """`shards` of some columns of `images.table`."""
+def _cut(
+    images: Images, table: pa.Table, count: int, seed: int, cores: int | None, parts: pa.Array | None = None
+) -> list[pa.RecordBatch]:
+    """`shards` of some columns of `images.table`. With `parts`, see `frame`, pictures of one file follow each other,
+    and those in none come first."""
     weights = _weights(count, cores)
     random = np.random.default_rng(seed)
     blocks = storage.blocks_of(images.root, images.table["ima"])
@@ -367,6 +395,9 @@ def _cut(images: Images, table: pa.Table, count: int, seed: int, cores: int | No
     else:  # Packed pictures are read in whole blocks, so the blocks are shuffled and their pictures stay together.
         number = np.asarray(blocks)
         order = np.lexsort((np.arange(len(images)), random.permutation(int(number.max()) + 1)[number]))
+    if parts is not None:
+        files = pc.fill_null(parts.dictionary_encode().indices, -1).to_numpy()
+        order = order[np.argsort(files[order], kind="stable")]
     cost = np.cumsum(images.table["size"].to_numpy()[order] + _PICTURE_BYTES)
     ends = np.searchsorted(cost, cost[-1] * np.cumsum(weights)[:-1] / weights.sum(), side="right")
     bounds = np.concatenate([[0], np.maximum.accumulate(np.clip(ends, 1, len(images))), [len(images)]])
@@ -395,12 +426,29 @@ def _weights(count: int, cores: int | None) -> NDArray[np.float64]:
     return weights
 
 
-def frame(spark: "SparkSession", images: Images, count: int, seed: int, cores: int) -> "DataFrame":
+def frame(
+    spark: "SparkSession",
+    images: Images,
+    count: int,
+    seed: int,
+    cores: int,
+    parts: pa.Array | None = None,
+    copied: NDArray[np.bool_] | None = None,
+) -> "DataFrame":
     """Spark frame with the string columns `root, ima, cat` and one partition for each of `shards`.
 
-    It holds addresses only: pictures are read where they are described.
+    It holds addresses only: pictures are read where they are described. With `parts`, which names for each picture the
+    file that has it described already, or null (`job.kept`), there are also `size, version, part`, and pictures of one
+    file stay together. `copied` (n,), where it is given, is a column of that name.
     """
     from pyspark.sql import functions as F
 
-    parts = _cut(images, images.table.select(["ima", "cat"]), count, seed, cores)
-    return spark.createDataFrame(pa.Table.from_batches(parts)).select(F.lit(images.root).alias("root"), "ima", "cat")
+    table = images.table.select(["ima", "cat"])
+    if parts is not None:
+        versions = pa.repeat(0, len(images)).cast(pa.int64()) if images.versions is None else images.versions
+        columns = [*table.columns, images.table["size"], versions, parts]
+        table = pa.table(columns, names=["ima", "cat", "size", "version", "part"])
+    if copied is not None:
+        table = table.append_column("copied", pa.array(copied))
+    made = spark.createDataFrame(pa.Table.from_batches(_cut(images, table, count, seed, cores, parts)))
+    return made.select(F.lit(images.root).alias("root"), *table.column_names)

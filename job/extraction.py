@@ -1,22 +1,26 @@
 """What a worker does with pictures: read, decode, describe. Imports no Spark."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain, groupby
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from job import storage
+from job.apart import CRASHED, Apart, CrashedError
 from job.vision import pixels
 from job.vision.descriptors.base import Descriptor
 from job.vision.look import look
 from job.vision.picture import Picture
 
-# Most rows and bytes of one batch that is handed on: large enough for few calls, small enough for a small worker.
-_ROWS, _BYTES = 256, 4 << 20
+ROWS = 256
+"""Most rows of one batch that is handed on: large enough for few calls, small enough for a small worker."""
+# Most bytes of one.
+_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class Extraction:
     copies
         Levels of augmentation (`job.vision.augment.LEVELS`): each adds a changed copy of every picture, as a row of
         its own after the original's.
+    copied
+        Input column that says of which pictures copies are made (bool); None: of all.
     on_copies
         Which of the descriptors describe the copies too, in their order; None: all. A copy has no rows of the others.
     seed
@@ -49,6 +55,8 @@ class Extraction:
     looks
         Whether there is a last column with the look of each picture (`job.vision.look`), empty for copies and for
         pictures that could not be described.
+    rows
+        A batch is handed on once it has this many rows, or before.
     image, root, content
         Input columns: the name of a picture, the address that names are relative to, and a picture's bytes. Where
         there is a column `content`, the other two are not needed.
@@ -62,32 +70,82 @@ class Extraction:
     mask: bool = True
     disturbance: str | None = None
     copies: tuple[str, ...] = ()
+    copied: str | None = None
     on_copies: tuple[bool, ...] | None = None
     seed: int = 123
     looks: bool = False
+    rows: int = ROWS
     image: str = "ima"
     root: str = "root"
     content: str = "content"
 
     def describe(
-        self, batch: pa.RecordBatch, waited: Callable[[float], None] | None = None
+        self, batch: pa.RecordBatch, waited: Callable[[float], None] | None = None, *, apart: bool = False
     ) -> Iterator[pa.RecordBatch]:
         """The described pictures of a batch, a slice at a time. `waited` is told the seconds for which each picture's
-        bytes were waited for."""
+        bytes were waited for. With `apart` they are described in another process, one after the other: one on which two
+        processes end has the reason `crashed`."""
         if not batch.num_rows:
             return
         rows = batch.select(list(self.kept))
         found = _Slice(self)
         done = 0
         contents = self._contents(batch)
-        names = batch[self.image].to_pylist() if self.copies else [""] * batch.num_rows
-        for name, content in zip(names, _timed(contents, waited) if waited else contents, strict=True):
-            found.add(content, name)
-            if found.full:
+        names = self._copied(batch)
+        with Apart(self.described) if apart else nullcontext(self.described) as described:
+            for name, content in zip(names, _timed(contents, waited) if waited else contents, strict=True):
+                try:
+                    found.add(described(content, name))
+                except CrashedError:
+                    found.add([self._nothing(CRASHED)])
+                if found.full:
+                    yield found.batch(rows.slice(done, found.pictures), self.names)
+                    done, found = done + found.pictures, _Slice(self)
+            if found.pictures:
                 yield found.batch(rows.slice(done, found.pictures), self.names)
-                done, found = done + found.pictures, _Slice(self)
-        if found.pictures:
-            yield found.batch(rows.slice(done, found.pictures), self.names)
+
+    def described(self, content: Any, name: str | None) -> "list[_Row]":
+        """The row of a picture, and where it can be described and there is a name, those of its copies, made by it."""
+        if isinstance(content, storage.Fault):
+            return [self._nothing(content.reason)]
+        try:
+            picture = Picture.decode(content, self.max_bytes, mask=self.mask)
+            if self.disturbance:
+                from job.vision.disturb import disturbed
+
+                picture = Picture.of(disturbed(picture.colour, self.disturbance)[..., ::-1], mask=self.mask)
+            found = [descriptor.describe(picture) for descriptor in self.descriptors]
+        except pixels.Unusable as unusable:
+            return [self._nothing(unusable.reason)]
+        if not any(map(len, found)):
+            return [self._nothing("no_descriptors")]
+        rows = [_row(found, 0, look(picture).tobytes() if self.looks else b"")]
+        return rows if name is None else [*rows, *self._copies(picture, name)]
+
+    def _copies(self, picture: Picture, name: str) -> "Iterator[_Row]":
+        for number, level in enumerate(self.copies, start=1):
+            from job.vision.augment import augmented, strengths
+
+            colour = augmented(picture.colour, name, number, self.seed, strengths(level), mask=self.mask)
+            copy = Picture.of(colour[..., ::-1], mask=self.mask)
+            wanted = self.on_copies or (True,) * len(self.descriptors)
+            described = [
+                descriptor.describe(copy) if own_copy else None
+                for descriptor, own_copy in zip(self.descriptors, wanted, strict=True)
+            ]
+            yield _row(described, number)
+
+    def _nothing(self, reason: str) -> "_Row":
+        return _Row((b"",) * len(self.descriptors), 0, reason, 0, b"")
+
+    def _copied(self, batch: pa.RecordBatch) -> list[str | None]:
+        """The names of the pictures of which copies are made; None in the place of any other."""
+        if not self.copies:
+            return [None] * batch.num_rows
+        names: list[str | None] = batch[self.image].to_pylist()
+        if self.copied is None:
+            return names
+        return [name if wanted else None for name, wanted in zip(names, batch[self.copied].to_pylist(), strict=True)]
 
     def _contents(self, batch: pa.RecordBatch) -> Iterator[Any]:
         if self.content in batch.schema.names:
@@ -102,80 +160,53 @@ class Extraction:
         )
 
 
+class _Row(NamedTuple):
+    """A described picture or copy: packed rows of each descriptor, how many there are in all, why there are none."""
+
+    packed: tuple[bytes, ...]
+    found: int
+    reason: str | None
+    copy: int
+    look: bytes
+
+
+def _row(found: Sequence[Any], copy: int, seen: bytes = b"") -> _Row:
+    packed = tuple(b"" if rows is None else rows.tobytes() for rows in found)
+    return _Row(packed, sum(len(rows) for rows in found if rows is not None), None, copy, seen)
+
+
 class _Slice:
     """Described pictures on their way into a batch."""
 
     def __init__(self, extraction: Extraction) -> None:
         self._own = extraction
-        self._packed: list[list[bytes]] = [[] for _ in extraction.descriptors]
-        self._counts: list[int] = []
-        self._reasons: list[str | None] = []
-        self._copies: list[int] = []
-        self._looks: list[bytes] = []
+        self._rows: list[_Row] = []
         self._bytes = 0
         self.pictures = 0
 
     @property
     def full(self) -> bool:
-        return len(self._counts) >= _ROWS or self._bytes >= _BYTES
+        return len(self._rows) >= min(self._own.rows, ROWS) or self._bytes >= _BYTES
 
-    def add(self, content: Any, name: str) -> None:
-        """Describes a picture, and its copies where there are to be some and it can be described."""
-        own = self._own
+    def add(self, rows: Sequence[_Row]) -> None:
+        """Adds a picture with its copies."""
         self.pictures += 1
-        if isinstance(content, storage.Fault):
-            self._append(None, content.reason, 0)
-            return
-        try:
-            picture = Picture.decode(content, own.max_bytes, mask=own.mask)
-            if own.disturbance:
-                from job.vision.disturb import disturbed
-
-                picture = Picture.of(disturbed(picture.colour, own.disturbance)[..., ::-1], mask=own.mask)
-            found = [descriptor.describe(picture) for descriptor in own.descriptors]
-        except pixels.Unusable as unusable:
-            self._append(None, unusable.reason, 0)
-            return
-        if not any(map(len, found)):
-            self._append(None, "no_descriptors", 0)
-            return
-        self._append(found, None, 0, look(picture).tobytes() if own.looks else b"")
-        for number, level in enumerate(own.copies, start=1):
-            from job.vision.augment import augmented, strengths
-
-            colour = augmented(picture.colour, name, number, own.seed, strengths(level), mask=own.mask)
-            copy = Picture.of(colour[..., ::-1], mask=own.mask)
-            wanted = own.on_copies or (True,) * len(own.descriptors)
-            described = [
-                descriptor.describe(copy) if own_copy else None
-                for descriptor, own_copy in zip(own.descriptors, wanted, strict=True)
-            ]
-            self._append(described, None, number)
-
-    def _append(self, found: Sequence[Any] | None, reason: str | None, copy: int, seen: bytes = b"") -> None:
-        for place, column in enumerate(self._packed):
-            rows = None if found is None else found[place]
-            value = b"" if rows is None else rows.tobytes()
-            column.append(value)
-            self._bytes += len(value)
-        self._counts.append(sum(len(rows) for rows in found or () if rows is not None))
-        self._reasons.append(reason)
-        self._copies.append(copy)
-        self._looks.append(seen)
+        self._rows += rows
+        self._bytes += sum(len(value) for row in rows for value in row.packed)
 
     def batch(self, rows: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
         """The described pictures as a batch; `rows` are their other columns."""
+        packed, counts, reasons, copies, looks = zip(*self._rows, strict=True)
         columns = [
-            *(pa.array(column, pa.binary()) for column in self._packed),
-            pa.array(self._counts, pa.int32()),
-            pa.array(self._reasons, pa.string()),
+            *(pa.array(column, pa.binary()) for column in zip(*packed, strict=True)),
+            pa.array(counts, pa.int32()),
+            pa.array(reasons, pa.string()),
         ]
         if self._own.copies:
-            copies = np.array(self._copies)
-            rows = rows.take(pa.array(np.cumsum(copies == 0) - 1))
+            rows = rows.take(pa.array(np.cumsum(np.array(copies) == 0) - 1))
             columns.append(pa.array(copies, pa.int32()))
         if self._own.looks:
-            columns.append(pa.array(self._looks, pa.binary()))
+            columns.append(pa.array(looks, pa.binary()))
         return pa.RecordBatch.from_arrays([*rows.columns, *columns], list(names))
 
 

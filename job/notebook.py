@@ -6,10 +6,12 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from job.engine.progress import Watch, Work
+from job.report.text import about
 from job.settings import Settings
+from job.taskfigures import seconds_left
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -39,46 +41,6 @@ def stop() -> None:
     _open.close()
 
 
-@dataclass(frozen=True)
-class Work:
-    """One of Spark's stages while it runs: its name and its tasks."""
-
-    name: str
-    tasks: int
-    done: int
-    running: int
-    failed: int
-
-
-class Watch:
-    """What Spark's status tracker knows of the jobs that began after this was made."""
-
-    def __init__(self, spark: "SparkSession") -> None:
-        self._tracker = spark.sparkContext.statusTracker()
-        self._stages: dict[int, Work] = {}
-        self._old = self._known()
-        self.jobs: set[int] = set()
-
-    def look(self) -> list[Work]:
-        """The stages so far, in their order; those that have ended keep what they were last seen with."""
-        self.jobs |= self._known() - self._old
-        for job in self.jobs:
-            info = self._tracker.getJobInfo(job)
-            for number in info.stageIds if info else ():
-                stage = self._tracker.getStageInfo(number)
-                if stage and stage.numTasks:
-                    # `toPandas at /tmp/ipykernel_1/2.py:3`: the file is the cell above
-                    name = stage.name.partition(" at ")[0]
-                    self._stages[number] = Work(
-                        name, stage.numTasks, stage.numCompletedTasks, stage.numActiveTasks, stage.numFailedTasks
-                    )
-        return [work for _, work in sorted(self._stages.items())]
-
-    def _known(self) -> set[int]:
-        """Jobs that run, and those of no group that ran: short ones would be missed between two looks."""
-        return {*self._tracker.getActiveJobsIds(), *self._tracker.getJobIdsForGroup(None)}
-
-
 class Bars:
     """Stages as bars in a notebook, and as lines where there is no HTML."""
 
@@ -101,7 +63,12 @@ class Bars:
 
 
 def _more(work: Work) -> str:
-    parts = [f"{work.running} running" if work.running else "", f"{work.failed} failed" if work.failed else ""]
+    left = seconds_left(work.done, work.tasks, work.seconds)
+    parts = [
+        f"{work.running} running" if work.running else "",
+        f"{work.failed} failed" if work.failed else "",
+        f"about {about(left)} left" if left else "",
+    ]
     return "".join(f", {part}" for part in parts if part)
 
 

@@ -29,7 +29,7 @@ class Preset:
 
 
 # Classifiers that weigh pictures. A preset's changed copies, which need that, are left out for any other classifier.
-WEIGHING = ("lda", "ridge")
+WEIGHING = ("lda", "rda", "ridge")
 
 PRESETS: Registry[Preset] = Registry(
     "preset",
@@ -41,8 +41,8 @@ PRESETS: Registry[Preset] = Registry(
                 "features": "soft-hsv+lbp+patches",
                 "words": 512,
                 "vocabulary_sample": "default",
-                "classifier": "lda",
-                "augment": "mild+strong",
+                "classifier": "rda",
+                "augment": "mild+strong+strong",
             },
             alone="sift",
         ),

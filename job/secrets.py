@@ -8,9 +8,11 @@ HIDDEN = "***"
 # says whose it is, so that `keypoints` or `spark.sql.keyedX` are not taken for secrets.
 _SECRET = re.compile(
     r"secret|passw|passphrase|token|credential|bearer|authorization|connection[._-]?string|access[._-]?signature"
-    r"|(?:private|access|api|account|shared|client|customer|provided|signing|encryption|storage|sas|auth)[._-]?key"
+    r"|(?:private|access|api|account|shared|client|customer|provided|signing|encryption|storage|sas|auth"
+    r"|service|deploy|hmac|master|aes|rsa|kms|cse|sse[._-]?c|(?<![a-z])sa)[._-]?key"
     r"(?!provider|store|ed\b)"
-    r"|google[._-]service[._-]account|encryption[._-]context|fs\.azure\.sas|sas[._-]?sig",
+    r"|[?&;]sig=|(?:amz|goog)[._-](?:signature|credential)"
+    r"|google[._-]service[._-]account|encryption[._-]?(?:context|materials)|fs\.azure\.sas|sas[._-]?sig",
     re.IGNORECASE,
 )
 # Short words count only as whole ones: `DB_PWD`, `my.ConnectionPwd`, `GITHUB_PAT`, but neither `path` nor `pattern`.

@@ -44,7 +44,8 @@ def setting(
     )
 
 
-def _flag(text: str) -> bool:
+def truth(text: str) -> bool:
+    """Whether a text such as `on` or `no` is true. ValueError where it is neither."""
     values = {
         "1": True,
         "true": True,
@@ -202,7 +203,10 @@ class Settings:
         _levels,
         metavar="LEVELS",
     )
-    keep_background: bool = setting(False, "don't leave out the background of pictures", _flag)
+    augment_images: int = setting(
+        130, "of each category, copies are made of N training pictures at most", whole_number(1), metavar="N"
+    )
+    keep_background: bool = setting(False, "don't leave out the background of pictures", truth)
     vocabulary_sample: int | str = setting(
         None,
         "descriptors that the vocabulary is trained on: a number, 'all', or 'default' (1000 a word, at least 100,000)",
@@ -212,10 +216,10 @@ class Settings:
     classifier: str = setting(None, "what learns the categories", chosen=True)
     protocol: str = setting("standard", "how training and test pictures are chosen", chosen=True)
     learning_curve: bool = setting(
-        False, "also score the classifier on fewer training pictures a category, and more and more of them", _flag
+        False, "also score the classifier on fewer training pictures a category, and more and more of them", truth
     )
-    no_classify: bool = setting(False, "stop after the features", _flag)
-    export_intermediate: bool = setting(False, "also write images, descriptors and words per image as tables", _flag)
+    no_classify: bool = setting(False, "stop after the features", truth)
+    export_intermediate: bool = setting(False, "also write images, descriptors and words per image as tables", truth)
     min_partitions: int = setting(
         1, "at least this many partitions, where there are as many pictures", whole_number(1), metavar="N"
     )
@@ -226,12 +230,14 @@ class Settings:
     max_bad_fraction: float = setting(
         0.5, "fail when more than this part of the pictures is unusable", _fraction, metavar="F"
     )
-    cache: str | None = setting(None, "keep descriptors here, for later runs", _location, metavar="URI")
+    cache: str | None = setting(
+        None, "keep descriptors here, for later runs and after a crash", _location, metavar="URI"
+    )
     event_log: str | None = setting(
         None, "write Spark's event log here, for the history server", _location, metavar="URI"
     )
     run_name: str | None = setting(None, "name of the run's folder (default: the UTC time)", _run_name, metavar="NAME")
-    public_read: bool = setting(False, "make the results on S3 readable by everybody", _flag)
+    public_read: bool = setting(False, "make the results on S3 readable by everybody", truth)
     master: str | None = setting(
         None, "Spark master (default: local[*], or the cluster that started the job)", metavar="URL"
     )
@@ -242,8 +248,8 @@ class Settings:
         whole_number(0),
         metavar="SECONDS",
     )
-    dry_run: bool = setting(False, "print the settings and the plan, do no work", _flag)
-    debug: bool = setting(False, "show the traceback of an error", _flag)
+    dry_run: bool = setting(False, "print the settings and the plan, do no work", truth)
+    debug: bool = setting(False, "show the traceback of an error", truth)
 
     origins: InitVar[Mapping[str, str] | None] = None
     _origins: ClassVar[Mapping[str, str]] = MappingProxyType({})
@@ -271,6 +277,11 @@ class Settings:
 def flag_name(name: str) -> str:
     """The flag of a setting: `--train-images` for `train_images`."""
     return "--" + name.replace("_", "-")
+
+
+def variable_name(name: str) -> str:
+    """The variable of the environment: `FRUITS_TRAIN_IMAGES` for `train_images`."""
+    return f"{ENVIRONMENT_PREFIX}{name.upper()}"
 
 
 def resolve(
@@ -355,7 +366,7 @@ def _check_kind(raw: Any, parse: Callable[[Any], Any]) -> None:
             raise ValueError("one value, not a list")
         if not all(isinstance(item, str) for item in raw):
             raise ValueError("a list of texts")
-    elif not isinstance(raw, str | int | float) or (isinstance(raw, bool) and parse is not _flag):
+    elif not isinstance(raw, str | int | float) or (isinstance(raw, bool) and parse is not truth):
         raise ValueError("text in quotes" if parse in (str, _location, _run_name) else "text or a number")
 
 

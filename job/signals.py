@@ -56,10 +56,20 @@ _GLANCE = 0.1
 
 
 class Ending:
-    """Whether this process was told to end."""
+    """Whether this process was told to end.
 
-    def __init__(self) -> None:
+    Attributes
+    ----------
+    told
+        Whether a signal has come.
+    at_once
+        Whether the first one raises KeyboardInterrupt too, as the second one does.
+
+    """
+
+    def __init__(self, *, at_once: bool) -> None:
         self.told = False
+        self.at_once = at_once
 
     def wait(self, seconds: float) -> None:
         """Returns after so many seconds, or soon after the process was told to end."""
@@ -69,17 +79,19 @@ class Ending:
 
 
 @contextmanager
-def told_to_end() -> Iterator[Ending]:
+def told_to_end(*, at_once: bool = False) -> Iterator[Ending]:
     """Context manager: the first SIGINT or SIGTERM is noted, for the block to end when its work in hand is done.
 
-    A second one raises KeyboardInterrupt. In a thread other than the main one nothing is noted.
+    A second one raises KeyboardInterrupt. With `at_once`, which the block may change, the first one does as well. It is
+    noted all the same, since libraries take what is raised while they are loaded for a fault of theirs, and go on. In a
+    thread other than the main one nothing is noted.
     """
-    ending = Ending()
+    ending = Ending(at_once=at_once)
 
     def note(*_: object) -> None:
-        if ending.told:
+        again, ending.told = ending.told, True
+        if again or ending.at_once:
             raise KeyboardInterrupt
-        ending.told = True
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -119,6 +131,19 @@ def answered_later() -> Iterator[None]:
                 signal.signal(number, handler)
         if came:
             signal.raise_signal(came[0])
+
+
+@contextmanager
+def not_inherited() -> Iterator[None]:
+    """Context manager: SIGINT and SIGTERM never reach the processes that are started in the block.
+
+    They may reach this one, by a thread that others have started.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -25,3 +25,8 @@ class TaskFigures:
     def busy(self, seconds: float, cores: int) -> float:
         """Share of the cores' time in which tasks ran, 0 to 1."""
         return min(1.0, self.total / (seconds * cores)) if seconds > 0 else 0.0
+
+
+def seconds_left(done: float, of: float, seconds: float) -> float | None:
+    """Seconds that the rest takes, if it goes on as in these first ones; None where nothing is done yet, or all is."""
+    return seconds * (of - done) / done if 0 < done < of else None

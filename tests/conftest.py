@@ -25,34 +25,50 @@ if TYPE_CHECKING:
 os.environ.setdefault("PYARROW_IGNORE_TIMEZONE", "1")
 
 
-# What `-n 3` makes of the tests: containers in one process, where much is waited for; in the second what mostly starts
-# processes of its own; in the third all else, with one Spark session.
-_CONTAINERS = ("tests/kubernetes/", "tests/image/")
-_PROCESSES = (
+# What `-n 3` makes of the tests: one process begins with what waits for a cluster and with containers that have a time
+# to keep. The others take file after file, those that take long first, so that all end at about the same time.
+_CLUSTER = (
+    "tests/kubernetes/",
+    "tests/image/test_image_entrypoint.py::test_a_stop_takes_less_than_10_seconds",
+    "tests/image/test_image_entrypoint.py::test_decommissioning_asks_the_executor",
+)
+_LONG = (
+    "tests/image/test_image_run.py",
+    "tests/faults/",
+    "tests/experiment/test_tune.py",
+    "tests/benchmark/test_benchmark_whole.py",
+    "tests/s3/test_s3_run.py",
+    "tests/engine/test_spark_processes.py",
+    "tests/cases/test_surroundings.py",
+    "tests/engine/test_session.py",
+    "tests/image/test_image_entrypoint.py",
+    "tests/experiment/watch/",
+    "tests/experiment/",
     "tests/s3/",
-    "tests/engine/",
-    "tests/benchmark/",
     "tests/cases/",
-    "tests/commands/",
-    "tests/chart/",
-    "tests/test_notebook.py",
+    "tests/image/",
+    "tests/engine/",
 )
 
 
-def _part(nodeid: str) -> str:
-    if nodeid.startswith(_CONTAINERS):
-        return "containers"
-    return "processes" if nodeid.startswith(_PROCESSES) else "here"
+def _place(nodeid: str) -> int:
+    """Where a test stands in the order: the number of what its name begins with."""
+    return next((number for number, name in enumerate((*_CLUSTER, *_LONG)) if nodeid.startswith(name)), len(_LONG) + 2)
 
 
 class _Parts(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
-        return _part(nodeid)
+        return "cluster" if nodeid.startswith(_CLUSTER) else nodeid.split("::", maxsplit=1)[0]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Parts:
+    config.option.loadscopereorder = False  # the order is that of `pytest_collection_modifyitems`
     return _Parts(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _place(item.nodeid))
 
 
 def pytest_configure() -> None:
@@ -63,7 +79,7 @@ def pytest_configure() -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Lets a cluster beside have the cores first: its parts wait for each other and give up after a time."""
-    if "PYTEST_XDIST_WORKER" in os.environ and _part(item.nodeid) != "containers" and not os.nice(0):
+    if "PYTEST_XDIST_WORKER" in os.environ and not item.nodeid.startswith(_CLUSTER) and not os.nice(0):
         os.nice(5)
 
 

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-# Two thirds of the CPU seconds of a session this short.
-QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# A quarter of the CPU seconds of a session this short goes: no second compiler, no threads of a collector, and byte
+# code is not verified, on which a JVM without an archive of classes spends much of its start.
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 
 
 @dataclass(frozen=True)
@@ -89,21 +90,22 @@ class Shared:
         yield self.spark
         self.spark.catalog.clearCache()
 
-    def __call__(self, *arguments: object, cores: int | None = None) -> Answer:
-        """`cores`: how many the run is to believe it has."""
-        from job.commands import main as cli
-
-        with (
-            pytest.MonkeyPatch.context() as patch,
-            redirect_stdout(StringIO()) as out,
-            redirect_stderr(StringIO()) as err,
-        ):
+    @contextmanager
+    def in_place(self, cores: int | None = None) -> Iterator[None]:
+        """Commands that are called within the block work on the session. `cores`: how many they are to believe in."""
+        with pytest.MonkeyPatch.context() as patch:
             patch.setattr(jvm, "Jvm", lambda *_, **__: None)
             patch.setattr(session, "session", self.session)
             if cores:
                 patch.setattr(sizes, "total_cores", lambda _: cores)
             for name in [name for name in os.environ if name.startswith("FRUITS_")]:
                 patch.delenv(name)
+            yield
+
+    def __call__(self, *arguments: object, cores: int | None = None) -> Answer:
+        from job.commands import main as cli
+
+        with self.in_place(cores), redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
             code = cli.main([str(argument) for argument in arguments])
         return Answer(code, out.getvalue(), err.getvalue())
 

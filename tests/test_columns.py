@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from job.columns import flatten, lists, ragged, rows_of
+from job.columns import flatten, lists, packed, ragged, rows_of, unpacked, vectors
 
 
 def test_packed_descriptors_become_one_array_with_the_row_of_each():
@@ -29,6 +29,22 @@ def test_no_descriptors_are_an_empty_array(column):
 def test_a_slice_of_a_column_is_what_it_says():
     column = pa.array([bytes([number] * 2) for number in range(5)], pa.binary()).slice(2, 2)
     np.testing.assert_array_equal(flatten(column, np.uint8, 2)[0], [[2, 2], [3, 3]])
+
+
+@pytest.mark.parametrize("type_", [pa.list_(pa.float64()), vectors(np.empty((0, 3))).type])
+def test_no_vectors_are_a_matrix_without_rows(type_):
+    assert rows_of(pa.array([], type_)).shape == (0, 0)
+    assert rows_of(pa.array([], type_), 3).shape == (0, 3)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_a_matrix_goes_into_packed_rows_and_back(dtype):
+    matrix = np.asfortranarray(np.arange(15).reshape(5, 3).astype(dtype))
+    column = packed(matrix)
+    np.testing.assert_array_equal(unpacked(column, dtype, 3), matrix)
+    np.testing.assert_array_equal(unpacked(column.slice(1, 3), dtype, 3), matrix[1:4])
+    np.testing.assert_array_equal(flatten(column, dtype, 3)[0], matrix)
+    assert unpacked(column.slice(2, 0), dtype, 3).shape == (0, 3)
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float64])

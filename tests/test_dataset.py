@@ -110,7 +110,7 @@ def test_pictures_of_other_categories_are_not_asked_for_their_size(tree, monkeyp
 
     monkeypatch.setattr(local._Names, "add", noted)
     found = listed(tree("Training/A/1.jpg", "Training/B/2.jpg", "Training/B/A/3.jpg"), categories=["A"])
-    assert asked == ["Training/A/1.jpg", "Training/B/A/3.jpg"] == found.table["ima"].to_pylist()
+    assert sorted(asked) == ["Training/A/1.jpg", "Training/B/A/3.jpg"] == found.table["ima"].to_pylist()
 
 
 def test_a_category_that_is_not_there_is_named_with_those_that_are(tree):
@@ -331,6 +331,15 @@ def test_all_are_taken_when_there_are_no_more(wanted):
 
 
 # ---- memory
+
+
+def test_the_first_of_each_category_are_so_many_at_most_and_part_of_more():
+    whole = images({"A": [1] * 30, "B": [1] * 4})
+    few, more = dataset.first_of_each(whole, 6), dataset.first_of_each(whole, 12)
+    assert whole.take(np.flatnonzero(few)).categories() == {"A": 6, "B": 4}
+    assert whole.take(np.flatnonzero(more)).categories() == {"A": 12, "B": 4}
+    assert not (few & ~more).any()
+    assert names(whole.take(np.flatnonzero(few))) == names(choose(whole, 10))
 
 
 @pytest.mark.parametrize(

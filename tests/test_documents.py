@@ -82,3 +82,12 @@ def test_messages_in_the_table_of_symptoms_are_ones_that_the_program_says() -> N
     for message in said:
         for part in message.split("..."):
             assert part.strip() in re.sub(r"\{[^}]*\}", "", source), message
+
+
+def test_every_test_that_a_document_names_is_there() -> None:
+    named = [name for path in DOCUMENTS for name in re.findall(r"`(tests/[\w/]+\.py(?:::\w+)?)`", text(path))]
+    assert len(named) > 30
+    for name in named:
+        file, _, function = name.partition("::")
+        assert (ROOT / file).is_file(), name
+        assert not function or re.search(rf"^def {function}\(", text(ROOT / file), re.MULTILINE), name

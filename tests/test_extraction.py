@@ -21,6 +21,16 @@ def test_each_picture_is_told_how_long_it_was_waited_for():
     assert untold == found
 
 
+def test_copies_are_made_of_the_pictures_that_a_column_names():
+    contents = [sample_picture(0, number) for number in range(3)]
+    columns = {"ima": ["a.jpg", "b.jpg", "c.jpg"], "content": contents, "copied": [False, True, False]}
+    names = ("ima", "descriptors", "keypoints", "reason", "copy")
+    own = extraction.Extraction((DESCRIPTORS.get("hsv"),), ("ima",), names, 10**6, copies=("mild",), copied="copied")
+    (found,) = own.describe(pa.RecordBatch.from_pydict(columns))
+    assert found["ima"].to_pylist() == ["a.jpg", "b.jpg", "b.jpg", "c.jpg"]
+    assert found["copy"].to_pylist() == [0, 0, 1, 0]
+
+
 def test_looks_are_of_originals_that_could_be_described():
     batch = pa.RecordBatch.from_pydict({"ima": ["a.jpg", "b.jpg"], "content": [sample_picture(0, 0), b"nothing"]})
     names = ("ima", "descriptors", "keypoints", "reason", "copy", "look")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from job.dataset import labelled
 from job.errors import UserError
 from job.labels import read_labels
 
@@ -29,6 +30,17 @@ def test_both_forms_of_an_accent_are_the_same_category(tmp_path: Path):
     forms = [unicodedata.normalize(form, "Pêche") for form in ("NFC", "NFD")]
     (tmp_path / "l.csv").write_text(f"1.jpg,{forms[0]}\n2.jpg,{forms[1]}\n", encoding="utf-8")
     assert len(set(read_labels(str(tmp_path / "l.csv"), "/x").values())) == 1
+
+
+@pytest.mark.parametrize(("on_disk", "given"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_name_in_the_other_form_of_an_accent_is_the_same_picture(on_disk: str, given: str, tmp_path: Path):
+    names = {form: unicodedata.normalize(form, "é à.jpg") for form in ("NFC", "NFD")}
+    for name in (names[on_disk], "b.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "l.csv").write_text(f"{names[given]},A\nb.jpg,B\nö.jpg,B\n", encoding="utf-8")
+    found = labelled("train", str(tmp_path), str(tmp_path / "l.csv"))
+    sizes = dict(zip(found.table["ima"].to_pylist(), found.table["size"].to_pylist(), strict=True))
+    assert sizes == {names[on_disk]: 1, "b.jpg": 1, "ö.jpg": 0}
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,12 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import numpy as np
 import pytest
-from nbclient import NotebookClient
+from running import Shared, clean_environment
 
 from job import notebook
 from job.notebook import Bars, Gallery, Work
@@ -30,39 +26,40 @@ Path("found.json").write_text(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
     write_sample(folder, categories=3, train_images=45, test_images=24)
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(("FRUITS_", "SPARK_", "PYSPARK_"))}
-    return {**ours, **SETTINGS, "FRUITS_DATA": str(folder)}
+    return folder
 
 
 @pytest.fixture(scope="module")
-def executed(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str, Any]]:
+def executed(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str, Any]]:
     """The notebook with its outputs, and what the test asked it."""
+    # each process that collects tests would be seconds at nbformat's checks of addresses
+    import nbformat
+    from nbclient import NotebookClient
+
     folder = tmp_path_factory.mktemp("notebook")
     document = nbformat.read(NOTEBOOK, as_version=4)
     document.cells.insert(-1, nbformat.v4.new_code_cell(ASKED))
     client = NotebookClient(document, timeout=170, resources={"metadata": {"path": str(folder)}})
-    client.execute(env={**environment, "FRUITS_OUT": "out"})
+    client.execute(env=clean_environment(**SETTINGS, FRUITS_DATA=str(pictures), FRUITS_OUT="out"))
     return document, json.loads((folder / "found.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def run(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(shared: Shared, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `fruits run` leaves with the same settings."""
     folder = tmp_path_factory.mktemp("run")
-    subprocess.run(
-        [sys.executable, "-m", "job", "run", "--preset", "sift", "--run-name", "one", "--out", str(folder)],
-        check=True,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        timeout=170,
-    )
+    given = ("--preset", "sift", "--words", 40, "--min-partitions", 3)
+    answer = shared("run", "--data", pictures, "--out", folder, "--run-name", "one", *given)
+    assert answer.code == 0, answer.err
     return folder / "one"
 
 
 def test_the_notebook_is_stored_without_outputs() -> None:
+    import nbformat
+
     document = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(document)
     for cell in document.cells:

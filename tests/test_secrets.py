@@ -40,6 +40,47 @@ SECRET = [
     "storage_key",
     "AZURE_STORAGE_KEY",
     "google_service_account",
+    # Azure
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_FEDERATED_TOKEN",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "SERVICEBUS_SHARED_ACCESS_KEY",
+    "fs.azure.account.oauth2.refresh.token",
+    "fs.azure.encryption.encoded.client-provided-key-sha",
+    "fs.azure.sas.fixed.token.store.dfs.core.windows.net",
+    # Google
+    "CLOUDSDK_AUTH_ACCESS_TOKEN",
+    "GCLOUD_SERVICE_KEY",
+    "GCP_SA_KEY",
+    "GCS_HMAC_KEY",
+    "GOOGLE_API_KEY",
+    "GOOGLE_CREDENTIALS",
+    "GOOGLE_OAUTH_ACCESS_TOKEN",
+    "fs.gs.auth.client.secret",
+    "fs.gs.proxy.password",
+    # GitHub
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "GH_ENTERPRISE_TOKEN",
+    "GITHUB_APP_PRIVATE_KEY",
+    "GITHUB_DEPLOY_KEY",
+    "GITHUB_WEBHOOK_SECRET",
+    # S3, encrypted by keys of the client
+    "AWS_SESSION_TOKEN",
+    "AWS_SSE_C_KEY",
+    "SSEC_KEY",
+    "S3_MASTER_KEY",
+    "x-amz-server-side-encryption-customer-key",
+    "fs.s3a.encryption.cse.key",
+    "fs.s3a.cse.aes.key",
+    "fs.s3a.encryption.cse.rsa.private.key",
+    "fs.s3.cse.encryptionMaterials",
+    "fs.s3a.proxy.password",
+    "fs.s3a.server-side-encryption-key",
+    "MINIO_KMS_SECRET_KEY",
+    "MINIO_ROOT_PASSWORD",
 ]
 PLAIN = [
     "words",
@@ -60,6 +101,13 @@ PLAIN = [
     "cat",
     "spark.sql.files.maxPartitionBytes",
     "spark.sql.columnNameOfCorruptRecord",
+    "AZURE_TENANT_ID",
+    "AWS_REGION",
+    "GOOGLE_CLOUD_PROJECT",
+    "GITHUB_REPOSITORY",
+    "fs.s3a.encryption.algorithm",
+    "spark.master",
+    "visakeypoints",
 ]
 
 
@@ -82,6 +130,21 @@ def test_a_secret_inside_a_value_is_hidden():
     pair = "spark.driver.extraJavaOptions=-Dpassword=hush"
     assert hide_secret(pair) == redact("conf", [pair])[0] == f"spark.driver.extraJavaOptions={HIDDEN}"
     assert redact("conf", ["spark.driver.extraJavaOptions=-Da=5"]) == ["spark.driver.extraJavaOptions=-Da=5"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://store.blob.core.windows.net/box?sv=2024&sig=hush",
+        "https://s3.amazonaws.com/b/k?X-Amz-Algorithm=a&X-Amz-Signature=hush",
+        "https://storage.googleapis.com/b/k?X-Goog-Signature=hush",
+        "AzureWebJobsStorage=DefaultEndpointsProtocol=https;AccountKey=hush",
+    ],
+)
+def test_a_signature_in_an_address_is_hidden(value: str):
+    assert "hush" not in str(redact("data", value))
+    assert "hush" not in str(redact("conf", [f"spark.a={value}"]))
+    assert "hush" not in hide_secret(f"spark.a={value}")
 
 
 def test_a_login_in_an_address_is_left_out():

@@ -50,8 +50,8 @@ def test_without_anything_given_it_is_the_best_preset():
         "accurate",
         "soft-hsv+lbp+patches",
         512,
-        "lda",
-        "mild+strong",
+        "rda",
+        "mild+strong+strong",
     )
     assert (settings.descriptor, settings.components) == (None, 0)
     assert (settings.out, settings.seed, settings.min_partitions, settings.no_classify) == ("out", 123, 1, False)
@@ -141,6 +141,7 @@ def test_every_setting_can_come_from_each_place(file):
         "components": "3",
         "features": "orb+sift:counts:20",
         "augment": "off",
+        "augment_images": "7",
         "keep_background": "true",
         "vocabulary_sample": "1000",
         "classifier": "mlp",
@@ -310,8 +311,8 @@ def test_words_are_those_of_the_presets_patches():
 def test_a_presets_copies_are_left_out_where_another_classifier_can_not_weigh_them(classifier):
     weighs = CLASSIFIERS.get(classifier).from_moments is not None
     found = resolve({"classifier": classifier}, {})
-    assert found.augment == ("mild+strong" if weighs else "off")
-    assert Recipe.of(found).copies == (("mild", "strong") if weighs else ())
+    assert found.augment == ("mild+strong+strong" if weighs else "off")
+    assert Recipe.of(found).copies == (("mild", "strong", "strong") if weighs else ())
 
 
 def test_copies_that_were_asked_for_are_not_left_out_in_silence():

@@ -147,6 +147,14 @@ def test_a_second_signal_ends_the_block_at_once():
             end_this_process()
 
 
+def test_a_first_signal_that_ends_the_block_at_once_is_noted_by_whoever_takes_it_for_something_else():
+    with told_to_end(at_once=True) as ending:
+        with pytest.raises(KeyboardInterrupt):
+            end_this_process()
+        assert ending.told
+        ending.wait(60)
+
+
 def test_in_another_thread_nobody_is_told_to_end():
     found = []
 

@@ -6,9 +6,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from job.benchmark import events, record
 from job.benchmark.launchers import Launcher
@@ -18,13 +20,65 @@ from job.errors import UserError
 from job.report import text
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """A run that was to be made: the `number`th `of` all.
+
+    Attributes
+    ----------
+    number, of, point
+        Which one it is.
+    run
+        What it has measured; None where it failed, or was not tried yet.
+    trouble
+        Why it failed, or why its tasks are not known; empty where all is well.
+    left
+        Seconds that the runs after it may take; None where there are none.
+
+    """
+
+    number: int
+    of: int
+    point: Point
+    run: MeasuredRun | None = None
+    trouble: str = ""
+    left: float | None = None
+
+    def __str__(self) -> str:
+        said = [f"[{self.number}/{self.of}] {self.point}"]
+        if self.run is not None:
+            missed = f"; its tasks are not known: {self.trouble}" if self.trouble else ""
+            said.append(f": {text.seconds(self.run.total)}{missed}")
+        elif self.trouble:
+            said.append(f": failed: {self.trouble}")
+        if self.left is not None:
+            said.append(f"; about {text.seconds(self.left)} left")
+        return "".join(said)
+
+    def facts(self) -> dict[str, Any]:
+        """The same by keys; None where there is nothing to say."""
+        run = self.run
+        return {
+            "number": self.number,
+            "of": self.of,
+            "executors": self.point.executors,
+            "cores": self.point.cores,
+            "pictures": (run.pictures if run else self.point.pictures) or None,
+            "repeat": self.point.repeat,
+            "run_name": run.name if run else None,
+            "seconds": run.total if run else None,
+            "accuracy": run.accuracy if run else None,
+            "seconds_left": self.left,
+        }
+
+
 def execute(
     benchmark: Benchmark,
     points: Sequence[Point],
     launcher: Launcher,
     folder: Path,
     timeout: float,
-    tell: Callable[[str], None],
+    tell: Callable[[Attempt], None],
 ) -> None:
     """Makes the runs of all points that have none yet. One that fails is told and kept in mind, the rest goes on."""
     done = {run.point for run in benchmark.runs}
@@ -32,18 +86,18 @@ def execute(
     benchmark.failures = []
     for number, point in enumerate(missing):
         begun = time.monotonic()
+        run: MeasuredRun | None = None
         try:
-            run = _make(point, launcher, folder, timeout)
+            run, trouble = _make(point, launcher, folder, timeout)
         except UserError as error:
-            benchmark.failures.append(Failure(point, error.message))
-            said = f"failed: {error.message}"
+            trouble = error.message
+            benchmark.failures.append(Failure(point, trouble))
         else:
             benchmark.runs.append(run)
-            said = text.seconds(run.total)
         record.write(benchmark, folder)
-        left = missing[number + 1 :]
-        wait = f"; about {text.seconds(_left(benchmark, left, time.monotonic() - begun))} left" if left else ""
-        tell(f"[{len(points) - len(left)}/{len(points)}] {point}: {said}{wait}")
+        others = missing[number + 1 :]
+        left = _left(benchmark, others, time.monotonic() - begun) if others else None
+        tell(Attempt(len(points) - len(others), len(points), point, run, trouble, left))
 
 
 def _left(benchmark: Benchmark, points: Sequence[Point], latest: float) -> float:
@@ -60,7 +114,8 @@ def _left(benchmark: Benchmark, points: Sequence[Point], latest: float) -> float
     return sum(map(like, points))
 
 
-def _make(point: Point, launcher: Launcher, folder: Path, timeout: float) -> MeasuredRun:
+def _make(point: Point, launcher: Launcher, folder: Path, timeout: float) -> tuple[MeasuredRun, str]:
+    """The run, and why its tasks are not known, where they are not."""
     name = f"{point.name}-{datetime.now(UTC):%Y%m%d%H%M%S}"
     line, more = launcher.command(point, name)
     log = folder / "logs" / f"{name}.log"
@@ -90,13 +145,8 @@ def _make(point: Point, launcher: Launcher, folder: Path, timeout: float) -> Mea
         manifest = json.loads((folder / "runs" / name / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"Its manifest can't be read: {error}.") from None
-    return record.of_manifest(point, manifest, _tasks(launcher, name, log))
-
-
-def _tasks(launcher: Launcher, name: str, log: Path) -> list[events.Task]:
-    """Its tasks; none where the event log can't be had, which is no reason to throw the run away."""
     try:
-        content = launcher.event_log(name, log.read_text(encoding="utf-8"))
-    except (UserError, OSError, ValueError):
-        return []
-    return events.read(content.decode(errors="replace").splitlines()).tasks
+        content = launcher.event_log(name)
+    except UserError as error:  # no reason to throw the run away
+        return record.of_manifest(point, manifest, []), error.message
+    return record.of_manifest(point, manifest, events.read(content.decode(errors="replace").splitlines()).tasks), ""

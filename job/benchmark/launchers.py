@@ -21,7 +21,8 @@ _CONF = (
     "spark.scheduler.minRegisteredResourcesRatio=1.0",
     "spark.scheduler.maxRegisteredResourcesWaitingTime=300s",
 )
-_APPLICATION = re.compile(r"event=step operation=start_spark .*\bapplication=(\S+)")
+# How Spark names the event log of an application that has not ended.
+_UNFINISHED = ".inprogress"
 
 
 class Launcher(Protocol):
@@ -30,9 +31,8 @@ class Launcher(Protocol):
     def command(self, point: Point, name: str) -> tuple[list[str], Mapping[str, str]]:
         """The arguments of `fruits` that make this run, and what they want in the environment."""
 
-    def event_log(self, name: str, said: str) -> bytes:
-        """The event log of the run `name`, which `said` this on its output. Raises UserError or OSError when there is
-        none."""
+    def event_log(self, name: str) -> bytes:
+        """The event log of the run `name`. Raises UserError when there is none."""
 
 
 class LocalLauncher:
@@ -80,13 +80,12 @@ class LocalLauncher:
             "FRUITS_CONF": "\n".join((*self.conf, *_CONF, *sizes)),
         }
 
-    def event_log(self, name: str, said: str) -> bytes:
+    def event_log(self, name: str) -> bytes:
         """The event log that the run left in its folder; the log is removed there, and so is the executors' scratch."""
-        del said
         shutil.rmtree(self.folder / "scratch", ignore_errors=True)
-        (file,) = (self.folder / "events" / name).iterdir()
-        content = file.read_bytes()
-        shutil.rmtree(self.folder / "events" / name)
+        place = self.folder / "events" / name
+        content = _event_log(str(place))
+        shutil.rmtree(place)
         return content
 
 
@@ -118,15 +117,21 @@ class KubernetesLauncher:
         ]
         return line, {}
 
-    def event_log(self, name: str, said: str) -> bytes:
-        """The event log of the application that the run's output names, read from the store."""
-        found = _APPLICATION.search(said)
-        if not found:
-            raise UserError("The run's log does not name its application.")
-        return storage.read_bytes(storage.join(self._events(name), found[1]))
+    def event_log(self, name: str) -> bytes:
+        """The event log that the run left in the store."""
+        return _event_log(self._events(name))
 
     def _events(self, name: str) -> str:
         return storage.join(self.out, f"events/{name}")
+
+
+def _event_log(folder: str) -> bytes:
+    """The event log in the folder of one run: the latest, where its driver was started again."""
+    logs = {name: storage.join(folder, name) for name in storage.files(folder)}
+    if not logs:
+        raise UserError(f"There is no event log in '{folder}'.")
+    latest = max(logs, key=lambda name: (not name.endswith(_UNFINISHED), storage.modified(logs[name]) or 0.0))
+    return storage.read_bytes(logs[latest])
 
 
 def machine() -> dict[str, Any]:

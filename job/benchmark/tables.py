@@ -1,7 +1,9 @@
 """What a benchmark has found, as tables: for the terminal (`show`), and as rows of texts for the page."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from job.benchmark import summary
 from job.benchmark.prices import Instance
@@ -80,8 +82,17 @@ def limits_of(size: Size, executors: Sequence[int]) -> list[tuple[str, str, int,
     ]
 
 
-def show(size: Size, benchmark: Benchmark, instance: Instance, same: str) -> None:
-    """Prints the tables of one number of pictures."""
+def facts(size: Size) -> list[dict[str, Any]]:
+    """What is known of each operation on each number of executors, by keys."""
+    return [
+        {"pictures": size.pictures, "operation": operation, "split": split, **asdict(cell)}
+        for (operation, split), cells in size.cells.items()
+        for cell in cells
+    ]
+
+
+def show(size: Size, benchmark: Benchmark, instance: Instance, same: str, *, verbose: bool = False) -> None:
+    """Prints the tables of one number of pictures, and what limits operations on the most executors, or on all."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -103,7 +114,7 @@ def show(size: Size, benchmark: Benchmark, instance: Instance, same: str) -> Non
             f"({instance.name} at ${instance.price}/h)"
         )
     out.print()
-    for operation, split, executors, limit in limits_of(size, size.executors[-1:]):
+    for operation, split, executors, limit in limits_of(size, size.executors if verbose else size.executors[-1:]):
         out.print(Text(f"{operation} {split} on {executors}: {limit}"))
 
 

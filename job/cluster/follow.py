@@ -16,6 +16,8 @@ _EVENTS_EVERY = 5.0
 # For so long the API server may be away, as when a control plane is upgraded.
 _AWAY = 120.0
 _LOG_TAIL = 400
+# Lines by which a log that is read again is known to have been heard.
+_LOG_KNOWN = 1000
 _LOG_END = 10.0
 
 
@@ -95,11 +97,13 @@ class Follower:
         self._killed |= diagnosis.executors_killed(now.executors)
         for thing in (now.application, *now.pods):
             for event in now.events_of(thing):
-                if event.get("type") == "Warning" and event.get("reason") not in diagnosis.NOT_STARTED:
-                    key = (thing["metadata"]["name"], event.get("reason", ""), event.get("message", ""))
-                    if key not in self._told:
-                        self._told.add(key)
-                        self.display.say(f"{key[0]}: {key[1]}: {' '.join(key[2].split())[:300]}")
+                warning = event.get("type") == "Warning" and event.get("reason") not in diagnosis.NOT_STARTED
+                key = (thing["metadata"]["name"], event.get("reason", ""), event.get("message", ""))
+                if key in self._told or not (warning or self.display.verbose):
+                    continue
+                self._told.add(key)
+                told = self.display.warn if warning else self.display.say
+                told(f"{key[0]}: {key[1]}: {' '.join(key[2].split())[:300]}")
         self.display.state(_summary(now))
         driver = now.driver
         if driver and diagnosis.container_state(driver, DRIVER)[0] in ("running", "terminated"):
@@ -137,7 +141,8 @@ class _Log(threading.Thread):
         self.uid = driver["metadata"]["uid"]
         self._follower, self._pod = follower, driver["metadata"]["name"]
         self._stopped = threading.Event()
-        self._last = ""
+        self._known: deque[str] = deque(maxlen=_LOG_KNOWN)
+        self._forgotten = ""
 
     def run(self) -> None:
         since: int | None = None
@@ -151,21 +156,26 @@ class _Log(threading.Thread):
             except UserError as error:
                 failures += 1
                 if failures > 3:
-                    self._follower.display.say(f"The log can't be followed: {error.message}")
+                    self._follower.display.warn(f"The log can't be followed: {error.message}")
                     return
             else:
                 return
             self._stopped.wait(1.0)
 
     def _read(self, since: int | None) -> None:
+        heard = set(self._known)
         for line in self._follower.cluster.log(self._pod, self._follower.namespace, DRIVER, since):
             if self._stopped.is_set():
                 return
             moment, _, text = line.partition(" ")
-            # times of equal length, in UTC: they compare as texts
-            if moment > self._last:
-                self._last = moment
-                self._follower.hear(text)
+            # Each line has its time, to the nanosecond, but those of the two streams are not always in its order. The
+            # times are of equal length, in UTC: they compare as texts.
+            if line in heard or moment <= self._forgotten:
+                continue
+            if len(self._known) == _LOG_KNOWN:
+                self._forgotten = max(self._forgotten, self._known[0].partition(" ")[0])
+            self._known.append(line)
+            self._follower.hear(text)
 
     def stop(self) -> None:
         self._stopped.set()

@@ -6,7 +6,7 @@ from typing import Any
 
 from job.errors import UsageError
 from job.experiment.choices import choices
-from job.experiment.flags import run_parser
+from job.experiment.flags import TELLING, run_parser
 from job.settings import Settings, flag_name, resolve
 
 Flags = dict[str, Any]
@@ -35,14 +35,16 @@ def merge(of_manifest: Sequence[str], given: Sequence[str], run_name: str) -> li
 
 
 def parse(arguments: Sequence[str]) -> Flags:
-    """Setting -> text, a list of texts where a flag may be repeated, of a whole `run ...` command line."""
+    """Setting -> text, or a list of texts where a flag may be repeated, of a whole `run ...` command line; and how much
+    it is to tell."""
     found = vars(run_parser().parse_args(list(arguments)[1:]))
     if found.get("config"):
         raise UsageError(
             f"--config {found['config']} is a file of this machine, which the cluster's pods can't read: "
             "give its settings as flags."
         )
-    return {spec.name: found[spec.name] for spec in fields(Settings) if found.get(spec.name) is not None}
+    names = [*(spec.name for spec in fields(Settings)), *TELLING]
+    return {name: found[name] for name in names if found.get(name) is not None}
 
 
 def settings(flags: Mapping[str, Any]) -> Settings:
@@ -68,7 +70,7 @@ def render(flags: Mapping[str, Any]) -> list[str]:
                 line.append(name)
             else:
                 line += [f"{name}={text}"] if text.startswith("-") else [name, text]
-    return line
+    return [*line, *(flag_name(name) for name in TELLING if flags.get(name))]
 
 
 def without_conf(line: Sequence[str]) -> list[str]:

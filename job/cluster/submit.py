@@ -4,12 +4,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from job.cluster import application, run_arguments
 from job.cluster.application import KIND, MADE_BY, PLURAL, Wanted
 from job.cluster.command_line import Command
 from job.errors import UsageError, UserError
+
+if TYPE_CHECKING:
+    from job.cluster.display import Display
 
 # Seconds that a deleted application and its pods may take to be gone.
 _GONE = 60.0
@@ -38,6 +41,8 @@ class Submission:
         Seconds after which the job is given up, when a pod could not start by then.
     keep
         Whether a job that is given up stays in the cluster.
+    display
+        What it is shown by; None: as it is told where nobody asks for less, more or JSON.
 
     """
 
@@ -49,6 +54,7 @@ class Submission:
     wait_timeout: float
     start_timeout: float
     keep: bool
+    display: "Display | None" = None
 
 
 def submit(job: Submission) -> None:
@@ -88,7 +94,7 @@ def _run(document: dict[str, Any], flags: dict[str, Any], job: Submission) -> No
     name, namespace = document["metadata"]["name"], document["metadata"]["namespace"]
     cluster = connect()
     check_operator(cluster, namespace)
-    with Display() as display:
+    with job.display or Display() as display:
         _make_room(cluster, name, namespace, display)
         follower = Follower(cluster, name, namespace, display, job.wait_timeout, patience(job.start_timeout))
         try:
@@ -107,9 +113,11 @@ def _run(document: dict[str, Any], flags: dict[str, Any], job: Submission) -> No
         if job.results and out and not flags.get("dry_run"):
             from job.cluster import results
 
-            display.say(f"Results: {results.fetch(out, flags['run_name'], job.results)}")
+            fetched = str(results.fetch(out, flags["run_name"], job.results))
+            display.done(fetched, f"Results: {fetched}")
         elif out:
-            display.say(f"Done. Results: {out.rstrip('/')}/{flags['run_name']}")
+            address = f"{out.rstrip('/')}/{flags['run_name']}"
+            display.done(address, f"Done. Results: {address}")
 
 
 def check_operator(cluster: Any, namespace: str) -> None:

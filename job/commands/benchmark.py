@@ -1,31 +1,38 @@
 """`fruits benchmark`: the same run on 1, 2, 4 ... executors, repeated."""
 
 import argparse
+import os
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from job.commands.options import add_prices, counts, duration, memory, positive
+from job.commands.options import add_prices, console_of, counts, duration, memory, positive
 from job.errors import UsageError, UserError
 from job.experiment.choices import choices
-from job.experiment.flags import add_settings
+from job.experiment.flags import add_settings, add_telling, telling_of
+from job.parser import Parser
 from job.settings import Settings, flag_name, resolve
 
 if TYPE_CHECKING:
+    from job.benchmark.execute import Attempt
     from job.benchmark.prices import Instance
     from job.benchmark.record import Benchmark
+    from job.benchmark.summary import Size
+    from job.report.console import Console
 
 DESCRIPTION = (
     "Runs the same on different numbers of executors, several times and in mixed order, and shows seconds, speed-up, "
     "efficiency, cost and what limits each operation, beside the prototype's figures."
 )
+EXAMPLES = ("fruits benchmark --executors 1,2,4 --repeats 3 --data pictures",)
 # What a benchmark sets for each of its runs.
 _OURS = ("run_name", "event_log", "master", "dry_run")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """The options of `fruits benchmark`, beside all settings of `fruits run`."""
-    add_settings(parser)
+    add_settings(parser, usual=("data", "preset", "words", "train_images", "test_images", "dry_run", "debug"))
+    add_telling(parser)
     own = parser.add_argument_group("benchmark")
     own.add_argument(
         "--backend",
@@ -72,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="fields",
         help="a field of the manifest's spec, such as executor.coreLimit=500m; may be repeated",
     )
+    parser.hide("--executor-memory", "--run-timeout", "--instance", "--price-per-hour", "--manifest", "--name")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -103,18 +111,61 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         benchmark, launcher = prepare.local(wanted)
     points = schedule.schedule(benchmark.executors, benchmark.cores, benchmark.sizes, benchmark.repeats, settings.seed)
+    told = Told(console_of(arguments), **telling_of(arguments, os.environ))
     if settings.dry_run:
         for number, point in enumerate(points, start=1):
-            _say(f"[{number}/{len(points)}] {point}")
+            told.attempt(execute.Attempt(number, len(points), point))
         return 0
     benchmark = prepare.resume(benchmark, folder) if arguments.resume else prepare.begin(benchmark, folder)
-    execute.execute(benchmark, points, launcher, folder, arguments.run_timeout, _say)
-    finish(benchmark, folder, instance)
+    execute.execute(benchmark, points, launcher, folder, arguments.run_timeout, told.attempt)
+    finish(benchmark, folder, instance, told)
     return 0
 
 
-def finish(benchmark: "Benchmark", folder: Path, instance: "Instance") -> None:
-    """Prints the tables and writes the page. Raises UserError where no run was made, or one has failed."""
+class Told:
+    """What the command tells: sentences and tables, or events as JSON objects through the console."""
+
+    def __init__(self, console: "Console", *, quiet: bool, verbose: bool, json: bool) -> None:
+        self._console, self._quiet, self._verbose, self._json = console, quiet, verbose, json
+
+    def attempt(self, attempt: "Attempt") -> None:
+        """A run that was made, has failed, or is to be made."""
+        if self._json:
+            self._console.event("run", attempt.facts())
+            if attempt.trouble:
+                self._console.warning(f"{attempt.point}: {attempt.trouble}")
+        elif attempt.trouble or not self._quiet:
+            _say(str(attempt))
+        if self._verbose and attempt.run is not None:
+            for (operation, split), seconds in attempt.run.seconds.items():
+                if self._json:
+                    facts = {"run_name": attempt.run.name, "operation": operation, "split": split, "seconds": seconds}
+                    self._console.event("timing", facts)
+                else:
+                    _say(f"    {operation} {split}: {seconds:.2f} s")
+
+    def size(self, size: "Size", benchmark: "Benchmark", instance: "Instance", same: str) -> None:
+        """What all runs with so many pictures say together."""
+        from job.benchmark import tables
+
+        if not self._json:
+            if not self._quiet:
+                tables.show(size, benchmark, instance, same, verbose=self._verbose)
+            return
+        self._console.event("size", {"pictures": size.pictures, "images": size.images, "results": same})
+        for facts in tables.facts(size):
+            self._console.event("operation", facts)
+
+    def done(self, folder: Path, *names: str) -> None:
+        """The end: where the results are."""
+        if self._json:
+            self._console.done(str(folder), None, None)
+        else:
+            _say(f"Results: {folder / names[0]}, {', '.join(names[1:])}")
+
+
+def finish(benchmark: "Benchmark", folder: Path, instance: "Instance", told: Told) -> None:
+    """Tells the figures and writes the page. Raises UserError where no run was made, or one has failed."""
     from job import storage
     from job.benchmark import page, record, summary, tables
 
@@ -124,10 +175,10 @@ def finish(benchmark: "Benchmark", folder: Path, instance: "Instance") -> None:
         raise UserError(f"No run of the benchmark ended well: {reason}")
     found = summary.sizes(benchmark, instance)
     for size in found:
-        tables.show(size, benchmark, instance, tables.sameness(size, folder / "runs"))
+        told.size(size, benchmark, instance, tables.sameness(size, folder / "runs"))
     record.write(benchmark, folder)
     storage.write_bytes(str(folder / page.HTML), page.page(benchmark, found, folder, instance).encode())
-    _say(f"Results: {folder / record.JSON}, {record.CSV}, {page.HTML}")
+    told.done(folder, record.JSON, record.CSV, page.HTML)
     if failures:
         raise UserError(
             f"{len(failures)} of the runs failed, the first ({failures[0].point}): "

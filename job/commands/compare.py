@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION = (
     "Sets two runs in --out beside each other: settings that differ, accuracy with the interval of the difference over "
-    "categories, seconds per operation. Example: fruits compare monday tuesday"
+    "categories, seconds per operation."
 )
+EXAMPLES = ("fruits compare monday tuesday",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

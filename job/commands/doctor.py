@@ -1,6 +1,7 @@
 """`fruits doctor`: what works here, what does not, and what to do about it. Nothing is changed or downloaded."""
 
 import argparse
+import json
 import os
 import platform
 import shutil
@@ -12,13 +13,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from job.commands.options import add_debug
 from job.cores import available_cores
 from job.errors import UserError
+from job.experiment.flags import add_telling, telling_of
 from job.splits import FOLDERS
 
 DESCRIPTION = (
     "Checks Python, Java, Spark, OpenCV, the store, the cluster and the Spark operator. Changes nothing, downloads "
     "nothing."
+)
+EXAMPLES = (
+    "fruits doctor",
+    "fruits doctor --data s3://bucket/pictures --namespace fruits",
 )
 Level = Literal["ok", "warning", "fault", "absent"]
 _COLOURS = {"ok": "32", "warning": "33", "fault": "31", "absent": "2"}
@@ -51,11 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NS",
         help="namespace of the cluster that must be ready for `fruits submit`; without it a cluster may be missing",
     )
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_telling(parser, ("quiet", "json"))
+    add_debug(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Prints a line for each finding; 1 when something that is needed is at fault."""
+    """Prints a line for each finding, with `-q` for those that ask for something; 1 when what is needed is at fault."""
     checks: list[tuple[str, Check]] = [
         ("Python", python),
         ("machine", machine),
@@ -65,10 +73,15 @@ def main(arguments: argparse.Namespace) -> int:
         ("store", lambda: store(arguments.data)),
         ("cluster", lambda: cluster(arguments.namespace)),
     ]
-    faults = 0
+    faults, told = 0, telling_of(arguments, os.environ)
     for finding in examine(checks):
         faults += finding.level == "fault"
-        _print(finding)
+        if told["quiet"] and finding.level in ("ok", "absent"):
+            continue
+        if told["json"]:
+            print(json.dumps(finding._asdict()), flush=True)  # noqa: T201  (the command's answer)
+        else:
+            _print(finding)
     return 1 if faults else 0
 
 
@@ -103,6 +116,9 @@ def python() -> Iterator[Finding]:
         yield Finding("Python", "fault", f"{version} is too old: use 3.11 or later.")
     else:
         yield Finding("Python", "ok", f"{version}, {sys.executable}")
+    from job.engine.surroundings import check_docstrings
+
+    check_docstrings()
     if os.environ.get("PYSPARK_PYTHON"):
         from job.engine.python import check_python
 
@@ -123,9 +139,10 @@ def machine() -> Iterator[Finding]:
         )
     else:
         yield Finding("machine", "ok", size)
-    from job.engine.surroundings import check_open_files, check_temporary
+    from job.engine.surroundings import check_loopback, check_open_files, check_temporary
 
     check_open_files()
+    check_loopback()
     try:
         warning = check_temporary()
     except UserError as error:

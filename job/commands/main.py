@@ -6,60 +6,28 @@ import time
 _BEGUN = time.perf_counter()
 
 import argparse
+import errno
 import gc
 import os
 import re
+import shutil
 import signal
 import sys
+import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
-from job import __version__
+from job.commands.parsers import COMMANDS, options_of, parser
 from job.errors import UsageError, UserError, tell
-from job.experiment.flags import Parser
 from job.near_miss import did_you_mean
 from job.signals import terminated_as_interrupted
+from job.streams import give_up_output, open_closed_streams, unwritten
 
 FAILED, INTERRUPTED = 1, 130
-COMMANDS: Mapping[str, str] = {
-    "run": "the whole pipeline, on a generated sample or on your pictures",
-    "predict": "what a saved model says of new pictures",
-    "serve": "a saved model behind HTTP",
-    "tune": "compares recipes on your pictures, and names the one to use",
-    "sample": "write generated pictures of fruits",
-    "upload": "a folder into a bucket",
-    "pack": "many small pictures into Parquet",
-    "submit": "a run or a prediction on a Kubernetes cluster",
-    "benchmark": "the same run on 1, 2, 4 ... executors",
-    "plan": "executors, time and cost for N pictures",
-    "runs": "the runs in a folder",
-    "show": "the main figures of a run, or its report",
-    "compare": "two runs beside each other",
-    "doctor": "what works here, and what to do about what does not",
-}
-"""Name of a command -> its line in `fruits --help`.
-
-Each is a module of this package with `DESCRIPTION` (the sentences above the options in its own help),
-`add_arguments(parser)` and `main(arguments) -> exit code`. To add a command is to write that module and its line here.
-A module may name in `REST` the list of arguments that what stands behind `--` is added to, wherever options stand.
-"""
-
-
-def parser(commands: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
-    """A parser that knows all commands by name, and the options of `commands`: only their modules are imported."""
-    top = Parser(prog="fruits", description="Image classification by visual words, on Spark, on Kubernetes.")
-    top.add_argument("--version", action="version", version=f"fruits {__version__}")
-    of_commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, about in COMMANDS.items():
-        command = of_commands.add_parser(name, help=about, allow_abbrev=False)
-        if name in commands:
-            module = import_module(f"job.commands.{name}")
-            command.description = module.DESCRIPTION
-            command.set_defaults(function=module.main)
-            module.add_arguments(command)
-    return top
+_HARDLY_ANY_ROOM = 16 << 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,18 +38,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     The exit code: 0 done; 1 the work failed; 2 wrong usage or settings; 130 interrupted.
 
     """
+    # given arguments are not those that this process was started with, maybe long ago
+    begun = _BEGUN if argv is None else time.perf_counter()
     arguments = list(sys.argv[1:] if argv is None else argv)
     cause: Exception | None = None
     try:
         with terminated_as_interrupted():
             parsed = _parsed(arguments)
+            parsed.begun = begun
+            _check_current_folder()
             return int(parsed.function(parsed))
     except UserError as error:
         code, sentence, cause = error.exit_code, error.message, error
     except KeyboardInterrupt:
         code, sentence = INTERRUPTED, "Interrupted: nothing was left half-written."
     except BrokenPipeError:
-        _give_up_output()
+        give_up_output()
         return FAILED
     except Exception as error:  # noqa: BLE001  (whatever it is, a user gets one sentence)
         code, sentence, cause = FAILED, _sentence(error), error
@@ -97,20 +69,21 @@ def command() -> NoReturn:
     The garbage collector is told to leave alone everything that is there, so that Python does not search all that was
     imported for cycles before it ends (`exit` in tests/benchmarks/engine.py measures it).
     """
+    open_closed_streams()
     code = main()
     for number in (signal.SIGINT, signal.SIGTERM):  # it is over: its exit code says how it went
         signal.signal(number, signal.SIG_IGN)
     try:
-        sys.stdout.flush()
+        if reason := unwritten():
+            tell(reason)
+            code = code or FAILED
     except BrokenPipeError:
-        _give_up_output()
+        give_up_output()
     gc.freeze()
+    # Python ends itself by SIGINT, whatever its exit code, when the last text that it ran by `exec` (as dataclasses and
+    # named tuples do) was interrupted, even where that was answered: so the last one is one that was not.
+    exec("")  # noqa: S102
     sys.exit(code)
-
-
-def _give_up_output() -> None:
-    """Sends what is still to be written nowhere: its reader has gone away."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
@@ -131,14 +104,15 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
         raise UsageError(f"Unknown option '{unknown[0]}'{meant}: see `fruits {parsed.command} --help`.")
     if rest:
         getattr(parsed, rest).extend(arguments[end + 1 :])
-    parsed.begun = _BEGUN
     return parsed
 
 
-def options_of(top: argparse.ArgumentParser, command: str) -> list[str]:
-    """The long options of one of its commands."""
-    (commands,) = (action for action in top._actions if isinstance(action, argparse._SubParsersAction))  # noqa: SLF001  (argparse tells its options no other way)
-    return [option for option in commands.choices[command]._option_string_actions if option.startswith("--")]  # noqa: SLF001  (as above)
+def _check_current_folder() -> None:
+    """Raises UserError where there is none, which neither relative paths nor Java can do without."""
+    try:
+        os.getcwd()  # noqa: PTH109  (pathlib takes longer to import)
+    except OSError:
+        raise UserError("The current folder was removed, or can't be reached: change to another one (cd).") from None
 
 
 def _debug(arguments: Sequence[str]) -> bool:
@@ -151,12 +125,32 @@ def _sentence(error: Exception) -> str:
     raised = re.findall(r"^job\.errors\.(?:UserError|UsageError): (.+)$", text, re.MULTILINE)
     if raised:
         return str(raised[-1])
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None and _has_room():
+        return "There is no room left for what the command says, standard output: free some, or send it elsewhere."
+    if not _has_room() or os.strerror(errno.ENOSPC) in text:
+        return (
+            f"There is no room left for intermediate data, here in '{tempfile.gettempdir()}' or where an executor "
+            "keeps its own: free some, or set TMPDIR (on Kubernetes, give the pods larger volumes)."
+        )
     lines = [re.sub(r"^(?:: |Caused by: )", "", line.strip()) for line in text.splitlines() if line.strip()]
-    said = next(
-        (line for line in reversed(lines) if re.match(r"^[\w.$]+(?:Error|Exception): \S", line)),
-        lines[0] if lines else type(error).__name__,
-    )
+    if any("jdk.internal.platform.Cgroup" in line for line in lines):
+        return (
+            "Java can't read the control groups (cgroups) that this process is in, and what they allow it: set "
+            "JAVA_TOOL_OPTIONS=-XX:-UseContainerSupport."
+        )
+    causes = [line for line in reversed(lines) if re.match(r"^[\w.$]+(?:Error|Exception)(?:: \S|$)", line)]
+    # a cause that says what it is about, else the last one by its name
+    said = next((line for line in causes if ": " in line), causes[0] if causes else "")
+    said = said or (lines[0] if lines else type(error).__name__)
     return f"The work failed: {said[:300].rstrip('.')} (--debug shows where)."
+
+
+def _has_room() -> bool:
+    """Whether more than hardly anything is free where Spark works here, which has errors of its own for what it can't
+    find again on a full disk."""
+    with suppress(OSError):
+        return shutil.disk_usage(tempfile.gettempdir()).free >= _HARDLY_ANY_ROOM
+    return True
 
 
 if __name__ == "__main__":

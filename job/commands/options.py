@@ -4,8 +4,14 @@ import argparse
 import os
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from job.experiment.flags import telling_of
 from job.numbers import whole_number
+
+if TYPE_CHECKING:
+    from job.model.predict import Rejection
+    from job.report.console import Console
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
@@ -91,7 +97,7 @@ def add_prices(parser: argparse._ActionsContainer) -> None:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Adds `--model`, which `job.model.addresses.loaded` understands, and `--reject-below`."""
+    """Adds `--model`, which `job.model.addresses.loaded` understands, `--reject-below` and `--reject-unknown`."""
     parser.add_argument(
         "--model",
         default="latest",
@@ -101,6 +107,20 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reject-below", type=fraction, default=0.0, metavar="P", help="answer 'unknown' below this probability"
     )
+    parser.add_argument(
+        "--reject-unknown",
+        type=fraction,
+        default=0.0,
+        metavar="SHARE",
+        help="answer 'unknown' to what is unlike all categories, and to this share of known pictures, such as 0.02",
+    )
+
+
+def rejection_of(arguments: argparse.Namespace) -> "Rejection":
+    """What `--reject-below` and `--reject-unknown` ask for."""
+    from job.model.predict import Rejection
+
+    return Rejection(arguments.reject_below, arguments.reject_unknown)
 
 
 def add_out(parser: argparse.ArgumentParser) -> None:
@@ -111,3 +131,17 @@ def add_out(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("FRUITS_OUT") or "out",
         help="folder or s3:// address where the runs are (default: FRUITS_OUT, else out)",
     )
+
+
+def console_of(arguments: argparse.Namespace, *, terminal: bool | None = None) -> "Console":
+    """The console that tells as much as `-q`, `-v` and `--json`, or the environment, ask for."""
+    from job.report.console import Console
+
+    asked = telling_of(arguments, os.environ)
+    return Console(quiet=asked["quiet"], verbose=asked["verbose"], as_json=asked["json"], terminal=terminal)
+
+
+def say(arguments: argparse.Namespace, sentence: str) -> None:
+    """Prints what a command has done, unless it is to be quiet."""
+    if not telling_of(arguments, os.environ)["quiet"]:
+        print(sentence)  # noqa: T201  (the command's answer)

@@ -1,12 +1,17 @@
 """`fruits plan`: executors, cores, memory, partitions, time and cost of a run with N pictures, from a benchmark."""
 
 import argparse
+import json
+import os
+from dataclasses import asdict
 from pathlib import Path
 
 from job.commands.options import add_debug, add_prices, dollars, duration, positive
 from job.errors import UsageError
+from job.experiment.flags import add_telling, telling_of
 
 DESCRIPTION = "Fits a scaling law to the measurements of `fruits benchmark`, and says what a run with N pictures takes."
+EXAMPLES = ("fruits plan --images 1000000 --deadline 10m",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-executors", type=positive, default=1000, metavar="N", help="most executors (1000)")
     add_prices(parser)
     parser.add_argument("--values", metavar="FILE", help="write the values for the chart here (`helm install -f FILE`)")
+    add_telling(parser, ("json",))
     add_debug(parser)
 
 
@@ -51,9 +57,13 @@ def main(arguments: argparse.Namespace) -> int:
         executors=arguments.executors,
         most=arguments.max_executors,
     )
-    lines = plan.lines(chosen, fitted, benchmark, instance)
     if arguments.values:
         storage.write_bytes(arguments.values, plan.values_text(chosen).encode())
+    if telling_of(arguments, os.environ)["json"]:
+        print(json.dumps({**asdict(chosen), "values": plan.values(chosen)}))  # noqa: T201  (the command's answer)
+        return 0
+    lines = plan.lines(chosen, fitted, benchmark, instance)
+    if arguments.values:
         lines.append(f"Values: {arguments.values}")
     else:
         lines += [

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from job.commands.options import add_model, duration, number
+from job.commands.options import add_model, console_of, duration, number, rejection_of
 from job.errors import UsageError, tell
-from job.experiment.flags import add_settings, settings_of
+from job.experiment.flags import add_settings, add_telling, settings_of
+from job.parser import Parser
 from job.settings import ENVIRONMENT_PREFIX, Settings, flag_name
 
 if TYPE_CHECKING:
@@ -19,10 +20,15 @@ if TYPE_CHECKING:
 
 DESCRIPTION = (
     "Says what the named pictures show, at once, without Spark and Java. One line a picture: its path, the category, "
-    "its probability; 'unknown' where no category is probable enough, and '-' with the reason where a picture can't be "
-    "used. With --data it predicts all pictures below an address, on Spark, and leaves a folder; with --watch as well, "
-    "it goes on with pictures as they arrive there, without Spark. The exit code is 1 when not one of the pictures "
-    "could be used."
+    "its probability; 'unknown' where no category is probable or near enough, and '-' with the reason where a picture "
+    "can't be used. With --data it predicts all pictures below an address, on Spark, and leaves a folder; with --watch "
+    "as well, it goes on with pictures as they arrive there, without Spark. The exit code is 1 when not one of the "
+    "pictures could be used."
+)
+EXAMPLES = (
+    "fruits predict apple.jpg more/",
+    "fruits predict --model s3://bucket/out/monday --data s3://bucket/new --out s3://bucket/out",
+    "fruits predict --data incoming --run-name live --watch",
 )
 # Settings of `fruits run` that a batch has too, and what they mean here where that is something else.
 _BOTH = {"out": "where the runs are, and where --data writes the folder of its own (default: out)", "debug": ""}
@@ -47,28 +53,30 @@ _EVERY, _METRICS_HOST = 2.0, "127.0.0.1"
 _SOON, _MOST = 0.25, 256
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """What is predicted, by what, and how it is told."""
     parser.add_argument(
         "pictures", nargs="*", metavar="PICTURE", help="pictures, or folders of them, here or s3:// addresses"
     )
     add_model(parser)
     add_settings(parser, _BOTH, config=False)
+    add_telling(parser)
     named = parser.add_argument_group("pictures that are named")
     named.add_argument("--top-k", type=number(1), metavar="N", help="name the N most probable categories (1)")
-    named.add_argument("--json", action="store_true", help="one JSON object a line")
-    add_settings(parser.add_argument_group("all pictures below an address"), _BATCH, config=False)
+    add_settings(
+        parser.add_argument_group("all pictures below an address"), _BATCH, config=False, usual=("data", "run_name")
+    )
     watched = parser.add_argument_group("pictures as they arrive below an address")
     watched.add_argument(
         "--watch",
         action="store_true",
-        help="predict what arrives below --data, without Spark, until this process is told to end; each batch is a "
-        "file in the folder --run-name of --out, which a later watch goes on with",
+        help="predict what arrives below --data, without Spark, until told to end; goes on where --run-name was left",
     )
     watched.add_argument("--once", action="store_true", default=None, help="end when what is there is predicted")
     watched.add_argument("--every", type=duration, metavar="5s", help="time from one listing to the next (2s)")
     watched.add_argument("--metrics-port", type=number(0), metavar="N", help="answer Prometheus on this port")
     watched.add_argument("--metrics-host", metavar="HOST", help=f"and on this address ({_METRICS_HOST})")
+    parser.hide("--metrics-port", "--metrics-host")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -99,9 +107,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError(f"{given[0]} is given together with pictures: it goes with --data, and pictures without it.")
     if not arguments.pictures and arguments.data is None:
         raise UsageError("There is nothing to predict: name pictures, or folders of them, or give --data.")
-    if arguments.data is not None and (arguments.json or arguments.top_k):
-        flag = "--json" if arguments.json else "--top-k"
-        raise UsageError(f"{flag} is given together with --data: what --data finds is a table with two guesses each.")
+    if arguments.data is not None and arguments.top_k:
+        raise UsageError("--top-k is given together with --data: what --data finds is a table with two guesses each.")
     _check_watch(arguments)
 
 
@@ -155,11 +162,11 @@ def _answers(model: "Model", arguments: argparse.Namespace) -> "Iterator[tuple[s
     from job.model import addresses
 
     named = addresses.contents(addresses.pictures(arguments.pictures), model.max_bytes)
-    together = 1
+    together, rejection = 1, rejection_of(arguments).asked()
     while part := list(islice(named, together)):
         begun = time.perf_counter()
         contents: list[Any] = [content for _, content in part]
-        found = model.predict(contents, arguments.top_k or 1, reject_below=arguments.reject_below)
+        found = model.predict(contents, arguments.top_k or 1, **rejection)
         yield from zip((shown for shown, _ in part), found, strict=True)
         sys.stdout.flush()
         together = min(2 * together, _MOST) if time.perf_counter() - begun < _SOON else max(1, together // 2)
@@ -203,10 +210,9 @@ def _batch(settings: Settings, arguments: argparse.Namespace, begun: float) -> i
     try:
         model = _model(settings, arguments)
         from job.experiment import batch
-        from job.report.console import Console
 
         opened = session(configuration, jvm, leave=True)
-        done = batch.execute(settings, model, arguments.reject_below, opened, Console(), begun)
+        done = batch.execute(settings, model, rejection_of(arguments), opened, console_of(arguments), begun)
     finally:
         if jvm is not None:
             jvm.stop()
@@ -231,7 +237,7 @@ def _watch(settings: Settings, arguments: argparse.Namespace) -> int:
         settings.run_name,
         arguments.every or _EVERY,
         bool(arguments.once),
-        arguments.reject_below,
+        rejection_of(arguments),
     )
     model = _model(settings, arguments)
     meters = None
@@ -240,7 +246,5 @@ def _watch(settings: Settings, arguments: argparse.Namespace) -> int:
 
         meters = Meters()
         meters.serve(arguments.metrics_host or _METRICS_HOST, arguments.metrics_port)
-    from job.report.console import Console
-
-    execute(watch, model, Console(terminal=False), meters)
+    execute(watch, model, console_of(arguments, terminal=False), meters)
     return 0

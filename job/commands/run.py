@@ -3,20 +3,27 @@
 import argparse
 import time
 
+from job.commands.options import console_of
 from job.errors import UsageError
 from job.experiment.choices import choices
-from job.experiment.flags import add_settings
+from job.experiment.flags import add_settings, add_telling
 from job.settings import Settings, resolve
 
 DESCRIPTION = (
     "Lists, describes, learns a vocabulary, counts words, reduces, classifies, evaluates and reports. Each setting can "
     "also be given as FRUITS_... in the environment (FRUITS_WORDS=50) or in a TOML file (words = 50)."
 )
+EXAMPLES = (
+    "fruits run --data pictures --words 200",
+    "fruits run --data mine --test-fraction 0.2 --run-name monday",
+    "fruits run --data s3://bucket/pictures --out s3://bucket/out --preset fast",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """All settings as flags."""
     add_settings(parser)
+    add_telling(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -24,7 +31,7 @@ def main(arguments: argparse.Namespace) -> int:
     begun = getattr(arguments, "begun", time.perf_counter())
     settings = resolve(vars(arguments), choices=choices())
     if settings.dry_run:
-        return _dry_run(settings)
+        return _dry_run(settings, arguments)
     # the JVM boots while this process imports what it needs and lists the pictures
     if settings.wait_for_data:
         wait_for_data(settings)
@@ -36,22 +43,21 @@ def main(arguments: argparse.Namespace) -> int:
     jvm = None if started_by_spark_submit() else Jvm(configuration, debug=settings.debug)
     try:
         from job.experiment import run
-        from job.report.console import Console
 
-        run.execute(settings, run.data_of(settings), session(configuration, jvm, leave=True), Console(), begun)
+        opened = session(configuration, jvm, leave=True)
+        run.execute(settings, run.data_of(settings), opened, console_of(arguments), begun)
     finally:
         if jvm is not None:
             jvm.stop()
     return 0
 
 
-def _dry_run(settings: Settings) -> int:
+def _dry_run(settings: Settings, arguments: argparse.Namespace) -> int:
     from job.engine.sizes import planned_cores
     from job.experiment import run
     from job.experiment.recipe import Recipe
-    from job.report.console import Console
 
-    console = Console()
+    console = console_of(arguments)
     console.start(settings.run_name or "(the UTC time)", settings.public())
     for row in run.plan(settings, run.data_of(settings), planned_cores(settings)):
         console.step("plan", row.pop("split"), row)

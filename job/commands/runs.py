@@ -6,8 +6,10 @@ import sys
 
 from job.commands.options import add_debug, add_out
 
-DESCRIPTION = (
-    "Lists the whole runs in --out, the newest first: name, when, pictures, accuracy, seconds. Example: fruits runs"
+DESCRIPTION = "Lists the whole runs in --out, the newest first: name, when, pictures, accuracy, seconds."
+EXAMPLES = (
+    "fruits runs",
+    "fruits runs --out s3://bucket/out --json",
 )
 
 

@@ -2,13 +2,15 @@
 
 import argparse
 
-from job.commands.options import add_debug, number
+from job.commands.options import add_debug, number, say
 from job.errors import UsageError, UserError
+from job.experiment.flags import add_telling
 
 DESCRIPTION = (
     "Writes Training/<Category>/*.jpg and Test/<Category>/*.jpg of generated, fruit-like pictures: the same ones for "
     "the same seed."
 )
+EXAMPLES = ("fruits sample pictures --categories 5 --train-images 500",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train-images", type=number(1), default=150, metavar="N", help="training pictures (150)")
     parser.add_argument("--test-images", type=number(1), default=60, metavar="N", help="test pictures (60)")
     parser.add_argument("--seed", type=number(0), default=123, metavar="N", help="seed (123)")
+    add_telling(parser, ("quiet",))
     add_debug(parser)
 
 
@@ -45,5 +48,5 @@ def main(arguments: argparse.Namespace) -> int:
         if done.written
         else f"All {done.unchanged} pictures are in {arguments.folder} already."
     )
-    print(said)  # noqa: T201  (the command's answer)
+    say(arguments, said)
     return 0

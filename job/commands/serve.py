@@ -2,17 +2,20 @@
 
 import argparse
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from job.commands.options import add_model, duration, memory, number, positive
+from job.commands.options import add_model, console_of, duration, memory, number, positive, rejection_of
 from job.cores import available_cores
 from job.errors import UsageError, tell
-from job.experiment.flags import add_settings, settings_of
+from job.experiment.flags import add_settings, add_telling, settings_of, telling_of
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from job.model.predict import Model
+    from job.report.console import Console
 
 _LAST_PORT = 65_535
 _SETTINGS = {"out": "where the runs are (default: out)", "debug": ""}
@@ -20,12 +23,15 @@ DESCRIPTION = (
     "Answers over HTTP what pictures show, without Spark and Java: POST /predict with a picture as the body, or with "
     "several as a form. The page at / says more. SIGTERM ends it when all that was asked is answered."
 )
+EXAMPLES = ("fruits serve --model out/monday --port 8080",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is served, where, and within which limits."""
     add_model(parser)
     add_settings(parser, _SETTINGS, config=False)
+    about = {"quiet": "tell what goes wrong alone", "verbose": "tell each request: method, path, code, seconds"}
+    add_telling(parser, about=about)
     parser.add_argument(
         "--host", default="127.0.0.1", metavar="HOST", help="address to listen at (127.0.0.1: this machine alone)"
     )
@@ -57,16 +63,25 @@ def main(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--port is {arguments.port}: it must be a whole number from 0 to {_LAST_PORT}.")
     model = _model(arguments)
     from job.serve import server
-    from job.serve.app import Serving
     from job.serve.limits import Limits
+    from job.serve.serving import Serving
     from job.serve.workers import Workers
 
+    asked, console = telling_of(arguments, os.environ), console_of(arguments, terminal=False)
     count = arguments.workers or available_cores()
     limits = Limits(body=arguments.max_body << 20, waiting=arguments.queue or 64 * count, seconds=arguments.deadline)
     with server.listen(arguments.host, arguments.port) as listening, Workers(model.uri, model.digest, count) as workers:
-        serving = Serving(model, workers, limits, arguments.top_k, arguments.reject_below)
+        serving = Serving(model, workers, limits, arguments.top_k, rejection_of(arguments))
+        if asked["json"]:
+            serving.warn = console.warning
+        if asked["verbose"]:
+            serving.answered = _answered(console)
+        started = console if asked["json"] else None
         interrupted = server.run(
-            serving, listening, drain=arguments.drain, started=lambda: _say(model, listening, count)
+            serving,
+            listening,
+            drain=arguments.drain,
+            started=lambda: None if asked["quiet"] else _say(model, listening, count, started),
         )
     if interrupted:
         raise KeyboardInterrupt
@@ -81,12 +96,29 @@ def _model(arguments: argparse.Namespace) -> "Model":
         raise UsageError(
             f"The model '{model.uri}' has no classifier, since its run was made with --no-classify: name another."
         )
+    model.check(arguments.reject_unknown)
     return model
 
 
-def _say(model: "Model", listening: "socket.socket", count: int) -> None:
+def _answered(console: "Console") -> "Callable[[str, str, int, float], None]":
+    """Tells each answer. Where nobody reads that any more, requests are answered all the same."""
+
+    def told(method: str, path: str, code: int, seconds: float) -> None:
+        with suppress(OSError, ValueError):
+            console.event("request", {"method": method, "path": path, "code": code, "seconds": seconds})
+
+    return told
+
+
+def _say(model: "Model", listening: "socket.socket", count: int, console: "Console | None") -> None:
+    """Says that requests are answered, and where: an event where there is a console for it, else a sentence."""
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
+    if console is not None:
+        url = f"http://{shown}:{port}/"
+        facts = {"model": model.uri, "categories": len(model.categories), "url": url, "processes": count}
+        console.event("serving", facts)
+        return
     tell(
         f"Serving {model.uri} ({len(model.categories)} categories) at http://{shown}:{port}/ with {count} "
         f"{'process' if count == 1 else 'processes'}; Ctrl-C stops it."

@@ -10,8 +10,10 @@ from job.commands.options import add_debug, add_out
 if TYPE_CHECKING:
     from job.experiment.past_runs import PastRun
 
-DESCRIPTION = (
-    "Prints what a run in --out did and found; --open shows its report in a browser. Example: fruits show latest"
+DESCRIPTION = "Prints what a run in --out did and found; --open shows its report in a browser."
+EXAMPLES = (
+    "fruits show",
+    "fruits show monday --open",
 )
 # Settings that are shown where they have a value.
 _SHOWN = ("preset", "features", "descriptor", "words", "components", "augment", "classifier", "protocol", "seed")

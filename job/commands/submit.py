@@ -1,6 +1,7 @@
 """`fruits submit`: a command on a cluster, through the Spark operator, followed to its end."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from job.commands.options import add_debug, duration, positive
 from job.errors import UsageError
-from job.experiment.flags import Parser
+from job.experiment.flags import add_telling, telling_of
+from job.parser import Parser
 
 if TYPE_CHECKING:
     from job.cluster.command_line import Command
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 DESCRIPTION = (
     "Gives a SparkApplication to the Spark operator, follows it to its end with the driver's log, and returns the "
     "job's exit code. `fruits submit predict -- ...` submits another command than `run`."
+)
+EXAMPLES = (
+    "fruits submit --executors 2 --results results -- --data s3://bucket/pictures --words 200",
+    "fruits submit predict -- --model s3://bucket/out/monday --data s3://bucket/new",
 )
 REST = "arguments"
 # Commands that work with Spark: each is a module of this package, whose `check_submitted(arguments)`, if there is one,
@@ -70,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave the job where it is when this command gives up or is interrupted (default: delete it)",
     )
+    add_telling(parser, about={"verbose": "tell each event of the job and its pods, not warnings alone"})
     add_debug(parser)
     parser.add_argument(
         "arguments",
@@ -83,8 +90,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Submits, follows, fetches; 0 when the job ended well. Raises UserError, with the job's exit code, when not."""
     from job.cluster.application import Wanted
+    from job.cluster.display import Display
     from job.cluster.submit import Submission, submit
 
+    asked = telling_of(arguments, os.environ)
     command, given = _command(arguments.arguments)
     wanted = Wanted(
         arguments.name,
@@ -104,6 +113,7 @@ def main(arguments: argparse.Namespace) -> int:
             arguments.wait_timeout,
             arguments.start_timeout,
             arguments.keep,
+            Display(quiet=asked["quiet"], verbose=asked["verbose"], as_json=asked["json"]),
         )
     )
     return 0

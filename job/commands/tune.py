@@ -6,9 +6,10 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from job.commands.options import duration, number
+from job.commands.options import console_of, duration, number
 from job.errors import UsageError
-from job.experiment.flags import add_settings, settings_of
+from job.experiment.flags import add_settings, add_telling, settings_of
+from job.parser import Parser
 from job.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ DESCRIPTION = (
     "beside the default preset and a bare histogram of colours. Pictures are described once for all; pictures that "
     "show nearly the same are in one fold. The cheapest candidate within one standard error of the best is scored "
     "once on the test pictures, and becomes best.toml for `fruits run --config`."
+)
+EXAMPLES = (
+    "fruits tune --data pictures",
+    "fruits tune --data pictures --candidates accurate,fast,hsv:root/logistic --budget 10m",
 )
 # Settings of `fruits run` that a comparison has too, and what they mean here where that is something else.
 _SETTINGS = {
@@ -46,7 +51,7 @@ _SETTINGS = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """What is compared, how, and on which pictures."""
     parser.add_argument(
         "--candidates",
@@ -75,7 +80,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--budget", type=duration, metavar="10m", help="begin nothing new after this time")
     parser.add_argument("--resume", action="store_true", help="go on with the run of this --run-name that was stopped")
-    add_settings(parser, _SETTINGS, config=False)
+    add_settings(parser, _SETTINGS, config=False, usual=("data", "protocol", "out", "run_name", "dry_run", "debug"))
+    add_telling(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -97,10 +103,10 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         from job.experiment import run
         from job.experiment.tuning import search
-        from job.report.console import Console
 
         opened = session(configuration, jvm, leave=True)
-        search.execute(settings, _options(field, arguments), run.data_of(settings), opened, Console(), begun)
+        told = console_of(arguments)
+        search.execute(settings, _options(field, arguments), run.data_of(settings), opened, told, begun)
     finally:
         if jvm is not None:
             jvm.stop()
@@ -183,9 +189,8 @@ def _dry_run(settings: Settings, field: "Field", arguments: argparse.Namespace) 
     from job.experiment.tuning import plan
     from job.experiment.tuning.results import NOT_OURS, described
     from job.learn import groups
-    from job.report.console import Console
 
-    console = Console()
+    console = console_of(arguments)
     shown: dict[str, Any] = {key: value for key, value in settings.public().items() if key not in NOT_OURS}
     console.start(settings.run_name or "(the UTC time)", shown)
     data = run.data_of(settings)

@@ -13,6 +13,12 @@ from job.engine.cache_folder import cache_folder
 
 _LIST = "classes.list"
 _LET_GO_LIMIT = 20.0
+# A JVM without an archive does not verify the byte code of Spark's jars, which is near half of what such a start takes
+# longer (docs/decisions.md). Classes in an archive were verified when it was made.
+_UNVERIFIED = ("-XX:+UnlockDiagnosticVMOptions", "-XX:-BytecodeVerificationRemote")
+
+# Spark's own jars and Scala's library have two thirds of the classes that are loaded from some 290 jars.
+_MOST = ("spark-", "scala-library-")
 
 
 class ClassArchive:
@@ -36,13 +42,24 @@ class ClassArchive:
         path = folder / f"classes-{key.hexdigest()[:16]}.jsa"
         self._path = path if path.exists() or _can_be_made(folder) else None
 
+    @property
+    def classpath(self) -> list[str]:
+        """The class path of a JVM with these options. Java takes an archive for the path that it was made with alone.
+
+        A JVM without one looks for each class in one jar after the other, so that the jars that most are in come first
+        (no class that is in them is in others too).
+        """
+        if self._path is None or self._path.exists():
+            return list(self._classpath)
+        return sorted(self._classpath, key=lambda path: not Path(path).name.startswith(_MOST))
+
     def options(self, folder: Path) -> list[str]:
         """Options of the JVM that use the archive, or write into `folder` which classes are loaded."""
         if self._path is None:
             return []
         if self._path.exists():
             return [f"-XX:SharedArchiveFile={self._path}", "-Xshare:auto", "-Xlog:cds=off"]
-        return [f"-XX:DumpLoadedClassList={folder / _LIST}", "-Xlog:cds=off"]
+        return [f"-XX:DumpLoadedClassList={folder / _LIST}", "-Xlog:cds=off", *_UNVERIFIED]
 
     def make_later(self, folder: Path) -> None:
         """Start the making of an archive of the classes that a JVM has written into `folder`, and don't wait for it."""

@@ -13,9 +13,8 @@ from urllib.parse import quote
 from job.engine.java import find_java, spark_home
 from job.engine.surroundings import is_noexec
 from job.engine.worker_environment import PROCESS_VARIABLES
-from job.errors import tell
+from job.errors import UsageError, tell
 from job.settings import Settings
-from job.storage.uris import hadoop_uri
 
 # What every session of this package has: its stages hand columns to Python workers and shuffle nothing.
 _OWN = {
@@ -134,10 +133,14 @@ class Configuration:
 
         Raises
         ------
+        UsageError
+            When an address can't be told to Java.
         UserError
             When S3A's jars are needed and can't be had.
 
         """
+        used = [address for address in (*addresses, event_log) if address]
+        _check_names(used)
         found = {"spark.app.name": f"fruits {name or ''}".strip(), **_OWN, **_where(master)}
         if for_command:
             found |= _COMMAND
@@ -146,10 +149,22 @@ class Configuration:
         if event_log:
             found |= {"spark.eventLog.enabled": "true", "spark.eventLog.dir": _escaped(event_log)}
         jars: tuple[str, ...] = ()
-        if any(address and re.match(r"s3[an]?://", address) for address in (*addresses, event_log)):
+        if any(re.match(r"s3[an]?://", address) for address in used):
             more, jars = _s3(public_read=public_read)
             found |= more
         return cls({**found, **(conf or {})}, jars, for_command)
+
+
+def _check_names(addresses: Iterable[str]) -> None:
+    """Raises UsageError for an address that is no UTF-8, or that lies below a current folder that is none."""
+    for address in addresses:
+        try:
+            str(Path(address).absolute()).encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"The path of '{address}' is not UTF-8, in which Spark is told of it: rename the folder, or make a "
+                "link to it with another name."
+            ) from None
 
 
 def _where(master: str | None) -> dict[str, str]:
@@ -189,5 +204,8 @@ def _s3(*, public_read: bool) -> tuple[dict[str, str], tuple[str, ...]]:
 
 def _escaped(address: str) -> str:
     """An address as `spark.eventLog.dir` wants it: a URI, percent-encoded, whereas Hadoop takes paths literally."""
+    # the JVM is launched before the modules of storage are loaded, so that it boots meanwhile
+    from job.storage.uris import hadoop_uri
+
     scheme, separator, rest = hadoop_uri(address).partition(":")
     return scheme + separator + ("//" if scheme == "file" else "") + quote(rest, safe="/")

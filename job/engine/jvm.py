@@ -25,7 +25,13 @@ from job.engine.class_archive import ClassArchive
 from job.engine.configuration import Configuration
 from job.engine.java import check_java, find_java, spark_home, spark_jars
 from job.engine.python import check_python
-from job.engine.surroundings import check_master, check_open_files, check_temporary
+from job.engine.surroundings import (
+    check_docstrings,
+    check_loopback,
+    check_master,
+    check_open_files,
+    check_temporary,
+)
 from job.engine.worker_environment import PROCESS_VARIABLES
 from job.errors import UserError, tell
 from job.signals import answered_later
@@ -63,7 +69,10 @@ _OPTIONS_FROM_OUTSIDE = ("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS
 _GATEWAY = "org.apache.spark.api.python.PythonGatewayServer"
 _START_LIMIT = 120.0
 _END_LIMIT = 10.0
+_ENDING_LIMIT = 5.0
 _LAST_LINES = 50
+# What a JVM says that gets no memory or no thread from the system. It may end then, or wait for a thread for ever.
+_NO_MORE = re.compile(r"insufficient memory for the Java Runtime|\[os,thread\] Failed to start|create native thread")
 _ERROR_STREAM = 2
 # What a JVM and Spark say at every start, whatever comes after.
 _ALWAYS_SAID = re.compile(
@@ -88,7 +97,8 @@ class Jvm:
         for warning in (check_java(java), check_temporary()):
             if warning:
                 tell(warning)
-        check_open_files()
+        for check in (check_docstrings, check_open_files, check_loopback):
+            check()
         check_master(configuration.conf.get("spark.master", ""))
         classpath = [*jars, *configuration.jars]
         if configuration.local:
@@ -111,7 +121,7 @@ class Jvm:
                     # Java tells some of its errors by the one stream and some by the other
                     stdout=_ERROR_STREAM if debug else subprocess.PIPE,
                     stderr=None if debug else subprocess.STDOUT,
-                    env=_environment(configuration, classpath, self._connection),
+                    env=_environment(configuration, self._archive.classpath, self._connection),
                     start_new_session=True,
                 )
                 self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
@@ -140,11 +150,21 @@ class Jvm:
             file.unlink()
         return str(port), content[8 : 8 + length].decode()
 
-    def ended(self) -> int | None:
-        """The exit code of a JVM that ended of itself, or was killed; None while it runs."""
-        with suppress(subprocess.TimeoutExpired):
-            return self._process.wait(0.2)
-        return None
+    def ended(self, error: Exception) -> str | None:
+        """Why a JVM ended of itself, or was killed, in a sentence; None while it runs.
+
+        `error` is what came of it: where the JVM does not answer any more, it may take a moment to end.
+        """
+        gone = isinstance(error, ConnectionError) or type(error).__name__ == "Py4JNetworkError"
+        try:
+            code = self._process.wait(_ENDING_LIMIT if gone else 0.2)
+        except subprocess.TimeoutExpired:
+            return None
+        self._reader.join(1.0)
+        return self._no_more() or (
+            f"Spark's Java process ended in the midst of the work (exit code {code}): often it had too little memory; "
+            "try --conf spark.driver.memory=2g."
+        )
 
     def kill(self) -> None:
         """End the JVM at once, whatever it does. `stop` is still to be called."""
@@ -179,9 +199,23 @@ class Jvm:
         """Keep the last lines of what the JVM says, from its start to its end, lest the pipe fill up."""
         for line in stream or ():
             self._last_lines.append(line.decode(errors="replace").rstrip())
+            if _NO_MORE.search(self._last_lines[-1]):
+                self._process.kill()
+
+    def _no_more(self) -> str | None:
+        """A sentence where the JVM got no more memory, or no more threads, from the system."""
+        if not any(map(_NO_MORE.search, self._last_lines)):
+            return None
+        return (
+            "Java could get no more memory, or no more threads, from this machine: free some, or raise the limit "
+            "(`ulimit -v` and `-u`, that of the container or the job), or ask for less (--conf "
+            "spark.driver.memory=512m)."
+        )
 
     def _no_start(self, *, late: bool) -> str:
         """Why the JVM did not start."""
+        if no_more := self._no_more():
+            return no_more
         lines = [line.strip() for line in self._last_lines if not _ALWAYS_SAID.match(line)]
         causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
         said = (causes[-1:] or lines[:1] or [""])[0]
@@ -213,6 +247,8 @@ def _options(configuration: Configuration, folder: Path, *, debug: bool) -> list
         *short,
         f"-Xmx{conf.get('spark.driver.memory', '1g')}",
         f"-Djava.io.tmpdir={folder}",
+        # what a JVM that crashes writes has its options in it, which may be secret: not into the current folder
+        f"-XX:ErrorFile={folder}/hs_err_%p.log",
         f"-Dfruits.log.level={'warn' if debug else 'fatal'}",
         f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}",
         *(f"-D{key}={value}" for key, value in conf.items()),

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _STOP_LIMIT = 30.0
+# Seconds within which Spark starts on this machine, however busy it is.
+_CONTEXT_LIMIT = 300.0
 _CONNECTION = ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET")
 # What pyspark sets when a context is made.
 _SET_BY_PYSPARK = ("SPARK_AUTH_SOCKET_TIMEOUT", "SPARK_BUFFER_SIZE")
@@ -67,24 +70,45 @@ def session(configuration: Configuration, jvm: Jvm | None = None, *, leave: bool
             stack.enter_context(_own_gateway(leave=leave))
             if configuration.for_command:
                 stack.enter_context(_quiet_pickling())
+                stack.enter_context(_quiet_stop())
                 # pyspark's own clean-up after an interrupted `toArrow` waits for a JVM that waits for its reader
                 stack.enter_context(interrupted_after(jvm.kill))
         context = _context(configuration, jvm)
         if leave or configuration.for_command:
             _hush(context)
         try:
-            yield _session_of(context, configuration)
-            worked = True
-        except Exception as error:
-            if jvm is not None and jvm.ended() is not None:
-                raise UserError(
-                    f"Spark's Java process ended in the midst of the work (exit code {jvm.ended()}): often it "
-                    "had too little memory; try --conf spark.driver.memory=2g."
-                ) from error
-            raise _with_its_text(error) from None
+            with _told_when_ended(jvm):
+                yield _session_of(context, configuration)
+                worked = True
         finally:
             if not leave:
                 _stop(context)
+
+
+@contextmanager
+def _told_when_ended(jvm: Jvm | None) -> Iterator[None]:
+    """An error within the block is told as the end of the JVM where that has ended, else with its own text."""
+    try:
+        yield
+    except Exception as error:
+        if jvm is not None and (reason := jvm.ended(error)):
+            raise UserError(reason) from error
+        raise _with_its_text(error) from None
+
+
+@contextmanager
+def _within(seconds: float, jvm: Jvm | None) -> Iterator[None]:
+    """The JVM is killed when the block takes longer: it does not answer any more."""
+    if jvm is None:
+        yield
+        return
+    timer = threading.Timer(seconds, jvm.kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _context(configuration: Configuration, jvm: Jvm | None) -> "SparkContext":
@@ -98,12 +122,11 @@ def _context(configuration: Configuration, jvm: Jvm | None) -> "SparkContext":
         os.environ.update(zip(_CONNECTION, jvm.connect(), strict=True))
     interrupted = signal.getsignal(signal.SIGINT)
     try:
-        if jvm is not None and is_nameless():
-            SparkContext._ensure_initialized()
-            log_in(SparkContext._jvm)
-        context = SparkContext(conf=SparkConf().setAll(list(configuration.conf.items())))
-    except Exception as error:  # noqa: BLE001  (of Spark's or py4j's, raised again)
-        raise _with_its_text(error) from None
+        with _told_when_ended(jvm), _within(_CONTEXT_LIMIT, jvm if configuration.local else None):
+            if jvm is not None and is_nameless():
+                SparkContext._ensure_initialized()
+                log_in(SparkContext._jvm)
+            context = SparkContext(conf=SparkConf().setAll(list(configuration.conf.items())))
     finally:
         if jvm is not None:  # a command that this process starts must not take this JVM for spark-submit's
             for name in _CONNECTION:
@@ -254,6 +277,15 @@ def _quiet_pickling() -> Iterator[None]:
         yield
     finally:
         util.print_exec = before
+
+
+@contextmanager
+def _quiet_stop() -> Iterator[None]:
+    """Keep pyspark from warning that a context which was interrupted while it was made can't be stopped: its JVM has
+    ended."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Unable to cleanly shutdown Spark JVM process", RuntimeWarning)
+        yield
 
 
 @contextmanager

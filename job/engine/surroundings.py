@@ -5,6 +5,7 @@ import re
 import resource
 import shutil
 import socket
+import sys
 import tempfile
 
 from job.errors import UserError
@@ -39,6 +40,30 @@ def is_noexec(folder: str) -> bool:
         return bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
     except (OSError, AttributeError):  # AttributeError: a system that does not tell
         return False
+
+
+def check_docstrings() -> None:
+    """Raises UserError when Python leaves out docstrings, which pyspark reads when it is imported."""
+    if sys.flags.optimize > 1:
+        raise UserError(
+            "Python leaves out docstrings here, and pyspark can't be imported without them: unset PYTHONOPTIMIZE, or "
+            "set it to 1 (python -O in place of -OO)."
+        )
+
+
+def check_loopback() -> None:
+    """Raises UserError when this machine has no network with itself, as in some sandboxes."""
+    try:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as server,
+            socket.create_connection(server.getsockname(), _ANSWER_LIMIT),
+        ):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"This machine does not reach itself at 127.0.0.1 ({error.strerror or error}), where Python and Java speak "
+            "to each other: set its loopback device up (`ip link set lo up`), or let the sandbox have one."
+        ) from None
 
 
 def check_open_files() -> None:

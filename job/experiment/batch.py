@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from job import dataset, storage
 from job.engine import sizes
+from job.engine.crashes import apart_after_a_crash, tried_again
 from job.engine.versions import versions as versions_of
 from job.errors import UserError
 from job.experiment.clock import Clock, Step, timings
@@ -23,7 +24,7 @@ from job.experiment.fit import MOST_CELLS
 from job.experiment.run import default_run_name
 from job.model import batch as parts
 from job.model.batch import BatchPrediction
-from job.model.predict import OK, UNKNOWN, Model
+from job.model.predict import OK, UNKNOWN, Model, Rejection
 from job.report import tables
 from job.report.console import Console
 from job.settings import Settings
@@ -63,7 +64,7 @@ class Batch:
 
 
 def execute(
-    settings: Settings, model: Model, reject_below: float, session: Any, console: Console, begun: float
+    settings: Settings, model: Model, rejection: Rejection, session: Any, console: Console, begun: float
 ) -> Batch:
     """Predicts everything in a session, which is a context that gives a SparkSession.
 
@@ -78,9 +79,10 @@ def execute(
     """
     assert settings.data is not None
     name = settings.run_name or default_run_name()
-    clock = Clock(partial(_tell, console), begun)
+    clock = Clock(partial(_tell, console), begun, console)
     asked = {key: value for key, value in settings.public().items() if key in SETTINGS}
-    asked |= {"model": model.uri, "reject_below": reject_below}
+    asked |= {"model": model.uri, **rejection.asked()}
+    model.check(rejection.unknown)
     console.start(name, asked)
     if settings.public_read:
         console.warning("Everybody will be able to read the results (--public-read).")
@@ -91,7 +93,7 @@ def execute(
         finding.facts, finding.preview = {"root": images.root, "pictures": len(images)}, images.table.slice(0, 5)
     if settings.event_log:
         storage.make_folder(settings.event_log)
-    work = {"model": model.digest, "listing_sha256": images.digest(), "reject_below": reject_below}
+    work = {"model": model.digest, "listing_sha256": images.digest(), **rejection.asked()}
     with _claimed(folder, work, keep=settings.run_name is not None), ExitStack() as stack:
         place = _TABLE if len(images) * len(parts.SCHEMA) > MOST_CELLS else _PARTS
         earlier, rest = _rest(folder, place, images, console)
@@ -99,7 +101,7 @@ def execute(
             spark: SparkSession = stack.enter_context(session)
             versions, cores = versions_of(spark), sizes.total_cores(spark)
             finding.facts = {"spark": versions["pyspark"], "cores": cores}
-        made = _predict(spark, settings, model, reject_below, rest, folder.uri(place), cores, clock)
+        made = _predict(spark, settings, model, rejection, rest, folder.uri(place), cores, clock)
         with clock.operation("export", "all"):
             found = _gathered(folder, place, [*earlier, *made], images, model.categories)
             _write(folder, place, found, model.categories)
@@ -143,7 +145,7 @@ def _claimed(folder: storage.RunFolder, work: Mapping[str, Any], *, keep: bool) 
         folder.release()
         raise UserError(
             f"The run '{folder.name}' in '{folder.out}' was begun with another model, other pictures or another "
-            f"--reject-below: choose another --run-name, or remove '{folder.root}'.",
+            f"--reject-below or --reject-unknown: choose another --run-name, or remove '{folder.root}'.",
             2,
         )
     try:
@@ -186,7 +188,7 @@ def _predict(
     spark: "SparkSession",
     settings: Settings,
     model: Model,
-    reject_below: float,
+    rejection: Rejection,
     images: dataset.Images,
     target: str,
     cores: int,
@@ -195,7 +197,7 @@ def _predict(
     """Has the executors predict these pictures and write files of them to `target`; names of the files."""
     from pyspark import cloudpickle
 
-    with clock.operation("predict", "all", spark) as finding:
+    with clock.operation("predict", "all", spark, pictures=len(images)) as finding:
         if not len(images):
             return []
         count = Partitioning(cores, settings.partitions, settings.min_partitions).of(images)
@@ -203,16 +205,20 @@ def _predict(
         pack: Any = cloudpickle.dumps
         packed = spark.sparkContext.broadcast(pack(model))
         task = BatchPrediction(
-            model.digest, partial(getattr, packed, "value"), reject_below, target, public_read=settings.public_read
+            model.digest, partial(getattr, packed, "value"), rejection, target, public_read=settings.public_read
         )
 
-        def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                if batch.num_rows:
-                    yield task.work(batch)
+        def found_by(*, apart: bool) -> pa.Table:
+            def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+                again = tried_again()
+                for batch in batches:
+                    if batch.num_rows:
+                        yield task.work(batch, apart=apart or again)
 
-        frame = dataset.frame(spark, images, count, settings.seed, cores)
-        found = frame.mapInArrow(work, "part string, pictures long").toArrow()
+            frame = dataset.frame(spark, images, count, settings.seed, cores)
+            return frame.mapInArrow(work, "part string, pictures long").toArrow()
+
+        found = apart_after_a_crash(found_by)
         finding.facts = {"pictures": int(pc.sum(found["pictures"]).as_py() or 0), "partitions": count}
     return list(dict.fromkeys(found["part"].to_pylist()))
 

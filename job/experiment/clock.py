@@ -3,13 +3,14 @@
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from job.engine.status import figures
+from job.experiment.follower import Follower, Parts, Watcher
 from job.report import tables
 from job.taskfigures import TaskFigures
 
@@ -59,23 +60,40 @@ class Clock:
         Is called with each finished step.
     begun
         `time.perf_counter()` at the start of the whole; now, unless given.
+    watcher
+        Is told how far an operation is while it runs.
 
     """
 
-    def __init__(self, told: Listener | None = None, begun: float | None = None) -> None:
+    def __init__(
+        self, told: Listener | None = None, begun: float | None = None, watcher: Watcher | None = None
+    ) -> None:
         self.begun = time.perf_counter() if begun is None else begun
         self.steps: list[Step] = []
-        self._told = told
+        self._told, self._watcher = told, watcher
+        self._at_work: list[Follower] = []
+
+    def aside(self) -> "Clock":
+        """A clock for parts of an operation, whose steps are told to nobody; how far they are is."""
+        other = Clock(watcher=self._watcher)
+        other._at_work = self._at_work
+        return other
 
     @contextmanager
-    def operation(self, name: str, split: str, spark: "SparkSession | None" = None) -> Iterator["Finding"]:
-        """Time the block. The caller adds what it found to the yielded `Finding`."""
+    def operation(
+        self, name: str, split: str, spark: "SparkSession | None" = None, *, pictures: int | None = None
+    ) -> Iterator["Finding"]:
+        """Time the block. The caller adds what it found to the yielded `Finding`.
+
+        `pictures` is the number of pictures that Spark's tasks work on, where the block makes one pass over them.
+        """
         group = f"{name} {split} {next(_GROUPS)}"
         if spark is not None:
             spark.sparkContext.setJobGroup(group, f"{name} {split}")
         found = Finding()
         start = time.perf_counter()
-        yield found
+        with self._followed(name, split, spark, group, found, pictures):
+            yield found
         seconds = time.perf_counter() - start
         tasks = figures(spark, group) if spark is not None else TaskFigures()
         if found.waited is not None:
@@ -85,6 +103,28 @@ class Clock:
         self.steps.append(step)
         if self._told is not None:
             self._told(step)
+
+    def _followed(
+        self,
+        name: str,
+        split: str,
+        spark: "SparkSession | None",
+        group: str,
+        found: "Finding",
+        pictures: int | None,
+    ) -> AbstractContextManager[object]:
+        if self._watcher is None or self._watcher.period is None:
+            return nullcontext()
+        return Follower(
+            self._watcher,
+            name,
+            split,
+            spark,
+            group,
+            pictures=pictures,
+            parts=lambda: found.parts,
+            stack=self._at_work,
+        )
 
     def total(self) -> Step:
         """The step `total`: the time since the clock began. It is kept, and told to nobody."""
@@ -96,11 +136,13 @@ class Clock:
 @dataclass
 class Finding:
     """What the caller of an operation reports: facts (or a function from the tasks' figures to them), first rows, and
-    where tasks wait for a store, a function that gives the seconds for which they did."""
+    where tasks wait for a store, a function that gives the seconds for which they did. While it runs, `parts` says how
+    many parts are done, of how many, and what one is called, where Spark's tasks are not the parts."""
 
     facts: Mapping[str, Any] | Callable[[TaskFigures], Mapping[str, Any]] = field(default_factory=dict)
     preview: pa.Table | None = None
     waited: Callable[[], float] | None = None
+    parts: Parts | None = None
 
 
 def timings(steps: Iterable[Step]) -> pa.Table:

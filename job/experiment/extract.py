@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from job import dataset
 from job.columns import flatten
+from job.engine.crashes import apart_after_a_crash
 from job.errors import UserError
 from job.experiment import cache
 from job.experiment.clock import Clock
@@ -69,6 +70,8 @@ class Extracted:
     drawn
         By descriptor the rows that were drawn on the way, packed, in the order of their keys; a descriptor is missing
         where none were asked for, or too few came.
+    copies
+        Most rows of changed copies in the frame.
 
     """
 
@@ -80,6 +83,7 @@ class Extracted:
     rejected: pa.Table
     partitions: int
     drawn: Mapping[str, NDArray[Any]]
+    copies: int = 0
 
     @property
     def descriptors(self) -> int:
@@ -161,6 +165,7 @@ def extract(
     split, columns = images.split, columns_of(recipe)
     waited = spark.sparkContext.accumulator(0.0)
     found: Summary | None = None
+    known = 0
 
     def facts(tasks: TaskFigures) -> dict[str, Any]:
         assert found is not None
@@ -173,17 +178,25 @@ def extract(
             "without_descriptors": without,
             "rejected": found.rejected.num_rows - without,
             "descriptors": sum(found.rows.values()),
+            **({"from_cache": known} if cached else {}),
         }
 
-    with clock.operation("extract_descriptors", split, spark) as finding:
+    with clock.operation("extract_descriptors", split, spark, pictures=len(images)) as finding:
         count = partitioning.of(images)
-        stage = extractor(recipe, copies=recipe.copies if training else (), disturbance=disturbance, looks=True)
-        stage.waited = waited
-        frame = cache.described(
-            stage, images, dataset.frame(spark, images, count, recipe.seed, partitioning.cores), recipe, cached
-        )
-        draws = draws_of(recipe, images, count, partitioning.cores) if training and not cached else {}
-        found = summary(frame, columns, draws)
+        copied = dataset.first_of_each(images, recipe.copied) if training and recipe.copies else None
+        draws = draws_of(recipe, images, count, partitioning.cores) if training else {}
+
+        def described(*, apart: bool) -> "tuple[DataFrame, int, Summary]":
+            stage = extractor(recipe, copies=recipe.copies if training else (), disturbance=disturbance, looks=True)
+            stage.waited, stage.apart = waited, apart
+            frame, known = cache.described(spark, stage, images, recipe, count, partitioning.cores, cached, copied)
+            try:
+                return frame, known, summary(frame, columns, draws)
+            except BaseException:
+                frame.unpersist()
+                raise
+
+        frame, known, found = apart_after_a_crash(described)
         finding.facts, finding.preview, finding.waited = facts, found.first, lambda: waited.value
     done = Extracted(
         images,
@@ -194,6 +207,7 @@ def extract(
         found.rejected,
         clock.steps[-1].tasks.partitions,
         found.drawn,
+        0 if copied is None else int(copied.sum()) * len(recipe.copies),
     )
     came = done.described + done.rejected.num_rows
     if came != len(images):

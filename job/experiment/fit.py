@@ -4,12 +4,14 @@ Nothing here knows a console, a folder or a clock of its own: steps are told to 
 what was learned is returned. `fit` may be called again and again on descriptors that were extracted once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from job.columns import ragged, rows_of
 from job.errors import UserError
@@ -17,6 +19,7 @@ from job.experiment.clock import Clock
 from job.experiment.extract import Extracted, extractor, originals
 from job.experiment.recipe import Recipe
 from job.learn.encodings import ENCODINGS
+from job.model.chain import vectors
 from job.report.text import PREVIEW_ROWS
 
 if TYPE_CHECKING:
@@ -97,6 +100,8 @@ class Encoded:
         most are not 0.
     features
         `ima, cat, label` and the feature vector in the driver; None where that would be too large.
+    looks
+        `ima, cat, look` of the pictures in the driver, where they came along with the bags.
 
     """
 
@@ -105,6 +110,7 @@ class Encoded:
     bag_matrix: Matrix | None
     sparse: Matrix | None
     features: Matrix | None
+    looks: pa.Table | None = None
 
     @property
     def gathered(self) -> Matrix | None:
@@ -165,6 +171,17 @@ class Fitted:
         from pyspark.ml import PipelineModel
 
         return PipelineModel(stages=self.stages())
+
+    def vectors_of(self) -> "Callable[[pa.RecordBatch], NDArray[np.float64]]":
+        """What makes feature vectors (n, width) of a batch with the blocks' columns, in a worker."""
+        columns = self.bag_columns
+        scaling = None if self.scaler is None else self.scaler.fitted
+        projection = None if self.reducer is None else self.reducer.projection
+
+        def made(batch: pa.RecordBatch) -> NDArray[np.float64]:
+            return vectors([rows_of(batch[name]) for name in columns], scaling, projection)
+
+        return made
 
     def featured(self, bags: "DataFrame") -> "DataFrame":
         """A frame of bags with `features` and `label`, made by the executors."""
@@ -291,11 +308,13 @@ def count_words(fitted: Fitted, extracted: Extracted, *, cores: int, clock: Cloc
 
     split, width = extracted.images.split, fitted.bag_width
     copied = ["copy"] if "copy" in extracted.frame.columns else []
-    count = extracted.described * (1 + (len(fitted.recipe.copies) if copied else 0))
+    count = extracted.described + extracted.copies
     small = count * width <= MOST_CELLS
-    with clock.operation("assign_words", split, extracted.frame.sparkSession) as finding:
+    spark, pictures = extracted.frame.sparkSession, extracted.described if small else None
+    with clock.operation("assign_words", split, spark, pictures=pictures) as finding:
         frame = few_tasks(extracted.usable(), extracted.described, cores, 4 * count * width)
-        bags = encoded(frame, fitted.encoders, keep=("ima", "cat", *copied)).persist()
+        seen = ["look"] if small and "look" in extracted.frame.columns else []
+        bags = encoded(frame, fitted.encoders, keep=("ima", "cat", *copied, *seen)).persist()
         sparse = None
         if small:
             table = bags.toArrow()
@@ -304,15 +323,18 @@ def count_words(fitted: Fitted, extracted: Extracted, *, cores: int, clock: Cloc
         else:  # passes over the rows, so that the bags are made now and kept
             bags.foreachPartition(_nothing)
         finding.facts = lambda tasks: {"partitions": tasks.partitions, "descriptors": extracted.descriptors}
-    matrix = None
+    matrix = looks = None
     with clock.operation("bag_of_words", split) as finding:
         if small:
             table = table.sort_by([(name, "ascending") for name in ("ima", *copied)])
+            if seen:
+                own = table.filter(pc.equal(table["copy"], 0)) if copied else table
+                looks, table = own.select(["ima", "cat", "look"]), table.drop_columns(["look"])
             parts = [rows_of(table[name], None if len(table) else 0) for name in fitted.bag_columns]
             matrix = Matrix(table.drop_columns(fitted.bag_columns), parts[0] if len(parts) == 1 else np.hstack(parts))
             finding.preview = matrix.originals().first().wide()
         finding.facts = {"rows": extracted.described, "columns": 2 + width}
-    return Encoded(extracted.described, bags, matrix, sparse, None)
+    return Encoded(extracted.described, bags, matrix, sparse, None, looks)
 
 
 def _countable(fitted: Fitted) -> bool:
@@ -364,7 +386,9 @@ def _reduce(fitted: Fitted, train: Extracted, clock: Clock) -> Fitted:
             from job.stages.scaler import BlockScaler
 
             column = "blocks" if recipe.components else "features"
-            estimator = BlockScaler(inputCols=fitted.bag_columns, outputCol=column, scaled=recipe.scaled)
+            estimator = BlockScaler(
+                inputCols=fitted.bag_columns, outputCol=column, scaled=recipe.scaled, weights=recipe.weights
+            )
             if values is None:
                 scaler = estimator.fit(frame)
                 frame = scaler.transform(frame)
@@ -401,7 +425,6 @@ def _say_reduced(fitted: Fitted, done: Encoded, finding: Any) -> None:
 
 
 def _classify(fitted: Fitted, train: Extracted, clock: Clock) -> "CategoryClassifierModel":
-
     from pyspark.sql import functions as F
 
     from job.stages import CategoryClassifier
@@ -412,16 +435,33 @@ def _classify(fitted: Fitted, train: Extracted, clock: Clock) -> "CategoryClassi
         estimator = CategoryClassifier(
             kind=recipe.classifier, seed=recipe.seed, categories=list(fitted.categories), calibrated=True
         )
-        known, copies = fitted.train.features, recipe.copies
-        if known is None:
-            frame = fitted.featured(fitted.train.bags)
-            if copies:
-                weight = F.when(F.col("copy") == 0, 1.0).otherwise(1.0 / len(copies))
-                frame, estimator = frame.withColumn("weight", weight), estimator.copy({estimator.weightCol: "weight"})
-            model = estimator.fit(frame)
-        else:
-            weights = np.where(known.rows["copy"].to_numpy() == 0, 1.0, 1.0 / len(copies)) if copies else None
+        known = fitted.train.features
+        if known is not None:
             labels, names = known.rows["label"].to_numpy().astype(np.int64), known.rows["ima"].to_pylist()
-            model = estimator.fit_arrays(known.values, labels, names=names, weights=weights)
+            weights = copied = None
+            if recipe.copies:
+                copied = known.rows["copy"].to_numpy() > 0
+                weights = np.where(copied, _weights(labels, copied, len(fitted.categories))[labels], 1.0)
+            model = estimator.fit_arrays(known.values, labels, names=names, weights=weights, copies=copied)
+        elif estimator.learns_from_sums():
+            estimator = estimator.copy({estimator.weightCol: "weight"})
+            bags, weight = fitted.indexer.transform(fitted.train.bags), F.lit(1.0)
+            if recipe.copies:
+                rows = bags.select("label", "copy").toArrow()
+                labels, copied = rows["label"].to_numpy().astype(np.int64), rows["copy"].to_numpy() > 0
+                own = F.lit(_weights(labels, copied, len(fitted.categories)).tolist())
+                weight = F.when(F.col("copy") == 0, 1.0).otherwise(own[F.col("label").cast("int")])
+            model = estimator.fit_batches(
+                bags.withColumn("weight", weight), fitted.bag_columns, fitted.vectors_of(), fitted.width
+            )
+        else:
+            model = estimator.fit_counted(fitted.featured(fitted.train.bags), fitted.train.described)
         finding.facts = {"classifier": recipe.classifier, **model.trained.facts}
     return model
+
+
+def _weights(labels: NDArray[np.int64], copied: NDArray[np.bool_], count: int) -> NDArray[np.float64]:
+    """What a changed copy counts for, by its label, so that the copies of a category together weigh as much as its
+    pictures: float64 of shape (count,)."""
+    pictures, copies = (np.bincount(labels[rows], minlength=count) for rows in (~copied, copied))
+    return pictures / np.maximum(copies, 1)

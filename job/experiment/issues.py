@@ -12,12 +12,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from job.columns import packed, unpacked
 from job.cores import available_cores
 from job.experiment.clock import Clock
 from job.experiment.extract import Extracted
 from job.experiment.extract import originals as without_copies
 from job.experiment.fit import Encoded, Fitted
 from job.experiment.score import Scores
+from job.learn import sampling
 from job.learn.classifiers import CLASSIFIERS
 from job.learn.issues import KINDS
 from job.learn.issues.base import TRAIN, Evidence, Issue, Rows
@@ -27,11 +29,13 @@ from job.vision.look import KEPT
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-# Pictures of a split whose looks are gathered, 256 bytes each, and values of features, 2 bytes each.
+# Pictures of a split whose looks are gathered, 256 bytes each; pictures whose features are looked at, each of which is
+# compared with all others; and values of features that are gathered, 2 bytes each.
 MOST_LOOKS = 100_000
+MOST_ROWS = 50_000
 MOST_VALUES = 64_000_000
 # Wider features come as so many random projections.
-MOST_WIDTH = 2560
+MOST_WIDTH = 1024
 _LARGEST = 60_000.0  # of float16
 _SHARES = 1 << 20
 
@@ -103,12 +107,19 @@ class Gathered:
 def gather(splits: Mapping[str, tuple[Extracted, Encoded]], fitted: Fitted, categories: Sequence[str]) -> Gathered:
     """Looks and features of the pictures of each split, copies aside."""
     looks, features, notes = {}, {}, []
+    # features of all splits are the same projections where those of one are, so that they can be compared
+    whole = all(encoded.features is not None for _, encoded in splits.values())
+    width = fitted.width if whole else min(fitted.width, MOST_WIDTH)
     for split, (extracted, encoded) in splits.items():
-        frame, seed = extracted.originals(), fitted.recipe.seed
-        few = _some(frame, extracted.described, MOST_LOOKS, seed)
-        looks[split] = _looks(few, categories)
+        seed = fitted.recipe.seed
+        table = encoded.looks
+        if table is None:
+            few = _some(extracted.originals(), extracted.described, MOST_LOOKS, seed)
+            table = few.select("ima", "cat", "look").toArrow().sort_by("ima")
+        values = unpacked(table["look"].combine_chunks(), np.float32, KEPT * KEPT)
+        looks[split] = _rows(table.drop_columns(["look"]), values, categories)
         notes += _said(split, len(looks[split].labels), extracted.described, "copies")
-        features[split] = _features(fitted, encoded, categories)
+        features[split] = _features(fitted, encoded, categories, width)
         notes += _said(split, len(features[split].labels), extracted.described, "wrong labels and outliers")
     return Gathered(looks, features, tuple(notes))
 
@@ -164,6 +175,14 @@ def _some(frame: "DataFrame", count: int, most: int, seed: int) -> "DataFrame":
     return frame.where(place < int(_SHARES * most / count))
 
 
+def _chosen(names: Sequence[str], most: int, seed: int) -> NDArray[np.intp]:
+    """Places of `most` pictures, by a hash of their names, in their order; of all where there are not more."""
+    if len(names) <= most:
+        return np.arange(len(names))
+    keys = np.array([sampling.name_key(name, seed) for name in names], np.uint64)
+    return np.sort(np.argpartition(keys, most)[:most])
+
+
 def _said(split: str, seen: int, count: int, what: str) -> list[str]:
     if seen >= count:
         return []
@@ -176,40 +195,25 @@ def _rows(table: pa.Table, values: NDArray[Any], categories: Sequence[str]) -> R
     return Rows(table["ima"].to_pylist(), labels, values)
 
 
-def _unpacked(column: pa.ChunkedArray, dtype: type, width: int) -> NDArray[Any]:
-    """Values of packed rows, each of `width`, without a copy: (n, width)."""
-    whole = column.combine_chunks()
-    data = whole.buffers()[2] if len(whole) else b""
-    begin = whole.offset * width * np.dtype(dtype).itemsize
-    return np.frombuffer(data, dtype, len(whole) * width, begin).reshape(-1, width)
-
-
-def _looks(frame: "DataFrame", categories: Sequence[str]) -> Rows:
-    table = frame.select("ima", "cat", "look").toArrow().sort_by("ima")
-    values = _unpacked(table["look"], np.float32, KEPT * KEPT)
-    return _rows(table.drop_columns(["look"]), values, categories)
-
-
-def _features(fitted: Fitted, encoded: Encoded, categories: Sequence[str]) -> Rows:
-    """What the driver holds already, or else what it is given by the executors."""
+def _features(fitted: Fitted, encoded: Encoded, categories: Sequence[str], width: int) -> Rows:
+    """What the driver holds already, or else what it is given by the executors, by `width` projections."""
+    seed = fitted.recipe.seed
     if encoded.features is not None:
         known = encoded.features.originals()
-        return _rows(known.rows, known.values, categories)
-    width, seed = fitted.width, fitted.recipe.seed
-    narrow = min(width, MOST_WIDTH)
-    few = _some(without_copies(encoded.bags), encoded.described, MOST_VALUES // narrow, seed)
+        places = _chosen(known.rows["ima"].to_pylist(), MOST_ROWS, seed)
+        return _rows(known.rows.take(pa.array(places)), projected(known.values[places], width, seed), categories)
+    made = fitted.vectors_of()
+    most = min(MOST_ROWS, MOST_VALUES // width)
+    few = _some(without_copies(encoded.bags), encoded.described, most, seed)
 
-    def packed(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        from job.columns import rows_of
-
+    def rows_as(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
             if batch.num_rows:
-                values = projected(rows_of(batch["features"]), narrow, seed)
+                values = projected(made(batch), width, seed)
                 small = np.clip(values, -_LARGEST, _LARGEST).astype(np.float16)
-                column = pa.array([row.tobytes() for row in small], pa.binary())
-                yield pa.RecordBatch.from_arrays([batch["ima"], batch["cat"], column], ["ima", "cat", "row"])
+                yield pa.RecordBatch.from_arrays([batch["ima"], batch["cat"], packed(small)], ["ima", "cat", "row"])
 
-    frame = fitted.featured(few).select("ima", "cat", "features")
-    table = frame.mapInArrow(packed, "ima string, cat string, row binary").toArrow().sort_by("ima")
-    values = _unpacked(table["row"], np.float16, narrow)
+    frame = few.select("ima", "cat", *fitted.bag_columns)
+    table = frame.mapInArrow(rows_as, "ima string, cat string, row binary").toArrow().sort_by("ima")
+    values = unpacked(table["row"].combine_chunks(), np.float16, width)
     return _rows(table.drop_columns(["row"]), values, categories)

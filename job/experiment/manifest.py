@@ -59,6 +59,7 @@ def _dataset(split: Split) -> dict[str, Any]:
         "described": done.described,
         "without_descriptors": done.without_descriptors,
         "rejected": done.rejected.num_rows - done.without_descriptors,
+        "passed_over": dict(split.images.passed_over),
         "descriptors": done.descriptors,
         "descriptor_bytes": done.descriptor_bytes,
         "categories": split.images.categories(),

@@ -1,7 +1,7 @@
 """What a run leaves in its folder: tables, the model, the report, and last the manifest; from `RunResult` alone."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from job import storage
-from job.columns import lists, rows_of
+from job.columns import lists
 from job.experiment import rounds
 from job.experiment.clock import Clock
 from job.experiment.extract import originals
-from job.experiment.fit import Matrix
+from job.experiment.fit import Fitted, Matrix
 from job.experiment.manifest import manifest
 from job.experiment.pictures import pictures
 from job.experiment.results import RunResult
@@ -24,6 +24,8 @@ from job.model import format as model_format
 from job.report import html, tables
 from job.storage.uris import hadoop_uri
 
+# A table of more cells is no CSV but a folder of Parquet: as text it would be about 20 bytes a cell.
+MOST_TEXT_CELLS = 5_000_000
 # Training pictures by which the axes of the report's map are found.
 _MAP_PICTURES = 1000
 
@@ -55,11 +57,12 @@ def _write_tables(result: RunResult, folder: storage.RunFolder) -> None:
         if bags is None:
             frame.drop("copy").write.parquet(hadoop_uri(folder.uri(f"bag_of_words_{name}")))
         else:
-            folder.write(f"bag_of_words_{name}.csv", tables.to_csv(bags.originals().wide()))
+            widths = [encoder.width for encoder in result.fitted.encoders]
+            _write_matrix(folder, f"bag_of_words_{name}", bags, result.fitted.bag_columns, widths)
         if features is None:
-            _plain(result.fitted.featured(frame)).write.parquet(hadoop_uri(folder.uri(f"df_lab_features_{name}")))
+            _featured(result.fitted, frame).write.parquet(hadoop_uri(folder.uri(f"df_lab_features_{name}")))
         else:
-            folder.write(f"df_lab_features_{name}.csv", tables.to_csv(features.originals().wide()))
+            _write_matrix(folder, f"df_lab_features_{name}", features, ["features"], [result.fitted.width])
     found = {"rejected": result.rejected(), **(result.scores.tables() if result.scores else {})}
     found["data_issues"] = result.issues.table()
     if result.rounds:
@@ -86,19 +89,35 @@ def _curve(result: RunResult) -> pa.Table:
     )
 
 
-def _plain(frame: Any) -> Any:
-    """`ima, cat, label, features` with the vector as an array, which every reader of Parquet knows.
+def _write_matrix(
+    folder: storage.RunFolder, name: str, matrix: Matrix, columns: Sequence[str], widths: Sequence[int]
+) -> None:
+    """A table that the driver holds, copies left out: as CSV, or where it is large as Parquet, with the vectors in
+    columns of arrays as Spark writes them."""
+    own = matrix.originals()
+    if own.values.size <= MOST_TEXT_CELLS:
+        folder.write(f"{name}.csv", tables.to_csv(own.wide()))
+        return
+    from job.model.batch import to_parquet
 
-    Spark's own function for that is one of MLlib, which the command's sessions go without.
-    """
+    table = own.rows
+    for column, block in zip(columns, np.split(own.values, np.cumsum(widths)[:-1], axis=1), strict=True):
+        table = table.append_column(column, lists(block))
+    folder.write(f"{name}/part-00000.parquet", to_parquet(table))
+
+
+def _featured(fitted: Fitted, bags: Any) -> Any:
+    """A frame `ima, cat, label, features` with vectors as arrays, which every reader of Parquet knows."""
+    made = fitted.vectors_of()
 
     def work(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
-            features = lists(np.asarray(rows_of(batch["features"]), np.float64))
+            features = lists(made(batch))
             yield pa.RecordBatch.from_arrays([batch["ima"], batch["cat"], batch["label"], features], names)
 
     names = ["ima", "cat", "label", "features"]
-    return frame.select(*names).mapInArrow(work, "ima string, cat string, label double, features array<double>")
+    frame = fitted.indexer.transform(bags).select("ima", "cat", "label", *fitted.bag_columns)
+    return frame.mapInArrow(work, "ima string, cat string, label double, features array<double>")
 
 
 def _write_intermediate(result: RunResult, folder: storage.RunFolder) -> None:

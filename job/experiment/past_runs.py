@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import csv as arrow_csv
 
 from job import storage
 from job.errors import UsageError, UserError, tell
 from job.learn.intervals import Interval, difference, interval
 from job.near_miss import did_you_mean
+from job.report.tables import from_csv
 from job.storage.runfolder import MANIFEST
 
 LATEST = "latest"
@@ -80,8 +80,7 @@ class PastRun:
         address = self.file("categories.csv")
         if address is None:
             return {}
-        types = arrow_csv.ConvertOptions(column_types={"cat": pa.string(), "recall": pa.float64()})
-        table = arrow_csv.read_csv(pa.BufferReader(storage.read_bytes(address)), convert_options=types)
+        table = from_csv(storage.read_bytes(address), {"cat": pa.string(), "recall": pa.float64()})
         rows = zip(table["cat"].to_pylist(), table["recall"].to_pylist(), strict=True)
         return {cat: recall for cat, recall in rows if recall is not None}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from job import dataset, storage
@@ -51,7 +52,10 @@ def pictures(result: RunResult) -> html.Pictures:
 
 def _seen(result: RunResult, pool: ThreadPoolExecutor) -> list[_Seen]:
     """Some training pictures, described as the run did."""
-    train = result.splits[next(iter(result.splits))].images
+    split = result.splits[next(iter(result.splits))]
+    # without those that could not be described: one that ended a worker would end this process as well
+    rejected = pc.is_in(split.images.table["ima"], split.extracted.rejected["path"].combine_chunks())
+    train = split.images.take(np.flatnonzero(pc.invert(rejected)))
     specs = [DESCRIPTORS.get(name) for name in result.recipe.descriptors]
 
     def look(found: tuple[str, str, Any]) -> _Seen | None:

@@ -53,8 +53,11 @@ class Recipe:
     seed
         Seed of every draw.
     copies
-        Levels of augmentation: each adds a changed copy of every training picture. A picture's copies together weigh
-        as much as itself.
+        Levels of augmentation: each adds a changed copy of training pictures. The copies of a category together weigh
+        as much as its pictures.
+    copied
+        Copies are made of so many training pictures of each category at most, those with the lowest hashes of their
+        names.
     mask
         Whether descriptors that know a background leave it out.
     max_bytes
@@ -73,6 +76,7 @@ class Recipe:
     protocol: str = "standard"
     seed: int = 123
     copies: tuple[str, ...] = ()
+    copied: int = 130
     mask: bool = True
     max_bytes: int = 64 * 2**20
 
@@ -95,6 +99,7 @@ class Recipe:
             protocol=settings.protocol,
             seed=settings.seed,
             copies=_copies(settings),
+            copied=settings.augment_images,
             mask=not settings.keep_background,
         )
 
@@ -102,6 +107,11 @@ class Recipe:
     def descriptors(self) -> tuple[str, ...]:
         """Names of the descriptors, each once, in the order of the blocks."""
         return tuple(dict.fromkeys(block.descriptor for block in self.blocks))
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """What each block weighs beside the others."""
+        return tuple(DESCRIPTORS.get(block.descriptor).weight for block in self.blocks) if len(self.blocks) > 1 else ()
 
     def stages(self) -> list[str]:
         """Names of the stages that will be fitted, in their order, for a plan."""
@@ -136,7 +146,7 @@ def _copies(settings: Settings) -> tuple[str, ...]:
     if levels and not settings.no_classify and CLASSIFIERS.get(settings.classifier).from_moments is None:
         raise UsageError(
             f"--augment {settings.augment} needs a classifier that weighs pictures, which {settings.classifier} does "
-            "not: use --classifier lda or ridge, or --augment off."
+            "not: use --classifier lda, rda or ridge, or --augment off."
         )
     return levels
 

@@ -209,7 +209,7 @@ class Rounds:
         encoders: "tuple[VisualVocabularyModel, ...] | None" = None,
     ) -> dict[str, Scores]:
         """Scores of one recipe by the round's splits, in their order."""
-        cores, quiet = self._partitioning.cores, Clock()
+        cores, quiet = self._partitioning.cores, self._clock.aside()
         if fitted is None:
             train = train or self._described(each.train, recipe, quiet, training=True)
             fitted = fit(train, recipe, cores=cores, clock=quiet, encoders=encoders)

@@ -6,7 +6,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import fields
 from datetime import UTC, datetime
 from importlib import import_module
@@ -153,7 +153,7 @@ def execute(settings: Settings, data: str | None, session: Any, console: Console
     """
     name = settings.run_name or default_run_name()
     recipe = Recipe.of(settings)
-    clock = Clock(told(console), begun)
+    clock = Clock(told(console), begun, console)
     console.start(name, settings.public())
     if settings.public_read:
         console.warning("Everybody will be able to read the results (--public-read).")
@@ -220,10 +220,15 @@ def told(console: Console) -> Any:
 
 
 def load_ahead() -> None:
-    """Loads modules while the JVM and its executors are waited for."""
-    for name in _LATER:
-        import_module(name)
-    html.template()
+    """Loads modules while the JVM and its executors are waited for.
+
+    What can't be loaded is told where it is wanted. After an interruption nothing is: it may have come while the main
+    thread loaded a module that one of these needs.
+    """
+    with suppress(Exception):
+        for name in _LATER:
+            import_module(name)
+        html.template()
 
 
 def list_splits(settings: Settings, data: str | None, clock: Clock, console: Console) -> dict[str, dataset.Images]:
@@ -236,10 +241,25 @@ def list_splits(settings: Settings, data: str | None, clock: Clock, console: Con
     found = {split: chosen(settings, images) for split, images in found.items()}
     for split, step in zip(SPLITS, clock.steps, strict=True):
         images = found[split]
-        facts = {"root": images.root, "pictures": len(images), "categories": len(images.categories())}
+        facts: dict[str, Any] = {"root": images.root, "pictures": len(images), "categories": len(images.categories())}
+        if images.passed_over:
+            facts["of_no_picture_kind"] = ", ".join(f"{count} {kind}" for kind, count in images.passed_over.items())
+        left = left_alone(settings, images)
+        if left:
+            facts["left_alone"] = ", ".join(f"{name}/" for name in left)
         console.step("read_images", split, facts, preview=images.table.slice(0, 5), seconds=step.seconds)
         console.categories(split, images.categories())
     return found
+
+
+def left_alone(settings: Settings, images: dataset.Images) -> list[str]:
+    """Folders of a data set on this machine, beside those of its training and test pictures: `Validation`."""
+    root = images.root
+    if images.split != SPLITS[0] or settings.data is None or settings.test_fraction or storage.is_remote(root):
+        return []
+    return (
+        [] if storage.is_packed(root) else [name for name in storage.list_folders(root) if name not in FOLDERS.values()]
+    )
 
 
 def _work(

@@ -62,6 +62,11 @@ class Moments:
         """Mean of all rows, (d,)."""
         return np.asarray(self.sums.sum(axis=0) / self.total, np.float64)
 
+    def folded(self, categories: int) -> "Moments":
+        """The sums where the rows of c, c + `categories`, c + 2 `categories` and so on are of one category, c."""
+        counts, sums = (each.reshape(-1, categories, *each.shape[1:]).sum(axis=0) for each in (self.counts, self.sums))
+        return Moments(counts, sums, self.products, self.space)
+
     def within(self) -> NDArray[np.float64]:
         """Weighted sum of outer products of rows less their category's mean, (d, d)."""
         return self.products - self.sums.T @ self.means

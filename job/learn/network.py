@@ -6,12 +6,10 @@ Without hidden layers this is multinomial logistic regression.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-
-from job.threads import Threads
 
 Weights = tuple[NDArray[np.float64], ...]
 # Number of rows that are worked on at a time, so that their activations stay in the second-level cache.
@@ -79,7 +77,7 @@ def _scaled(
     return found
 
 
-def _unpack(flat: NDArray[np.float64], layers: Sequence[int]) -> Weights:
+def unpack(flat: NDArray[np.float64], layers: Sequence[int]) -> Weights:
     """The matrices of the layers as views of all weights in a row."""
     matrices, start = [], 0
     for inputs, outputs in pairwise(layers):
@@ -117,14 +115,32 @@ def loss_and_gradient(
     The loss, and the gradient in the shape of `flat`.
 
     """
-    weights = _unpack(flat, layers)
+    return penalised(flat, layers, penalty, *cross_entropy(flat, layers, features, labels, len(labels), each))
+
+
+def cross_entropy(
+    flat: NDArray[np.float64],
+    layers: Sequence[int],
+    features: NDArray[np.float64],
+    labels: NDArray[np.integer],
+    count: int,
+    each: Callable[..., Iterable[Any]] = map,
+) -> tuple[float, NDArray[np.float64]]:
+    """What these rows, out of `count`, add to the mean cross-entropy, and to its gradient: see `loss_and_gradient`."""
+    weights = unpack(flat, layers)
 
     def part(rows: slice) -> tuple[float, NDArray[np.float64]]:
-        return _loss_and_gradient(weights, features[rows], labels[rows], len(labels))
+        return _loss_and_gradient(weights, features[rows], labels[rows], count)
 
     losses, gradients = zip(*each(part, _blocks(len(labels))), strict=True)
-    loss, gradient = sum(losses), sum(gradients[1:], start=gradients[0])
-    for matrix, own in zip(weights, _unpack(gradient, layers), strict=True):
+    return sum(losses), sum(gradients[1:], start=gradients[0])
+
+
+def penalised(
+    flat: NDArray[np.float64], layers: Sequence[int], penalty: float, loss: float, gradient: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64]]:
+    """A loss and its gradient with the penalty of `loss_and_gradient`; the gradient is changed in place."""
+    for matrix, own in zip(unpack(flat, layers), unpack(gradient, layers), strict=True):
         loss += 0.5 * penalty * float(np.square(matrix[:-1]).sum())
         own[:-1] += penalty * matrix[:-1]
     return loss, gradient
@@ -159,9 +175,55 @@ def _loss_and_gradient(
     return loss, np.concatenate(gradients[::-1])
 
 
+class Rows(Protocol):
+    """Features and labels that a network learns from, wherever they are."""
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+
+    def spread(self) -> tuple[NDArray[np.float64], float]:
+        """Mean of each feature, float64 (d,), and the root of their mean variance."""
+
+    def scaled(self, centre: NDArray[np.float64], scale: NDArray[np.float64]) -> Self:
+        """The rows, centred and divided by the scale."""
+
+    def loss_and_gradient(
+        self, flat: NDArray[np.float64], layers: Sequence[int], penalty: float
+    ) -> tuple[float, NDArray[np.float64]]:
+        """See the function of this name."""
+
+
+@dataclass(frozen=True)
+class ArrayRows:
+    """Rows in the memory of this process: features float64 (n, d) and labels (n,); see `loss_and_gradient`."""
+
+    features: NDArray[np.float64]
+    labels: NDArray[np.integer]
+    each: Callable[..., Iterable[Any]] = map
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        return int(self.features.shape[1])
+
+    def spread(self) -> tuple[NDArray[np.float64], float]:
+        """Mean of each feature, float64 (d,), and the root of their mean variance."""
+        return self.features.mean(axis=0), float(np.sqrt(self.features.var(axis=0).mean()))
+
+    def scaled(self, centre: NDArray[np.float64], scale: NDArray[np.float64]) -> "ArrayRows":
+        """The rows, centred and divided by the scale."""
+        return ArrayRows(_scaled(self.features, centre, scale), self.labels, self.each)
+
+    def loss_and_gradient(
+        self, flat: NDArray[np.float64], layers: Sequence[int], penalty: float
+    ) -> tuple[float, NDArray[np.float64]]:
+        """See the function of this name."""
+        return loss_and_gradient(flat, layers, self.features, self.labels, penalty, self.each)
+
+
 def train(
-    features: NDArray[np.float64],
-    labels: NDArray[np.integer],
+    rows: Rows,
     layers: Sequence[int],
     *,
     seed: int,
@@ -169,7 +231,6 @@ def train(
     tolerance: float = 1e-6,
     penalty: float = 0.0,
     scaled: bool = False,
-    threads: int = 1,
 ) -> Network:
     """Train a network.
 
@@ -178,8 +239,8 @@ def train(
 
     Parameters
     ----------
-    features : float64 of shape (n, d)
-    labels : whole numbers of shape (n,), in 0..C-1
+    rows
+        What it learns from.
     layers
         Number of values in each layer: [d, hidden ..., C].
     seed
@@ -193,33 +254,30 @@ def train(
     scaled
         Centre the features and divide all of them by one number, the root of their mean variance. A number for each
         feature would raise the noise of the last components to the level of the first.
-    threads
-        Number of threads that blocks of rows are worked on by. It does not change the result.
 
     """
     from scipy.optimize import minimize
 
-    centre, scale = np.zeros(features.shape[1]), np.ones(features.shape[1])
+    centre, scale = np.zeros(rows.width), np.ones(rows.width)
     if scaled:
-        centre = features.mean(axis=0)
-        scale = scale * (float(np.sqrt(features.var(axis=0).mean())) or 1.0)
+        centre, spread = rows.spread()
+        scale = scale * (spread or 1.0)
     random = np.random.default_rng(seed)
     start = np.concatenate(
         [random.uniform(-2.4 / inputs, 2.4 / inputs, (inputs + 1) * outputs) for inputs, outputs in pairwise(layers)]
     )
-    with Threads(threads) as pool:
-        best = minimize(
-            loss_and_gradient,
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            args=(layers, _scaled(features, centre, scale), labels, penalty, pool.map),
-            options={
-                "maxiter": max_iterations,
-                "ftol": tolerance,
-                "gtol": 1e-9,
-                "maxcor": 10,
-                "maxfun": 10 * max_iterations,
-            },
-        )
-    return Network(centre, scale, _unpack(best.x, layers))
+    best = minimize(
+        rows.scaled(centre, scale).loss_and_gradient,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        args=(layers, penalty),
+        options={
+            "maxiter": max_iterations,
+            "ftol": tolerance,
+            "gtol": 1e-9,
+            "maxcor": 10,
+            "maxfun": 10 * max_iterations,
+        },
+    )
+    return Network(centre, scale, unpack(best.x, layers))

@@ -14,20 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.learn.calibration import temperature
+from job.learn.classifiers import CLASSIFIERS
 from job.learn.classifiers.base import Classifier, Trained
 from job.learn.classifiers.linear import softmax
 from job.learn.frames import frame
 from job.learn.moments import coordinates, moments
-from job.learn.projection import projected
 
 FOLDS = 5
 # Frames that follow each other and stay together. A whole turn of a fruit would be too much: where a category has only
 # one, nothing of it would be left to learn from.
 FRAMES = 12
-# A classifier that needs the features themselves learns from up to so many pictures of a category, and at least from
-# so many of all, from so many random projections of their features, in so many iterations: learning is then a small
-# part of a run, and a network has not yet learned single pictures by heart, wrong labels included.
-MOST_OF_A_CATEGORY, LEAST, WIDTH, ITERATIONS = 50, 1000, 128, 30
 # Sums of all folds may take up so many bytes; with wider features there are fewer folds.
 _MOST_BYTES = 256 << 20
 _ROWS = 4096
@@ -96,11 +92,12 @@ def probabilities(
     labels: NDArray[np.int64],
     categories: int,
     held: NDArray[np.int64],
-    *,
-    seed: int = 123,
-    threads: int = 1,
 ) -> NDArray[np.float64]:
     """Probability of each category for each picture, by a classifier that has not learned from its fold.
+
+    It is the one that is given, or linear discriminant analysis in place of one that does not learn from sums: the sums
+    of all folds but one take no second look at the pictures, while five networks would take as long as a small run.
+    One that would take a second look is asked as it is before that.
 
     Parameters
     ----------
@@ -112,8 +109,6 @@ def probabilities(
         Number of categories, C.
     held : int64 of shape (n,)
         The fold of each picture, as `folds` gives it.
-    seed, threads
-        As for `Classifier.fit`.
 
     Returns
     -------
@@ -121,13 +116,13 @@ def probabilities(
     no other fold.
 
     """
-    space = features.shape[1]
     if classifier.from_moments is None:
-        features = _scaled(projected(features, WIDTH, seed))
-    elif len(features) < space:
+        classifier = CLASSIFIERS.get("lda")
+    space = features.shape[1]
+    if len(features) < space:
         features = coordinates(features)
     logarithms = np.full((len(labels), categories), np.nan)
-    for fold, trained in _learned(classifier, features, labels, categories, held, seed, threads, space):
+    for fold, trained in _learned(classifier, features, labels, categories, held, space):
         rows = np.flatnonzero(held == fold)
         known = np.bincount(labels[held != fold], minlength=categories) > 0
         rows = rows[known[labels[rows]]]
@@ -143,12 +138,6 @@ def probabilities(
     return found
 
 
-def _scaled(features: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Centred, and divided by one number, so that their mean variance is 1: a network then learns in few iterations."""
-    wide = features - features.mean(axis=0, dtype=np.float64)
-    return np.asarray(wide / (np.sqrt(wide.var(axis=0).mean()) or 1.0), np.float64)
-
-
 def parts_for(width: int) -> int:
     """Number of folds for features of that width: 5, or fewer where sums of so many would be too large."""
     return int(np.clip(_MOST_BYTES // (8 * width * width), 2, FOLDS))
@@ -160,37 +149,13 @@ def _learned(
     labels: NDArray[np.int64],
     categories: int,
     held: NDArray[np.int64],
-    seed: int,
-    threads: int,
     space: int,
 ) -> list[tuple[int, Trained]]:
     """What is learned from all folds but one, for each that leaves something to learn from."""
+    assert classifier.from_moments is not None
     numbers = [fold for fold in np.unique(held).tolist() if (held != fold).any()]
-    if classifier.from_moments is None:
-        return [
-            (fold, _fitted(classifier, features, labels, categories, np.flatnonzero(held != fold), seed, threads))
-            for fold in numbers
-        ]
     sums = {fold: replace(moments(features, labels, categories, chosen=held == fold), space=space) for fold in numbers}
     if not sums:
         return []
     total = reduce(add, sums.values())
     return [(fold, classifier.from_moments(total - part)) for fold, part in sums.items()]
-
-
-def _fitted(
-    classifier: Classifier,
-    features: NDArray[np.floating],
-    labels: NDArray[np.int64],
-    categories: int,
-    rows: NDArray[np.intp],
-    seed: int,
-    threads: int,
-) -> Trained:
-    """Learned from some of the rows: as many of each category, drawn by the seed."""
-    most = max(MOST_OF_A_CATEGORY, -(-LEAST // max(1, len(np.unique(labels[rows])))))
-    order = rows[np.random.default_rng(seed).permutation(len(rows))]
-    chosen = [order[labels[order] == label][:most] for label in np.unique(labels[rows]).tolist()]
-    few = np.sort(np.concatenate(chosen))
-    values = features[few].astype(np.float64)
-    return classifier.fit(values, labels[few], categories, seed=seed, max_iterations=ITERATIONS, threads=threads)

@@ -1,4 +1,7 @@
-"""Blocks of features side by side, each scaled as a whole: length 1, centred, divided by its total deviation."""
+"""Blocks of features side by side, each scaled as a whole: length 1, centred, divided by its total deviation.
+
+A block may weigh more than others: its deviation is its weight then.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,7 +61,8 @@ class Scaling:
     mean
         float64 (d,): mean of the rows at length 1.
     deviation
-        float64 (b,): root of the mean squared distance of a block from its mean; 0: blocks stay as they are.
+        float64 (b,): root of the mean squared distance of a block from its mean, divided by the block's weight; 0:
+        blocks stay as they are.
 
     """
 
@@ -101,8 +105,8 @@ def sums(blocks: Sequence[NDArray[Any]]) -> Sums:
     return found
 
 
-def fit(part: Sums, *, scaled: bool = True) -> Scaling:
-    """The scaling of all rows; without `scaled` one that leaves blocks as they are.
+def fit(part: Sums, *, scaled: bool = True, weights: Sequence[float] = ()) -> Scaling:
+    """The scaling of all rows; without `scaled` one that leaves blocks as they are. `weights` of the blocks; none: 1.
 
     A block that never varies is centred, and divided by 1.
     """
@@ -114,7 +118,8 @@ def fit(part: Sums, *, scaled: bool = True) -> Scaling:
     variances = squares - own
     # A block that never varies leaves rounding, which must not be divided by.
     known = variances > squares * np.maximum(part.count, part.widths) * np.finfo(np.float64).eps
-    return Scaling(part.widths, mean, np.sqrt(np.where(known, variances, 1.0)))
+    deviation = np.sqrt(np.where(known, variances, 1.0))
+    return Scaling(part.widths, mean, deviation / np.array(weights) if len(weights) else deviation)
 
 
 def scale(rows: NDArray[Any], scaling: Scaling) -> NDArray[np.float64]:

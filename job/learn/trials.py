@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from job.learn import pca, scaling
+from job.learn import pca, scaling, unknown
 from job.learn.classifiers.base import Classifier, Trained
 from job.learn.moments import Moments, moments
 from job.threads import Threads
@@ -44,6 +44,8 @@ class How:
         Principal components that are kept; 0: none are taken.
     seed
         Seed of the classifier.
+    weights
+        Weights of the blocks, where they are scaled; none: 1 each.
 
     """
 
@@ -53,6 +55,7 @@ class How:
     scaled: bool
     components: int
     seed: int
+    weights: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,13 +86,16 @@ class Learned:
 
     @property
     def bytes(self) -> int:
-        """Bytes of all arrays."""
+        """Bytes of all arrays, with those by which a model that is kept knows what is unknown."""
         parts = [self.trained.arrays]
         parts += [part.arrays() for part in (self.scaling,) if part is not None]
         if self.projection is not None:
             own = self.projection
             parts.append({"mean": own.mean, "axes": own.axes, "variances": own.variances})
-        return sum(array.nbytes for part in parts for array in part.values())
+        size = sum(array.nbytes for part in parts for array in part.values())
+        if self.how.classifier.with_distances is not None and unknown.WHITENING not in self.trained.arrays:
+            size += unknown.size(self.how.categories)
+        return size
 
 
 def learn(
@@ -136,7 +142,7 @@ def _directly(
     blocks = rows(chosen)
     found, projection = None, None
     if how.scaler:
-        found = scaling.fit(scaling.sums(blocks), scaled=how.scaled)
+        found = scaling.fit(scaling.sums(blocks), scaled=how.scaled, weights=how.weights)
     features = np.hstack(blocks)
     del blocks
     if found is not None:
@@ -191,9 +197,12 @@ def _from_sums(
         total = reduce(add, (part for part, _ in own))
         fitted = None
         if how.scaler:
-            fitted = scaling.fit(reduce(add, (part for _, part in own)), scaled=how.scaled)
+            blocks = reduce(add, (part for _, part in own))
+            fitted = scaling.fit(blocks, scaled=how.scaled, weights=how.weights)
             total = _after(total, fitted)
         trained = how.classifier.from_moments(total)
+        if how.classifier.coordinates is not None:
+            trained = _seen_again(how, rows, labels, weights, trainings[place], fitted, trained)
         found.append(Learned(how, fitted, None, trained, each + perf_counter() - begun))
     return found
 
@@ -215,6 +224,27 @@ def _sums(
         own = moments(values, labels[part], how.categories, None if weights is None else weights[part])
         found.append((own, sums))
     return reduce(lambda one, other: (one[0] + other[0], one[1] + other[1]), found)
+
+
+def _seen_again(
+    how: How,
+    rows: Rows,
+    labels: NDArray[np.int64],
+    weights: NDArray[np.float64] | None,
+    chosen: NDArray[np.intp],
+    fitted: scaling.Scaling | None,
+    trained: Trained,
+) -> Trained:
+    """What is learned after a second look at the rows of one training."""
+    found = []
+    for start in range(0, len(chosen), _ROWS):
+        part = chosen[start : start + _ROWS]
+        features = np.hstack(rows(part))
+        features = np.asarray(features if fitted is None else scaling.scale(features, fitted), np.float64)
+        own = None if weights is None else weights[part]
+        found.append(how.classifier.seen_again(trained, features, labels[part], how.categories, own))
+    sums = [part for part in found if part is not None]
+    return how.classifier.refine(trained, reduce(add, sums) if sums else None)
 
 
 def _after(found: Moments, fitted: scaling.Scaling) -> Moments:

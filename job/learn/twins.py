@@ -77,13 +77,15 @@ def search(
         slack = 1e-5 * (own + squares.max(initial=0))
         close = found <= (np.square(limit) + slack - own)[:, None]
         if same:
-            close &= ~np.tri(*close.shape, dtype=np.bool_)
-        for row in np.flatnonzero(close.sum(axis=1) > MOST).tolist():
-            candidates = np.flatnonzero(close[row])
-            close[row] = False
-            close[row, candidates[np.argpartition(found[row, candidates], MOST)[:MOST]]] = True
-        near = np.argwhere(close)
-        return near[:, 0] + start, near[:, 1] + first
+            close[:, : len(part)] &= ~np.tri(len(part), dtype=np.bool_)
+        left, right = [], []
+        for row in np.flatnonzero(close.any(axis=1)).tolist():  # few rows have any
+            own_ones = np.flatnonzero(close[row])
+            if len(own_ones) > MOST:
+                own_ones = np.sort(own_ones[np.argpartition(found[row, own_ones], MOST)[:MOST]])
+            left.append(np.full(len(own_ones), row + start))
+            right.append(own_ones + first)
+        return (np.concatenate(left), np.concatenate(right)) if left else (np.empty(0, np.intp), np.empty(0, np.intp))
 
     starts = range(0, len(rows), _BLOCK)
     with Threads(threads) as pool:

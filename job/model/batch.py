@@ -5,15 +5,17 @@ import io
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyarrow import parquet
 
 from job import storage
+from job.apart import CRASHED, Apart, CrashedError
 
 if TYPE_CHECKING:
-    from job.model.predict import Model, Prediction
+    from job.model.predict import Model, Prediction, Rejection
 
 SCHEMA = pa.schema(
     [
@@ -45,8 +47,8 @@ class BatchPrediction:
         Digest of the model.
     packed
         Gives the model as cloudpickle has packed it; asked once in a process.
-    reject_below
-        Where the most probable category has a probability below this, the status is "unknown".
+    rejection
+        When the status is "unknown".
     target
         Address of the folder that the files are written to.
     public_read
@@ -56,18 +58,18 @@ class BatchPrediction:
 
     digest: str
     packed: Callable[[], bytes]
-    reject_below: float
+    rejection: "Rejection"
     target: str
     public_read: bool = False
 
-    def work(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def work(self, batch: pa.RecordBatch, *, apart: bool = False) -> pa.RecordBatch:
         """Predicts the pictures in the columns `root, ima`, and writes a Parquet file of schema `SCHEMA`.
 
         The file is named by the pictures in it: a task that is done twice writes the same file twice. One row comes
-        back, `part` and `pictures`: the name of the file and its number of rows.
+        back, `part` and `pictures`: the name of the file and its number of rows. `apart`: see `predicted`.
         """
         roots, names = batch["root"], batch["ima"].to_pylist()
-        found = predicted(self._model(), roots[0].as_py(), names, self.reject_below)
+        found = predicted(self._model(), roots[0].as_py(), names, self.rejection, apart=apart)
         name = part_name(names)
         storage.write_bytes(storage.join(self.target, name), to_parquet(found), public_read=self.public_read)
         return pa.RecordBatch.from_pydict({"part": [name], "pictures": pa.array([len(names)], pa.int64())})
@@ -84,11 +86,18 @@ def part_name(names: Sequence[str]) -> str:
     return f"part-{hashlib.sha256(chr(0).join(names).encode()).hexdigest()[:32]}.parquet"
 
 
-def predicted(model: "Model", root: str, names: Sequence[str], reject_below: float = 0.0) -> pa.Table:
-    """Predictions of pictures by their names below `root`: a table of schema `SCHEMA`, in their order."""
+def predicted(
+    model: "Model", root: str, names: Sequence[str], rejection: "Rejection | None" = None, *, apart: bool = False
+) -> pa.Table:
+    """Predictions of pictures by their names below `root`: a table of schema `SCHEMA`, in their order.
+
+    With `apart` each is predicted in another process: one on which two processes end has the status "crashed".
+    """
     found: list[Prediction] = []
-    for contents in _together(storage.read_many(root, names, max_bytes=model.max_bytes)):
-        found += model.predict(contents, 2, reject_below=reject_below)
+    predict = partial(model.predict, top_k=2, **(rejection.asked() if rejection else {}))
+    with Apart(predict) as one:
+        for contents in _together(storage.read_many(root, names, max_bytes=model.max_bytes)):
+            found += [_unless_crashed(one, content) for content in contents] if apart else predict(contents)
     seconds = [each.top[1] if each.label is not None and len(each.top) > 1 else (None, None) for each in found]
     columns = [
         list(names),
@@ -100,6 +109,16 @@ def predicted(model: "Model", root: str, names: Sequence[str], reject_below: flo
         [each.status for each in found],
     ]
     return pa.table(columns, schema=SCHEMA)
+
+
+def _unless_crashed(predict: Callable[[Any], Any], content: Any) -> "Prediction":
+    from job.model.predict import Prediction
+
+    try:
+        found: Prediction = predict(content)
+    except CrashedError:
+        return Prediction(None, None, (), CRASHED, None)
+    return found
 
 
 def unusable(names: Sequence[str], status: str) -> pa.Table:

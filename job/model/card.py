@@ -182,8 +182,9 @@ def _confusions(confusions: Sequence[tuple[str, str, int]]) -> list[str]:
 
 _LIMITS = """## Where it ends
 
-- It knows its categories and nothing else: a picture of something else gets one of them too. Ask it with a least
-  probability (`--reject-below`), below which it answers `unknown`.
+- It knows its categories and nothing else: a picture of something else gets one of them too. Ask it with
+  `--reject-unknown 0.02`, so that it answers `unknown` where a picture is unlike all of them (classifiers `lda` and
+  `rda`), or with a least probability (`--reject-below`).
 - Its figures are those of the pictures that it was scored on. Where these are frames of the same video as those that it
   learned from, other pictures of the same things are harder: `fruits run --protocol rotation` and
   `--protocol robustness` measure it.

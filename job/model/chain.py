@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from job.learn import pca
+from job.learn import pca, unknown
 from job.learn import scaling as scales
 from job.learn.classifiers.base import Classifier, Trained
 from job.learn.encodings.base import Codebook, Encoding
@@ -38,6 +38,18 @@ class Part:
         stacked = np.concatenate([np.empty((0, spec.values), spec.dtype), *rows])
         sources = np.repeat(np.arange(len(rows), dtype=np.int64), [len(part) for part in rows])
         return self.encoding.encode(spec.unpack(stacked), sources, len(rows), self.codebook)
+
+
+def vectors(
+    blocks: Sequence[NDArray[Any]], scaling: Scaling | None, components: Projection | None
+) -> NDArray[np.float64]:
+    """Feature vectors of encoded blocks (n, width of each), scaled and projected where that was learned: (n, d)."""
+    rows = blocks[0] if len(blocks) == 1 else np.hstack(blocks)
+    if scaling is not None:
+        rows = scales.scale(rows, scaling)
+    if components is not None:
+        rows = pca.project(rows, components)
+    return np.asarray(rows, np.float64)
 
 
 @dataclass(frozen=True)
@@ -82,19 +94,37 @@ class Chain:
 
     def features(self, pictures: Sequence[Described]) -> NDArray[np.float64]:
         """The feature vectors of described pictures: float64 of shape (pictures, width)."""
-        blocks = [part.encode(pictures) for part in self.parts]
-        rows = blocks[0] if len(blocks) == 1 else np.hstack(blocks)
-        if self.scaling is not None:
-            rows = scales.scale(rows, self.scaling)
-        if self.components is not None:
-            rows = pca.project(rows, self.components)
-        return np.asarray(rows, np.float64)
+        return vectors([part.encode(pictures) for part in self.parts], self.scaling, self.components)
 
     def probabilities(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities of the categories: float64 of shape (n, C). ValueError for a model without a classifier."""
         if self.classifier is None or self.trained is None:
             raise ValueError("The model has no classifier: only features can be asked of it.")
         return self.classifier.probabilities(features, self.trained)
+
+    @property
+    def knows_unknown(self) -> bool:
+        """Whether `unknown` can be asked: the classifier measures distances, and pictures were held out for it."""
+        return self._held_distances is not None
+
+    def unknown(self, features: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
+        """Which features (n, width) are farther from all categories than all but `share` of the pictures held out."""
+        kept = self._held_distances
+        if kept is None:
+            raise ValueError("The model does not know how far pictures are from its categories.")
+        return self._distances(features) > unknown.farthest(kept, share)
+
+    @property
+    def _held_distances(self) -> NDArray[Any] | None:
+        if self.classifier is None or self.classifier.distances is None or self.trained is None:
+            return None
+        return self.trained.arrays.get(unknown.HELD)
+
+    def _distances(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        assert self.classifier is not None
+        assert self.classifier.distances is not None
+        assert self.trained is not None
+        return self.classifier.distances(features, self.trained)
 
     def check(self, categories: int) -> None:
         """Compute features and probabilities of two made-up pictures, the second of which has no descriptors.
@@ -147,6 +177,20 @@ class Chain:
             raise ValueError(f"the arrays of the classifier do not fit {categories} categories")
         if not np.allclose(found.sum(axis=1), 1.0):
             raise ValueError("the classifier gives no probabilities")
+        if (kept := self._held_distances) is not None:
+            self._check_distances(features, kept)
+
+    def _check_distances(self, features: NDArray[np.float64], kept: NDArray[Any]) -> None:
+        if kept.ndim != 1 or len(kept) < 2 or (np.diff(kept) < 0).any():
+            raise ValueError("the distances of pictures that were held out do not rise")
+        try:
+            found = self._distances(features)
+        except MemoryError:
+            raise
+        except Exception as error:  # as above
+            raise ValueError("the arrays of the classifier do not fit each other") from error
+        if found.shape != (len(features),) or not np.isfinite(found).all():
+            raise ValueError("the classifier gives no distances")
 
 
 def _check_scaling(found: Scaling, widths: Sequence[int]) -> None:

@@ -18,7 +18,9 @@ shapes they have, is part of the format. Arrays of no dimension named `fact_...`
 
 How to change the format
 ------------------------
-Adding a descriptor, an encoding or a classifier changes nothing: models name them. What old readers would
+Adding a descriptor, an encoding or a classifier changes nothing: models name them. Nor does an array that is added to
+those of an entry, where old readers leave it aside and answer as before, and new ones do without it: as `whitening`,
+`centres` and `held_distances` of `lda` (`job.learn.unknown`), which older models do not have. What old readers would
 misunderstand does: another meaning or name of a key or array, another computation of an entry that models name.
 
 1. Count `FORMAT_VERSION` up and write the new form in `assemble`; `model_files` in `job/experiment/outputs.py` gives it

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MLMODEL, EXAMPLE, REQUIREMENTS = "MLmodel", "input_example.json", "requirements.txt"
 PICTURE = "picture"
 """Column with the bytes of pictures."""
-_TOP_K, _REJECT_BELOW = "top_k", "reject_below"
+_TOP_K, _REJECT_BELOW, _REJECT_UNKNOWN = "top_k", "reject_below", "reject_unknown"
 _OUTPUTS = {"category": "string", "probability": "double", "status": "string", "top": "string"}
 
 
@@ -44,6 +44,7 @@ def files(digest: str, example: bytes) -> dict[str, bytes]:
     parameters = [
         {"name": _TOP_K, "type": "long", "default": 3, "shape": None},
         {"name": _REJECT_BELOW, "type": "double", "default": 0.0, "shape": None},
+        {"name": _REJECT_UNKNOWN, "type": "double", "default": 0.0, "shape": None},
     ]
     content = {
         "flavors": {
@@ -82,6 +83,7 @@ class _Predictor:
     def predict(self, model_input: "pd.DataFrame", params: Mapping[str, Any] | None = None) -> "pd.DataFrame":
         """For each picture `category, probability, status`, and `top`, a JSON list of the most probable categories.
 
+        Without a category it is None; MLflow's `spark_udf` makes the text "None" of that: the status tells.
         `model_input` has the bytes of pictures in the column `picture`, or in its only one.
         """
         import pandas as pd
@@ -92,6 +94,7 @@ class _Predictor:
             [bytes(picture) for picture in column],
             int(asked.get(_TOP_K, 3)),
             reject_below=float(asked.get(_REJECT_BELOW, 0.0)),
+            reject_unknown=float(asked.get(_REJECT_UNKNOWN, 0.0)),
         )
         columns = {
             "category": [each.category for each in found],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 import pyarrow as pa
 
 from job.report import text
+from job.report.advance import Advance, Bar
 from job.report.reference import SERIES
 from job.report.text import PREVIEW_ROWS
 from job.secrets import redact
@@ -17,6 +18,8 @@ from job.secrets import redact
 if TYPE_CHECKING:
     import rich.console
 
+# Seconds from one look at an operation that runs to the next, in a terminal and in a log.
+_LIVE, _LOGGED = 0.5, 10.0
 # Columns of a preview line in a log: a bag of words has 5,000, and a log line is read as a whole.
 PREVIEW_COLUMNS = 12
 
@@ -35,7 +38,9 @@ class Console:
     ----------
     stream, error_stream : standard output and standard error unless given
     quiet : leave out all but warnings, errors and the end
-    terminal : lay out for a terminal (True) or as lines of `key=value` (False); asks `stream` unless given
+    verbose : in lines, tell first rows of tables, categories and timings too
+    terminal : lay out for a terminal (True) or as lines (False); asks `stream` unless given
+    as_json : lines are JSON objects rather than `key=value`, also in a terminal
 
     """
 
@@ -45,14 +50,17 @@ class Console:
         error_stream: TextIO | None = None,
         *,
         quiet: bool = False,
+        verbose: bool = False,
         terminal: bool | None = None,
+        as_json: bool = False,
     ) -> None:
         self._stream = stream if stream is not None else sys.stdout
         self._error_stream = error_stream if error_stream is not None else sys.stderr
-        self._quiet = quiet
-        self._terminal = self._stream.isatty() if terminal is None else terminal
+        self._quiet, self._verbose, self._json = quiet, verbose, as_json
+        self._terminal = not as_json and (self._stream.isatty() if terminal is None else terminal)
         self._encoding = getattr(self._stream, "encoding", None) or "utf-8"
         self._rich: rich.console.Console | None = None
+        self._bar: Bar | None = None
         self._lock = threading.Lock()
 
     def start(self, run_name: str, settings: Mapping[str, object]) -> None:
@@ -80,7 +88,7 @@ class Console:
         rows = preview.slice(0, PREVIEW_ROWS) if preview is not None else None
         if not self._terminal:
             self._line("step", {"operation": operation, "split": split, **facts, "seconds": seconds})
-            for number, row in enumerate(_records(rows, PREVIEW_COLUMNS), start=1):
+            for number, row in enumerate(_records(rows if self._verbose else None, PREVIEW_COLUMNS), start=1):
                 self._line("row", {"operation": operation, "split": split, "row": number, **row})
             return
         taken = "" if seconds is None else f" · {text.seconds(seconds)}"
@@ -91,7 +99,7 @@ class Console:
 
     def categories(self, split: str, counts: Mapping[str, int]) -> None:
         """Pictures of each category, and the total."""
-        if self._quiet:
+        if self._quiet or not (self._terminal or self._verbose):
             return
         images = sum(counts.values())
         if not self._terminal:
@@ -116,7 +124,7 @@ class Console:
         `table` has the columns `operation, split, seconds, tasks, partitions`; `reference` (such as
         `reference.emr_table()`) sets further seconds beside them.
         """
-        if self._quiet:
+        if self._quiet or not (self._terminal or self._verbose):
             return
         rows = table.to_pylist()
         beside_rows = reference.to_pylist() if reference is not None else []
@@ -167,19 +175,40 @@ class Console:
         else:
             self._line("warning", {"message": sentence})
 
-    def done(self, out_uri: str, accuracy: float | None, seconds: float) -> None:
+    def done(self, out_uri: str, accuracy: float | None, seconds: float | None) -> None:
         """The end: where the results are; `accuracy` is a share of 1, none where nothing was classified."""
         if not self._terminal:
             self._line("done", {"out": redact("out", out_uri), "accuracy": accuracy, "seconds": seconds})
             return
         score = "" if accuracy is None else f", accuracy {text.percent(accuracy)}"
         where = redact("out", out_uri)
-        self._sentence("done", "green", f"in {text.seconds(seconds)}{score}. Results: {where}")
+        taken = "" if seconds is None else f"in {text.seconds(seconds)}{score}. "
+        self._sentence("done", "green", f"{taken}Results: {where}")
 
     def error(self, sentence: str) -> None:
         """Why the run ended, to the error stream, in one line."""
         encoding = getattr(self._error_stream, "encoding", None) or "utf-8"
         print(f"error: {text.clean(sentence, encoding)}", file=self._error_stream, flush=True)
+
+    @property
+    def period(self) -> float | None:
+        """Seconds from one look at an operation that runs to the next; None where nothing is told of it."""
+        return None if self._quiet else _LIVE if self._terminal else _LOGGED
+
+    def advance(self, found: Advance) -> None:
+        """How far an operation is: a bar in a terminal until it settles, a line in a log."""
+        if not self._terminal:
+            self._line("progress", found.facts())
+            return
+        if self._bar is None:
+            self._bar = Bar(self._open())
+        self._bar.show(found)
+
+    def settle(self) -> None:
+        """The operation is over: its bar goes."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
 
     @contextmanager
     def progress(self, description: str, total: int | None) -> Iterator[Progress]:
@@ -199,10 +228,18 @@ class Console:
         with bars.Progress(*columns, console=self._open(), transient=True) as progress:
             yield _Bar(progress, progress.add_task(self._clean(description), total=total))
 
+    def event(self, kind: str, facts: Mapping[str, object]) -> None:
+        """Something of a kind that no other method has: a line in a terminal too."""
+        if not self._quiet:
+            self._line(kind, facts)
+
     def _line(self, event: str, facts: Mapping[str, object]) -> None:
-        """`event=... key=value ...`, flushed: a pod's log shows it at once."""
+        """`event=... key=value ...` or a JSON object, flushed: a pod's log shows it at once."""
         pairs = {"event": event, **{key: value for key, value in facts.items() if value is not None}}
-        line = " ".join(f"{_key(key)}={self._value(value)}" for key, value in pairs.items())
+        if self._json:
+            line = json.dumps({key: _as_json(value) for key, value in pairs.items()})
+        else:
+            line = " ".join(f"{_key(key)}={self._value(value)}" for key, value in pairs.items())
         with self._lock:
             self._stream.write(line + "\n")
             self._stream.flush()
@@ -319,6 +356,17 @@ def _records(rows: pa.Table | None, columns: int) -> list[dict[str, str]]:
     names = rows.column_names[:columns]
     values = [[text.cell(value, width=80) for value in column.to_pylist()] for column in rows.columns[:columns]]
     return [dict(zip(names, record, strict=True)) for record in zip(*values, strict=True)]
+
+
+def _as_json(value: object) -> object:
+    """What JSON can say of it."""
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, Mapping):
+        return {str(key): _as_json(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_json(inner) for inner in value]
+    return value if isinstance(value, (bool, int, str)) else str(value)
 
 
 def _column_seconds(value: float | None) -> str:

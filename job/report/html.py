@@ -173,7 +173,16 @@ def _dataset(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         whole = counts["described"] + counts["without_descriptors"] + counts["rejected"]
         per_image = counts["descriptors"] / counts["described"] if counts["described"] else None
-        rows.append({"split": name, **counts, "per_image": per_image, "complete": whole == counts["images"]})
+        others = dict(split.get("passed_over") or {})
+        rows.append(
+            {
+                "split": name,
+                **counts,
+                "per_image": per_image,
+                "complete": whole == counts["images"],
+                "passed_over": others,
+            }
+        )
     return rows
 
 

@@ -5,7 +5,8 @@ Pure functions on numpy arrays and Arrow tables.
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -100,8 +101,10 @@ def to_csv(table: pa.Table) -> bytes:
     """`table` as CSV in UTF-8: a header, line feeds, quotes where needed.
 
     Floats have the fewest digits that read back as the same number; null is an empty field, an empty text is `""`.
-    Where one text needs quotes all have them, as Arrow writes it.
+    Where one text needs quotes all have them, as Arrow writes it. A text that a spreadsheet would take for a formula
+    has an apostrophe before it, which `from_cell` and `from_cells` take away.
     """
+    table = _harmless(table)
     sink = io.BytesIO()
     # Arrow quotes every name in a header; names are written here as any other text is.
     header = io.StringIO()
@@ -114,6 +117,40 @@ def to_csv(table: pa.Table) -> bytes:
         style = "needed" if _has_text_to_quote(table) else "none"
         arrow_csv.write_csv(table, sink, arrow_csv.WriteOptions(include_header=False, quoting_style=style))
     return sink.getvalue()
+
+
+# What makes a formula of a cell, in spreadsheets of East Asia too; apostrophes may stand before it in the name itself.
+_FORMULA = "^('*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20])"
+_ESCAPED = f"^'{_FORMULA.removeprefix('^')}"
+
+
+def from_cell(text: str) -> str:
+    """A text as it was before `to_csv` wrote it into a cell."""
+    return re.sub(_ESCAPED, r"\1", text)
+
+
+def from_csv(content: bytes, types: Mapping[str, pa.DataType]) -> pa.Table:
+    """What `to_csv` made of a table. `types` are those of columns that the content may not tell."""
+    options, parse = arrow_csv.ConvertOptions(column_types=types), arrow_csv.ParseOptions(newlines_in_values=True)
+    return from_cells(arrow_csv.read_csv(io.BytesIO(content), parse_options=parse, convert_options=options))
+
+
+def from_cells(table: pa.Table) -> pa.Table:
+    """A table that was read from CSV, its texts as they were before `to_csv` wrote them."""
+    return _replaced(table, _ESCAPED, r"\1").rename_columns([from_cell(name) for name in table.column_names])
+
+
+def _harmless(table: pa.Table) -> pa.Table:
+    names = [re.sub(_FORMULA, r"'\1", name) for name in table.column_names]
+    return _replaced(table, _FORMULA, r"'\1").rename_columns(names)
+
+
+def _replaced(table: pa.Table, pattern: str, replacement: str) -> pa.Table:
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type) and pc.any(pc.match_substring_regex(table[place], pattern)).as_py():
+            changed = pc.replace_substring_regex(table[place], pattern, replacement)
+            table = table.set_column(place, field, changed)
+    return table
 
 
 def _has_text_to_quote(table: pa.Table) -> bool:

@@ -41,6 +41,16 @@ def seconds(value: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def about(value: float) -> str:
+    """A duration that is only estimated: `5 s`, `3 min`, `2 h 05 min`."""
+    whole = max(1, round(value))
+    if whole < 100:
+        return f"{whole} s"
+    if whole < 5970:
+        return f"{round(whole / 60)} min"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
 def number(value: float) -> str:
     """A number with thin thousands separators; floats with four significant digits."""
     if isinstance(value, float):

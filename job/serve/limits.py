@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,29 @@ class Load:
         finally:
             self.pictures -= pictures
 
-    def hold(self, count: int) -> None:
-        """So many bytes more are held. Raises BusyError where that is too many."""
-        if self.bytes + count > self._limits.memory:
-            raise BusyError
-        self.bytes += count
+    def holding(self) -> "Holding":
+        """Context manager of a request, whose bytes are held as long as it lasts."""
+        return Holding(self, self._limits.memory)
 
-    def release(self, count: int) -> None:
-        """So many bytes are let go."""
-        self.bytes -= count
+
+class Holding:
+    """The bytes that are held of a request's body."""
+
+    def __init__(self, load: Load, most: int) -> None:
+        self.bytes = 0
+        self._load, self._most = load, most
+
+    def __enter__(self) -> Self:
+        """Holds nothing yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Lets all go."""
+        self._load.bytes -= self.bytes
+
+    def add(self, count: int) -> None:
+        """Holds so many bytes more. Raises BusyError where those of all requests are too many."""
+        if self._load.bytes + count > self._most:
+            raise BusyError
+        self._load.bytes += count
+        self.bytes += count

@@ -1,6 +1,7 @@
 """What a server counts, in the form that Prometheus reads."""
 
 from collections.abc import Callable
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE
@@ -27,10 +28,11 @@ class Metrics:
 
     def __init__(self, digest: str, waiting: Callable[[], int], restarts: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
-        self.requests = Counter(
-            "fruits_requests", "Requests by path and code.", ["path", "code"], registry=self._registry
-        )
-        self.pictures = Counter("fruits_pictures", "Pictures by status.", ["status"], registry=self._registry)
+        requests = Counter("fruits_requests", "Requests by path and code.", ["path", "code"], registry=self._registry)
+        pictures = Counter("fruits_pictures", "Pictures by status.", ["status"], registry=self._registry)
+        # The counters of one path and code, and of one status: looked up once.
+        self.request: Callable[[str, int], Counter] = cache(requests.labels)
+        self.picture: Callable[[str], Counter] = cache(pictures.labels)
         self.seconds = Histogram(
             "fruits_predict_seconds",
             "Seconds from a request for predictions to its answer.",

@@ -1,5 +1,6 @@
 """What the server answers, as OpenAPI describes it, and as a page that needs no network and no script."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from job import __version__
@@ -20,6 +21,8 @@ _GUESS = {
     },
 }
 _STATUSES = ["ok", *REASONS]
+# A name or number of a host, with its port: what may stand in a command that somebody copies.
+_HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 
 
 def _answer(**more: Any) -> dict[str, Any]:
@@ -56,7 +59,7 @@ def description(limits: Limits) -> dict[str, Any]:
     predict = {
         "summary": "What pictures show",
         "description": "A picture as the body, whatever its content type says; or several as parts of a form. "
-        f"A body has at most {limits.body} bytes, a form {limits.pictures} pictures.",
+        f"A body has at most {limits.body >> 20} MiB, a form {limits.pictures} pictures.",
         "parameters": [
             {
                 "name": "top_k",
@@ -68,6 +71,13 @@ def description(limits: Limits) -> dict[str, Any]:
                 "name": "reject_below",
                 "in": "query",
                 "description": "Below this probability the status is unknown.",
+                "schema": {"type": "number", "minimum": 0, "maximum": 1},
+            },
+            {
+                "name": "reject_unknown",
+                "in": "query",
+                "description": "The share of known pictures that may be lost, such as 0.05, so that the status of "
+                "pictures of something else is unknown. Only a model of the classifier lda or rda answers it.",
                 "schema": {"type": "number", "minimum": 0, "maximum": 1},
             },
         ],
@@ -139,8 +149,11 @@ def description(limits: Limits) -> dict[str, Any]:
     }
 
 
-def page(model: "Model", limits: Limits) -> str:
-    """The page at /: the model, a form to try it, and what each path answers."""
+def page(model: "Model", limits: Limits, host: str) -> str:
+    """The page at /: the model, a form to try it, and what each path answers, for a server that is known as `host`."""
     return pages.template("job.serve", "page.html.j2").render(
-        description=description(limits), model=model, statuses=REASONS
+        address=f"http://{host if _HOST.fullmatch(host) else 'ADDRESS'}",
+        description=description(limits),
+        model=model,
+        statuses=REASONS,
     )

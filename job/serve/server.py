@@ -6,14 +6,14 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+import uvloop
 
 from job.errors import UserError
-from job.serve.app import Serving, application
+from job.serve.app import application
+from job.serve.protocol import patient
+from job.serve.serving import Serving
 
 # Seconds that a connection without requests is kept: longer than a load balancer in front keeps it (60 as a rule), so
 # that it is never this end that closes while a request is on its way.
@@ -37,33 +37,6 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
         yield
-
-
-def _protocol(seconds: float) -> type[asyncio.Protocol]:
-    """Uvicorn's protocol, which also closes connections whose headers are not whole within so many seconds."""
-
-    class Patient(H11Protocol):
-        _closing: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._closing = self.loop.call_later(seconds, transport.close)
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            waiting = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
-            if not waiting and self._closing is not None:
-                self._closing.cancel()
-                self._closing = None
-            elif waiting and self._closing is None:
-                self._closing = self.loop.call_later(seconds, self.transport.close)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            if self._closing is not None:
-                self._closing.cancel()
-            super().connection_lost(exc)
-
-    return Patient
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -110,7 +83,7 @@ def run(serving: Serving, listening: socket.socket, *, drain: float, started: Ca
         logging.getLogger(name).setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         application(serving),
-        http=_protocol(serving.limits.seconds),
+        http=patient(serving.limits.seconds),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -120,7 +93,8 @@ def run(serving: Serving, listening: socket.socket, *, drain: float, started: Ca
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=int(serving.limits.seconds) + 5,
     )
-    return asyncio.run(_run(_Server(config, started), serving, listening, drain))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(_Server(config, started), serving, listening, drain))
 
 
 async def _run(server: _Server, serving: Serving, listening: socket.socket, drain: float) -> bool:
@@ -136,5 +110,6 @@ async def _run(server: _Server, serving: Serving, listening: socket.socket, drai
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
-    await server.serve(sockets=[listening])
+    async with serving.workers.answering():
+        await server.serve(sockets=[listening])
     return interrupted

@@ -1,35 +1,56 @@
-"""The process that predicts: it loads the model once, and answers one picture after another until its pipe ends.
+"""The process that predicts: it loads the model once, and answers one picture after another until its line ends.
 
 It is forked off a process that has imported this module, so that it starts in a moment (`job.serve.workers`).
 """
 
+import json
 import signal
+import socket
+import struct
 from contextlib import suppress
-from multiprocessing.connection import Connection
-from typing import Any
 
 from job.model import load_model
-from job.model.predict import Model
+from job.model.predict import Model, Prediction
 from job.threads import Threads
 
+ASKED = struct.Struct("!QIdd")
+"""What goes before a picture: its number of bytes, `top_k`, `reject_below` and `reject_unknown`."""
+ANSWERED = struct.Struct("!II")
+"""What goes before an answer: the numbers of bytes of its status and of the rest."""
 
-def work(pipe: Connection, uri: str, digest: str) -> None:
-    """Answers `(picture, top_k, reject_below)` with the prediction as JSON values, until the pipe's other end closes.
+# Bytes that are read from the line at once: a picture of a hundred pixels a side and what goes before it, and more.
+_READ = 1 << 16
 
-    The first thing that is sent is a sentence, where the model can't be loaded or is not the one of that digest, or
-    None. The signals that end a server are for the process that serves: what is being predicted is finished.
+
+def work(line: socket.socket, uri: str, digest: str) -> None:
+    """Answers pictures with the prediction as JSON, until the line's other end closes.
+
+    The first answer comes unasked: its status is "ready", or "fault" with a sentence where the model can't be loaded or
+    is not the one of that digest. The signals that end a server are for the process that serves: what is being
+    predicted is finished.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    with suppress(EOFError, OSError), Threads():
+    with suppress(OSError), Threads(), line, line.makefile("rb", _READ) as asked:
         model = _loaded(uri, digest)
         if isinstance(model, str):
-            pipe.send(model)
+            line.sendall(answer("fault", model.encode()))
             return
-        pipe.send(None)
-        while True:
-            picture, top_k, reject_below = pipe.recv()
-            pipe.send(_answer(model, picture, top_k, reject_below))
+        line.sendall(answer("ready", b""))
+        while len(head := asked.read(ASKED.size)) == ASKED.size:
+            size, top_k, below, unknown = ASKED.unpack(head)
+            found = model.predict(asked.read(size), top_k, reject_below=below, reject_unknown=unknown)
+            line.sendall(answer(found.status, as_json(found)))
+
+
+def answer(status: str, content: bytes) -> bytes:
+    """An answer as it goes over the line."""
+    return ANSWERED.pack(len(status), len(content)) + status.encode() + content
+
+
+def as_json(prediction: Prediction) -> bytes:
+    """What is said of a picture, as JSON."""
+    return json.dumps(prediction.public(), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _loaded(uri: str, digest: str) -> Model | str:
@@ -42,7 +63,3 @@ def _loaded(uri: str, digest: str) -> Model | str:
     if model.digest != digest:
         return f"The model '{uri}' has changed since this server was started: start it again."
     return model
-
-
-def _answer(model: Model, picture: bytes, top_k: int, reject_below: float) -> dict[str, Any]:
-    return model.predict(picture, top_k, reject_below=reject_below).public()

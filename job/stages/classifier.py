@@ -1,6 +1,8 @@
 """Features to categories."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -16,10 +18,14 @@ from pyspark.sql.types import DataType, DoubleType, StringType, StructType
 
 from job.columns import predicted, rows_of, vectors
 from job.cores import available_cores
+from job.learn import unknown
 from job.learn.calibration import temperature
 from job.learn.classifiers import CLASSIFIERS
 from job.learn.classifiers.base import Classifier, Trained
 from job.learn.halves import Halves, checked, held_out
+from job.learn.moments import Moments
+from job.learn.second_look import SecondLook
+from job.learn.spreads import Spreads
 from job.stages.base import (
     Accessors,
     HasImageCol,
@@ -35,6 +41,15 @@ from job.stages.base import (
     width_of,
     with_columns,
 )
+from job.stages.rows import kept_rows, labels_of
+
+Vectors = Callable[[pa.RecordBatch], NDArray[Any]]
+"""Makes the feature vectors of a batch, floating (n, d), in a worker."""
+
+# Column with the number of a changed copy of a picture, from 1; 0 for the picture itself.
+_COPY = "copy"
+# Most values of features that a network is trained on in the driver: 256 MB, and as much again while they are gathered.
+_IN_DRIVER = 32_000_000
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -118,10 +133,12 @@ class CategoryClassifier(
     """Trains one of `job.learn.classifiers`.
 
     One that learns from sums is trained on sums that the executors add up; `weightCol`, where it is set, says what each
-    row counts for in them. Others are trained in the driver on the features of all pictures, 8 bytes a value.
+    row counts for in them. Others are trained in the driver on the features of all pictures, 8 bytes a value; rows are
+    ordered by `imageCol` where the frame has it, else by their features, so that what is learned does not depend on
+    partitions.
 
-    Rows are ordered by `imageCol` where the frame has it, else by their features, so that what is learned does not
-    depend on partitions.
+    Networks (`logistic`, `mlp`) are trained by the executors where there are more than 32 million values: these keep
+    the features, and add up the loss and its gradient as often as it is asked for.
     """
 
     _input_kwargs: dict[str, Any]
@@ -161,14 +178,27 @@ class CategoryClassifier(
         self._set(**self._input_kwargs)
 
     def _fit(self, dataset: "DataFrame") -> "CategoryClassifierModel":
-        features, label, name = self.getFeaturesCol(), self.getLabelCol(), self.getOrDefault(self.imageCol)
+        features, label = self.getFeaturesCol(), self.getLabelCol()
         self.transformSchema(dataset.schema)
         require(dataset.schema, number=label)
-        named = [name] if name in dataset.columns else []
-        if self._classifier().from_moments is not None:
-            return self._fit_sums(dataset, bool(named))
+        if self.learns_from_sums():
+            return self.fit_batches(
+                dataset, [features], lambda batch: rows_of(batch[features]), width_of(dataset, features)
+            )
         if self.getOrDefault(self.weightCol):
             raise ValueError(f"The classifier '{self.getOrDefault(self.kind)}' takes no weights: leave out weightCol.")
+        return self.fit_counted(dataset, dataset.count() if self._classifier().from_rows else 0)
+
+    def fit_counted(self, dataset: "DataFrame", count: int) -> "CategoryClassifierModel":
+        """The same for a classifier that does not learn from sums, and a frame of so many rows."""
+        features, label, name = self.getFeaturesCol(), self.getLabelCol(), self.getOrDefault(self.imageCol)
+        from_rows, width = self._classifier().from_rows, width_of(dataset, features) if count else 0
+        if from_rows is not None and count * width > _IN_DRIVER:
+            categories = self._count(dataset)
+            seed, most = self.getOrDefault(self.seed), self.getOrDefault(self.maxIter)
+            with kept_rows(dataset, features, label, width, categories) as rows:
+                return self._named(from_rows(rows, categories, seed=seed, max_iterations=most), categories)
+        named = [name] if name in dataset.columns else []
         table = dataset.select(*named, features, label).toArrow()
         if table[label].null_count:
             raise ValueError(f"A row has no label: leave out the rows whose '{label}' is null.")
@@ -179,59 +209,110 @@ class CategoryClassifier(
             matrix, labels = matrix[order], labels[order]
         return self.fit_arrays(np.asarray(matrix, np.float64), labels)
 
-    def _fit_sums(self, dataset: "DataFrame", named: bool) -> "CategoryClassifierModel":
-        """From sums over the rows of the executors: of those that are held out to calibrate, and of all others."""
-        features, label, weight = self.getFeaturesCol(), self.getLabelCol(), self.getOrDefault(self.weightCol)
-        name, seed, count = self.getOrDefault(self.imageCol), self.getOrDefault(self.seed), self._count(dataset)
-        calibrated = named and self.getOrDefault(self.calibrated)
+    def learns_from_sums(self) -> bool:
+        """Whether the classifier learns from sums that the executors add up."""
+        return self._classifier().from_moments is not None
 
-        def parted(batch: pa.RecordBatch) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
-            if batch[label].null_count:
-                raise ValueError(f"A row has no label: leave out the rows whose '{label}' is null.")
-            rows, labels = np.asarray(rows_of(batch[features]), np.float64), batch[label].to_numpy().astype(np.int64)
-            held = held_out(batch[name].to_pylist(), seed) if calibrated else np.zeros(len(labels), np.bool_)
-            return rows, checked(labels, count), held
+    def fit_batches(
+        self, dataset: "DataFrame", columns: Sequence[str], made: Vectors, width: int
+    ) -> "CategoryClassifierModel":
+        """The same from sums that the executors add up: over rows held out to calibrate, and over all others.
+
+        `made` gives the features (n, width) of a batch with `columns`, so that no frame of features is needed.
+        """
+        label, weight, name = self.getLabelCol(), self.getOrDefault(self.weightCol), self.getOrDefault(self.imageCol)
+        seed, count, named = self.getOrDefault(self.seed), self._count(dataset), name in dataset.columns
+        calibrated = named and self.getOrDefault(self.calibrated)
+        copied = [_COPY] if _COPY in dataset.columns else []
+
+        def parted(batch: pa.RecordBatch) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+            labels = labels_of(batch[label], label, count)
+            return labels, held_out(batch[name].to_pylist(), seed) if calibrated else np.zeros(len(labels), np.bool_)
+
+        def weighed(batch: pa.RecordBatch) -> NDArray[Any]:
+            return batch[weight].to_numpy() if weight else np.ones(batch.num_rows)
 
         def sums(batch: pa.RecordBatch) -> Halves:
-            rows, labels, held = parted(batch)
-            weights = batch[weight].to_numpy() if weight else np.ones(len(labels))
-            return Halves.over(rows, labels, count, weights, held)
+            labels, held = parted(batch)
+            kinds, number = _by_kind(labels, count, _copies(batch))
+            return Halves.over(np.asarray(made(batch), np.float64), kinds, number, weighed(batch), held)
 
-        columns = [features, label, *([weight] if weight else []), *([name] if named else [])]
-        found = collect_sum(dataset, columns, sums, Halves.of, width=width_of(dataset, features))
-        assert found is not None
-        return self._calibrated_model(found, lambda trained: self._held_scores(dataset, columns, parted, trained))
+        used = [*columns, label, *([weight] if weight else []), *([name] if named else []), *copied]
+        found = collect_sum(dataset, used, sums, Halves.of, width=width)
+        if found is None:
+            raise ValueError("There are no pictures to learn categories from.")
+
+        def again(look: SecondLook) -> Spreads | None:
+            def seen(batch: pa.RecordBatch) -> Spreads:
+                labels, held = parted(batch)
+                return look.sums(np.asarray(made(batch), np.float64), labels, weighed(batch), held)
+
+            # as large as a matrix of that width
+            return collect_sum(dataset, used, seen, Spreads.of, width=math.isqrt(len(look.models) * count**3))
+
+        return self._calibrated_model(
+            found, count, width, again, lambda trained: self._held_scores(dataset, used, parted, made, trained)
+        )
 
     def _held_scores(
-        self, dataset: "DataFrame", columns: list[str], parted: Callable[[pa.RecordBatch], Any], trained: Trained
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Logarithms of the probabilities of the rows that were held out, (m, C), and their labels."""
-        classifier = self._classifier()
+        self,
+        dataset: "DataFrame",
+        columns: list[str],
+        parted: Callable[[pa.RecordBatch], tuple[NDArray[np.int64], NDArray[np.bool_]]],
+        made: Vectors,
+        trained: Trained,
+    ) -> "_Held":
+        classifier, kinds = self._classifier(), ("chances", "labels", "distances")
 
         def scored(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
             for batch in batches:
-                rows, labels, held = parted(batch)
+                labels, held = parted(batch)
                 if held.any():
-                    chances = classifier.probabilities(rows[held], trained)
-                    parts = [pa.array([part.tobytes()], pa.binary()) for part in (chances, labels[held])]
-                    yield pa.RecordBatch.from_arrays(parts, ["chances", "labels"])
+                    own = batch.filter(pa.array(held))
+                    rows = np.asarray(made(own), np.float64)
+                    part = _Held.of(classifier, trained, rows, labels[held], _copies(own))
+                    arrays = [pa.array([getattr(part, kind).tobytes()], pa.binary()) for kind in kinds]
+                    yield pa.RecordBatch.from_arrays(arrays, kinds)
 
-        found = dataset.select(*columns).mapInArrow(scored, "chances binary, labels binary").toArrow()
-        chances, labels = (b"".join(found[part].to_pylist()) for part in ("chances", "labels"))
+        found = dataset.select(*columns).mapInArrow(scored, ", ".join(f"{kind} binary" for kind in kinds)).toArrow()
+        chances, labels, distances = (b"".join(found[kind].to_pylist()) for kind in kinds)
         own = np.frombuffer(labels, np.int64)
-        return _logarithms(np.frombuffer(chances, np.float64).reshape(len(own), -1)), own
+        return _Held(np.frombuffer(chances).reshape(len(own), -1), own, np.frombuffer(distances))
 
     def _calibrated_model(
-        self, found: "Halves", scored: Callable[[Trained], tuple[NDArray[np.float64], NDArray[np.int64]]]
+        self,
+        found: Halves,
+        count: int,
+        width: int,
+        again: Callable[[SecondLook], Spreads | None],
+        scored: Callable[[Trained], "_Held"],
     ) -> "CategoryClassifierModel":
-        """The model of all rows, its temperature found on those that were held out."""
-        learn = self._classifier().from_moments
-        assert learn is not None
-        trained = learn(found.rest + found.held)
-        if self.getOrDefault(self.calibrated) and found.held.total and found.rest.counts.min() > 0:
-            heat = temperature(*scored(learn(found.rest)))
-            trained = Trained({**trained.arrays, "temperature": np.array(heat)}, {**trained.facts, "temperature": heat})
-        return self._named(trained, len(found.rest.counts))
+        """The model of all rows. Its temperature, and how far known pictures may be, are found on those held out.
+
+        `again` takes the sums of a second look at the rows, features of that `width`.
+        """
+        calibrated = self.getOrDefault(self.calibrated) and found.held.total
+        calibrated = calibrated and found.rest.folded(count).counts.min() > 0
+        parts = [found.rest + found.held, *([found.rest] if calibrated else [])]
+        look = SecondLook(self._classifier(), [self._learned(each, count) for each in parts], count)
+        trained, *others = look.refined(again(look) if look.wanted(width) else None)
+        if others:
+            held = scored(others[0])
+            heat = temperature(np.log(np.maximum(held.chances, 1e-300)), held.labels)
+            arrays = {**trained.arrays, "temperature": np.array(heat)}
+            if len(held.distances):
+                arrays[unknown.HELD] = unknown.quantiles(held.distances)
+            trained = Trained(arrays, {**trained.facts, "temperature": heat})
+        return self._named(trained, count)
+
+    def _learned(self, found: Moments, count: int) -> Trained:
+        """What is learned from sums by kind (`_by_kind`), and how far a picture is from what was learned from."""
+        classifier = self._classifier()
+        assert classifier.from_moments is not None
+        trained = classifier.from_moments(found.folded(count))
+        if classifier.with_distances is None:
+            return trained
+        return classifier.with_distances(trained, found.counts[:count], found.means[:count])
 
     def _named(self, trained: Trained, count: int) -> "CategoryClassifierModel":
         model = self._copyValues(CategoryClassifierModel(trained))
@@ -256,24 +337,32 @@ class CategoryClassifier(
         *,
         names: Sequence[str] | None = None,
         weights: NDArray[np.float64] | None = None,
+        copies: NDArray[np.bool_] | None = None,
     ) -> "CategoryClassifierModel":
         """The same from features (n, d) and labels (n,), sorted by picture, that the driver holds already.
 
-        `names` (n,) of the pictures say which are held out to calibrate; `weights` (n,) what each row counts for.
+        `names` (n,) of the pictures say which are held out to calibrate; `weights` (n,) what each row counts for;
+        `copies` (n,) which rows are changed copies, by which it is not found how far known pictures may be.
         """
         if not len(labels):
             raise ValueError("There are no pictures to learn categories from.")
         count = len(self.getOrDefault(self.categories)) or int(labels.max()) + 1
         checked(labels, count)
-        if self._classifier().from_moments is not None:
+        if self.learns_from_sums():
             seed, calibrated = self.getOrDefault(self.seed), names is not None and self.getOrDefault(self.calibrated)
             held = held_out(names or (), seed) if calibrated else np.zeros(len(labels), np.bool_)
-            halves = Halves.over(features, labels, count, np.ones(len(labels)) if weights is None else weights, held)
+            kinds, number = _by_kind(labels, count, copies)
+            whole = np.ones(len(labels)) if weights is None else weights
+            halves, classifier = Halves.over(features, kinds, number, whole, held), self._classifier()
 
-            def scored(trained: Trained) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-                return _logarithms(self._classifier().probabilities(features[held], trained)), labels[held]
+            def scored(trained: Trained) -> _Held:
+                changed = None if copies is None else copies[held]
+                return _Held.of(classifier, trained, features[held], labels[held], changed)
 
-            return self._calibrated_model(halves, scored)
+            def again(look: SecondLook) -> Spreads:
+                return look.sums(features, labels, whole, held)
+
+            return self._calibrated_model(halves, count, features.shape[1], again, scored)
         trained = self._classifier().fit(
             features,
             labels,
@@ -285,8 +374,37 @@ class CategoryClassifier(
         return self._named(trained, count)
 
 
-def _logarithms(chances: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.log(np.maximum(chances, 1e-300))
+def _by_kind(labels: NDArray[np.int64], count: int, copies: NDArray[np.bool_] | None) -> tuple[NDArray[np.int64], int]:
+    """The labels, `count` more for changed copies, so that sums tell them apart; and the number of all of these."""
+    return (labels, count) if copies is None else (labels + count * copies, 2 * count)
+
+
+def _copies(batch: pa.RecordBatch) -> NDArray[np.bool_] | None:
+    return np.asarray(batch[_COPY].to_numpy() > 0) if _COPY in batch.schema.names else None
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What is said of the m rows that were held out: their probabilities (m, C), `labels` (m,), and of those that are
+    no changed copies the distance to the nearest category, which is nothing where the classifier does not know it."""
+
+    chances: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    distances: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        classifier: Classifier,
+        trained: Trained,
+        features: NDArray[np.float64],
+        labels: NDArray[np.int64],
+        copies: NDArray[np.bool_] | None,
+    ) -> "_Held":
+        own = features if copies is None else features[~copies]
+        knows = classifier.distances is not None and unknown.WHITENING in trained.arrays
+        distances = classifier.distances(own, trained) if classifier.distances and knows else np.empty(0)
+        return cls(classifier.probabilities(features, trained), labels, distances)
 
 
 class CategoryClassifierModel(Model, _ClassifierParams, Stored):
@@ -311,9 +429,9 @@ class CategoryClassifierModel(Model, _ClassifierParams, Stored):
         known = "reason" in dataset.columns
 
         def predict(batch: pa.RecordBatch) -> list[pa.Array]:
-            unknown = np.asarray(batch["reason"].is_valid().to_numpy(zero_copy_only=False)) if known else None
+            unusable = np.asarray(batch["reason"].is_valid().to_numpy(zero_copy_only=False)) if known else None
             chances = classifier.probabilities(np.asarray(rows_of(batch[column]), np.float64), trained)
-            return [*predicted(chances, names, unknown), vectors(chances, unknown)]
+            return [*predicted(chances, names, unusable), vectors(chances, unusable)]
 
         inputs = [column, *(["reason"] if known else [])]
         return append_columns(dataset, inputs, self._outputs(), predict)

@@ -1,13 +1,17 @@
 """Pictures to descriptors, on the executors."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.sql.types import BinaryType, DataType, IntegerType, StringType, StructType
 
-from job.extraction import Extraction
+from job.engine.crashes import tried_again
+from job.extraction import ROWS, Extraction
+from job.kept import Kept
 from job.stages.base import Batches, HasDescriptor, HasImageCol, HasOutputCol, Stored, at_least, keyword_only, require
 from job.vision import pixels
 from job.vision.descriptors import DESCRIPTORS
@@ -29,8 +33,8 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
 
     Adds `descriptors` (binary: n x values, row-major, see `job.vision.descriptors`), `keypoints` (int, n) and
     `reason` (string, null when the picture could be described: `empty`, `too_large`, `not_an_image`,
-    `not_supported`, `truncated`, `no_descriptors`, `unreadable`); drops the root and, unless `keepContent`,
-    the content.
+    `not_supported`, `truncated`, `damaged`, `no_descriptors`, `unreadable`, `crashed`); drops the root and, unless
+    `keepContent`, the content.
 
     With `descriptors` and `outputCols`, two lists of the same length, each picture is described in several ways at
     once; `keypoints` then counts the rows of all of them. With `copies` each picture is followed by changed copies of
@@ -66,6 +70,12 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
         "copies",
         "levels of augmentation, each of which adds a changed copy of every picture",
         typeConverter=TypeConverters.toListString,
+    )
+    copiedCol: Param[str] = Param(
+        Params._dummy(),
+        "copiedCol",
+        "column that says of which pictures copies are made (boolean), and goes; where there is none, of all",
+        typeConverter=TypeConverters.toString,
     )
     seed: Param[int] = Param(Params._dummy(), "seed", "seed of the copies", typeConverter=at_least(0))
     copyCol: Param[str] = Param(
@@ -105,6 +115,7 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
         mask: bool = True,
         disturbance: str = "",
         copies: Sequence[str] = (),
+        copiedCol: str = "copied",
         seed: int = 123,
         copyCol: str = "copy",
         looks: bool = False,
@@ -126,6 +137,7 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
             mask=True,
             disturbance="",
             copies=[],
+            copiedCol="copied",
             seed=123,
             copyCol="copy",
             looks=False,
@@ -140,6 +152,12 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
         self._set(**self._input_kwargs)
         self.waited: Accumulator[float] | None = None
         """Where it is set: adds up the seconds for which workers waited for pictures."""
+        self.apart = False
+        """Whether pictures are described in a process of their own, slowly, so that one on which it ends costs no more
+        than itself. A task that is tried again does so in any case."""
+        self.kept: Kept | None = None
+        """Where it is set: the folder that described pictures are taken from and put into. The frame has the columns
+        that `Kept.work` needs, which stay in it."""
 
     def columns(self) -> dict[str, str]:
         """Names of the descriptors by their output columns. ValueError when the two lists differ in length."""
@@ -169,6 +187,7 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
         }
         if self.getOrDefault(self.copies):
             require(schema, text=own["imageCol"])
+            dropped |= {self.getOrDefault(self.copiedCol)}
             last[self.getOrDefault("copyCol")] = IntegerType()
         if self.getOrDefault(self.looks):
             last[self.getOrDefault("lookCol")] = BinaryType()
@@ -183,8 +202,10 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
         schema = self.transformSchema(dataset.schema)
         columns = self.columns()
         copies: list[str] = self.getOrDefault(self.copies)
+        copied: str = self.getOrDefault(self.copiedCol)
         looks = self.getOrDefault(self.looks)
         kept = tuple(schema.names[: len(schema) - len(columns) - 2 - bool(copies) - looks])
+        cache, waited, apart = self.kept, self.waited, self.apart
         extraction = Extraction(
             descriptors=tuple(DESCRIPTORS.get(name) for name in columns.values()),
             kept=kept,
@@ -193,16 +214,23 @@ class DescriptorExtractor(Transformer, HasDescriptor, HasImageCol, HasOutputCol,
             mask=self.getOrDefault(self.mask),
             disturbance=self.getOrDefault(self.disturbance) or None,
             copies=tuple(copies),
+            copied=copied if copies and copied in dataset.columns else None,
             seed=self.getOrDefault(self.seed),
             looks=looks,
             image=self.getOrDefault(self.imageCol),
             root=self.getOrDefault(self.rootCol),
             content=self.getOrDefault(self.contentCol),
+            rows=cache.pictures if cache else ROWS,
         )
-        waited = self.waited
+
+        def describe(batch: pa.RecordBatch) -> Batches:
+            return extraction.describe(batch, waited.add if waited else None, apart=apart or tried_again())
 
         def work(batches: Batches) -> Batches:
-            for batch in batches:
-                yield from extraction.describe(batch, waited.add if waited else None)
+            return (
+                cache.work(batches, describe, extraction.names)
+                if cache
+                else chain.from_iterable(map(describe, batches))
+            )
 
         return dataset.mapInArrow(work, schema)

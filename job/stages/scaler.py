@@ -51,12 +51,24 @@ class BlockScaler(Estimator["BlockScalerModel"], _ScalerParams, DefaultParamsRea
 
     _input_kwargs: dict[str, Any]
 
+    weights: Param[list[float]] = Param(
+        Params._dummy(),
+        "weights",
+        "deviations of the scaled blocks; none: 1 each",
+        typeConverter=TypeConverters.toListFloat,
+    )
+
     @keyword_only
     def __init__(
-        self, *, inputCols: Sequence[str] = ("bag",), outputCol: str = "features", scaled: bool = True
+        self,
+        *,
+        inputCols: Sequence[str] = ("bag",),
+        outputCol: str = "features",
+        scaled: bool = True,
+        weights: Sequence[float] = (),
     ) -> None:
         super().__init__()
-        self._setDefault(inputCols=["bag"], outputCol="features", scaled=True)
+        self._setDefault(inputCols=["bag"], outputCol="features", scaled=True, weights=[])
         self._set(**self._input_kwargs)
 
     def _fit(self, dataset: "DataFrame") -> "BlockScalerModel":
@@ -76,7 +88,9 @@ class BlockScaler(Estimator["BlockScalerModel"], _ScalerParams, DefaultParamsRea
         return self._model(scaling.sums(scaling.split(rows, widths)))
 
     def _model(self, part: scaling.Sums) -> "BlockScalerModel":
-        return self._copyValues(BlockScalerModel(scaling.fit(part, scaled=self.getOrDefault(self.scaled))))
+        weights: Sequence[float] = self.getOrDefault("weights")
+        fitted = scaling.fit(part, scaled=self.getOrDefault(self.scaled), weights=weights)
+        return self._copyValues(BlockScalerModel(fitted))
 
 
 class BlockScalerModel(Model, _ScalerParams, Stored):

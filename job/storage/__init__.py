@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from job.storage.backend import backend
 from job.storage.config import Credentials, S3Config, s3_config
-from job.storage.names import is_sorted
+from job.storage.names import PassedOver, is_sorted
 from job.storage.runfolder import RunFolder, StoredFile
 from job.storage.types import IMAGE_SUFFIXES, INDEX, LISTING, Fault
 from job.storage.uris import is_remote, join, normalise
@@ -25,14 +25,18 @@ __all__ = [
     "LISTING",
     "Credentials",
     "Fault",
+    "PassedOver",
     "RunFolder",
     "S3Config",
     "StoredFile",
     "blocks_of",
     "check",
+    "check_writable",
     "create",
     "data_root",
+    "delete",
     "exists",
+    "files",
     "is_packed",
     "is_remote",
     "join",
@@ -43,6 +47,7 @@ __all__ = [
     "normalise",
     "put_file",
     "read_bytes",
+    "read_columns",
     "read_many",
     "s3_config",
     "write_bytes",
@@ -58,11 +63,14 @@ def check(uri: str) -> None:
     backend(root).check(root)
 
 
-def list_images(uri: str, prefix: str = "", folders: Collection[str] = ()) -> pa.Table:
-    """The pictures below `uri/prefix`, at any depth: names that end in .jpg, .jpeg or .png, in any case.
+def list_images(
+    uri: str, prefix: str = "", folders: Collection[str] = (), passed_over: PassedOver | None = None
+) -> pa.Table:
+    """The pictures below `uri/prefix`, at any depth: names that end in one of `IMAGE_SUFFIXES`, in any case.
 
-    Hidden files, and those in hidden folders below `uri/prefix`, are left out (`job.storage.names`). With `folders`,
-    names in the form NFC, pictures that lie in folders of other names may be left out too, where that saves time.
+    Hidden files, and those in hidden folders below `uri/prefix`, are left out (`job.storage.names`); they and other
+    files are counted in `passed_over`. With `folders`, names in the form NFC, pictures that lie in folders of other
+    names may be left out too, where that saves time.
 
     Returns a table of schema `LISTING`, sorted by name; names are relative to `uri` (they start with `prefix`).
     It is empty when nothing is there. The listing stays in Arrow: about 60 bytes a picture.
@@ -70,7 +78,7 @@ def list_images(uri: str, prefix: str = "", folders: Collection[str] = ()) -> pa
     Raises UserError when the store or a folder can't be read.
     """
     root = normalise(uri)
-    table = _pictures(root).list_images(root, prefix.strip("/"), folders)
+    table = _pictures(root).list_images(root, prefix.strip("/"), folders, passed_over)
     # Most listings come sorted, and to sort is to copy.
     return table if is_sorted(table["name"]) else table.sort_by("name")
 
@@ -79,6 +87,18 @@ def list_folders(uri: str, prefix: str = "") -> list[str]:
     """Names of the folders directly below `uri/prefix` that are not hidden, sorted; none when it does not exist."""
     root = normalise(uri)
     return _pictures(root).list_folders(root, prefix.strip("/"))
+
+
+def check_writable(uri: str) -> None:
+    """Raises UserError where nothing can be written below `uri`; leaves nothing behind."""
+    root = normalise(uri)
+    backend(root).probe(root)
+
+
+def files(uri: str) -> dict[str, int]:
+    """Names and sizes of the files directly below `uri` that are not hidden; none when it does not exist."""
+    root = normalise(uri)
+    return backend(root).files(root)
 
 
 def exists(uri: str) -> bool:
@@ -113,6 +133,25 @@ def read_bytes(uri: str) -> bytes:
     """The content of one file. Raises UserError when it is not there or can't be read."""
     uri = normalise(uri)
     return backend(uri).read_bytes(uri)
+
+
+def read_columns(uri: str, size: int, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a Parquet file of `size` bytes, those of them that it has; no more of it is read.
+
+    Raises pyarrow.ArrowInvalid or OSError for what is no Parquet file, UserError when the store does not work.
+    """
+    from pyarrow import parquet
+
+    from job.storage.ranges import arrow_file
+
+    file = parquet.ParquetFile(arrow_file(normalise(uri), size), pre_buffer=True, page_checksum_verification=True)
+    return file.read(columns=list(columns), use_threads=False)
+
+
+def delete(uri: str) -> None:
+    """Removes one file. Raises UserError when that does not work."""
+    uri = normalise(uri)
+    backend(uri).delete(uri)
 
 
 def write_bytes(uri: str, data: bytes, *, public_read: bool = False) -> None:
@@ -172,7 +211,9 @@ def blocks_of(root: str, names: pa.ChunkedArray) -> pa.Array | None:
 
 
 class _Pictures(Protocol):
-    def list_images(self, uri: str, prefix: str, folders: Collection[str] = (), /) -> pa.Table: ...
+    def list_images(
+        self, uri: str, prefix: str, folders: Collection[str] = (), passed_over: PassedOver | None = None, /
+    ) -> pa.Table: ...
     def list_folders(self, uri: str, prefix: str, /) -> list[str]: ...
     def read_many(
         self, uri: str, names: Sequence[str], max_bytes: int, in_flight: int, /

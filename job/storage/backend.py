@@ -8,6 +8,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from job.storage.names import PassedOver
 from job.storage.types import Fault
 from job.storage.uris import is_remote
 
@@ -22,10 +23,12 @@ class Backend(Protocol):
     def check(self, uri: str, /) -> None:
         """Returns if what is below `uri` can be listed."""
 
-    def list_images(self, uri: str, prefix: str, folders: Collection[str] = (), /) -> pa.Table:
+    def list_images(
+        self, uri: str, prefix: str, folders: Collection[str] = (), passed_over: PassedOver | None = None, /
+    ) -> pa.Table:
         """The pictures below `uri/prefix`: a table of schema `LISTING`, in any order, with names relative to `uri`.
 
-        With `folders`, those in folders of other names may be left out.
+        With `folders`, those in folders of other names may be left out. Other files are counted in `passed_over`.
         """
 
     def list_folders(self, uri: str, prefix: str, /) -> list[str]:
@@ -60,6 +63,9 @@ class Backend(Protocol):
 
     def delete_folder(self, uri: str, /) -> None:
         """Removes everything below `uri`; nothing happens where nothing is there."""
+
+    def files(self, uri: str, /) -> dict[str, int]:
+        """Names and sizes of the files or objects directly below `uri`, the hidden ones left out."""
 
     def walk(self, uri: str, /) -> Iterator[str]:
         """Names of all files or objects below `uri`, relative to it, in any order."""

@@ -71,8 +71,9 @@ def is_one_object(error: BaseException) -> bool:
 
 
 # Codes that a server answers with when it goes down in the middle of a request, or has waited too long for its body.
-# The clients take them for final, because their status is in the 400s.
-_LEAVING = {"ClientDisconnected", "499", "IncompleteBody", "RequestTimeout"}
+# The clients take them for final, because their status is in the 400s. So is that of an upload in parts which the
+# server has completed, and whose answer got lost: the client asks again, and it is over.
+_LEAVING = {"ClientDisconnected", "499", "IncompleteBody", "RequestTimeout", "NoSuchUpload"}
 
 
 def is_interrupted(error: BaseException) -> bool:
@@ -85,14 +86,14 @@ def is_interrupted(error: BaseException) -> bool:
     return not tried and not one_file and not s3_code(error) and _is_connection(error)
 
 
-def again(call: Callable[[], T]) -> T:
+def again(call: Callable[[], T], patience: float | None = None) -> T:
     """`call()`, once more after a growing pause when the connection broke inside an answer.
 
-    It is called at least three times, and as often as fits into half a minute: of many requests at once, some meet a
-    server that is going down several times in a row. obstore itself repeats what fails before the answer has begun, and
-    most of what fails within one.
+    It is called at least three times, and as often as fits into `patience`, half a minute unless given: of many
+    requests at once, some meet a server that is going down several times in a row. obstore itself repeats what fails
+    before the answer has begun, and most of what fails within one.
     """
-    limit = time.monotonic() + _PATIENCE
+    limit = time.monotonic() + (_PATIENCE if patience is None else patience)
     pause, attempt = _FIRST_PAUSE, 1
     while True:
         try:

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from job.errors import UserError
-from job.storage.names import is_hidden, is_picture
+from job.storage.names import HIDDEN, PassedOver, is_hidden, is_picture, kind_of
 from job.storage.types import LISTING, Fault
 
 _LISTING_THREADS = 8
@@ -34,7 +34,9 @@ _ONE_FILE = {
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
-def list_images(root: str, prefix: str, folders: Collection[str] = ()) -> pa.Table:
+def list_images(
+    root: str, prefix: str, folders: Collection[str] = (), passed_over: PassedOver | None = None
+) -> pa.Table:
     """See `job.storage.list_images`. Symbolic links are followed as `tree` says.
 
     To ask for size and time of a file takes far longer than to find its name.
@@ -43,14 +45,15 @@ def list_images(root: str, prefix: str, folders: Collection[str] = ()) -> pa.Tab
     start = f"{prefix}/" if prefix else ""
     if not Path(top).exists():
         return LISTING.empty_table()
-    files, inside = _open(top, _top(top), hidden=False)
-    own = _Names()
+    passed_over = passed_over or PassedOver()
+    files, inside = _open(top, _top(top), passed_over)
+    own = _Names(passed_over)
     if not folders:
         own.add(files, start)
 
     def below(folder: _Folder) -> pa.Table:
-        found = _Names()
-        for path, files in _walk(top, folder, hidden=False):
+        found = _Names(passed_over)
+        for path, files in _walk(top, folder, passed_over):
             if not folders or unicodedata.normalize("NFC", path.rstrip("/").rpartition("/")[2]) in folders:
                 found.add(files, f"{start}{path}")
         return found.table()
@@ -71,7 +74,7 @@ def tree(top: str) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
 
     Raises UserError when a folder can't be read.
     """
-    return _walk(top, _top(top), hidden=True)
+    return _walk(top, _top(top))
 
 
 def list_folders(root: str, prefix: str) -> list[str]:
@@ -244,6 +247,19 @@ def delete_folder(path: str) -> None:
         raise failed(path, "deleted", error) from error
 
 
+def files(path: str) -> dict[str, int]:
+    """Names and sizes of the files directly in a folder that are not hidden; none if it does not exist."""
+    try:
+        with os.scandir(path) as entries:
+            return {
+                entry.name: entry.stat().st_size for entry in entries if not is_hidden(entry.name) and entry.is_file()
+            }
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise failed(path, "read", error) from error
+
+
 def walk(path: str) -> Iterator[str]:
     """Files below the folder, relative to it, with forward slashes."""
     for file in Path(path).rglob("*"):
@@ -301,13 +317,15 @@ def _read_all(descriptor: int, size: int) -> bytes:
 class _Names:
     """Collects names, sizes and times of one folder tree, and turns them into Arrow tables as they come."""
 
-    def __init__(self) -> None:
+    def __init__(self, passed_over: PassedOver) -> None:
         self.names: list[str] = []
         self.sizes: list[int] = []
         self.changed: list[int] = []
         self.full: list[pa.Table] = []
+        self._passed_over = passed_over
 
     def add(self, files: list[os.DirEntry[str]], start: str) -> None:
+        self._passed_over.add(kind_of(entry.name) for entry in files if not is_picture(entry.name))
         for entry in files:
             if not is_picture(entry.name):
                 continue
@@ -334,7 +352,7 @@ class _Names:
             pa.Int64Array.from_buffers(pa.int64(), len(encoded), [None, pa.py_buffer(np.array(column, np.int64))])
             for column in (self.sizes, self.changed)
         ]
-        self.full.append(pa.table([names, *numbers], schema=LISTING))
+        self.full.append(pa.table([names, *numbers, numbers[-1]], schema=LISTING))
         self.names, self.sizes, self.changed = [], [], []
 
     def table(self) -> pa.Table:
@@ -383,8 +401,10 @@ def _real_way(path: str) -> frozenset[tuple[int, int]]:
     return frozenset(found)
 
 
-def _walk(top: str, first: _Folder, *, hidden: bool) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
-    """See `tree`; from a folder below `top`, and without hidden files and folders unless `hidden`."""
+def _walk(
+    top: str, first: _Folder, passed_over: PassedOver | None = None
+) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """See `tree`; from a folder below `top`. With `passed_over`, hidden files and folders are left out and counted."""
     waiting = [first]
     while waiting:
         folder = waiting.pop()
@@ -394,13 +414,18 @@ def _walk(top: str, first: _Folder, *, hidden: bool) -> Iterator[tuple[str, list
             folder.linked.add(folder.identity)
         if folder.is_link:
             folder = replace(folder, way=folder.way | _real_way(f"{top}/{folder.path}"))
-        files, below = _open(top, folder, hidden=hidden)
+        files, below = _open(top, folder, passed_over)
         waiting += reversed(below)
         yield folder.path, files
 
 
-def _open(top: str, folder: _Folder, *, hidden: bool) -> tuple[list[os.DirEntry[str]], list[_Folder]]:
-    """The files in a folder, and the folders in it that are to be opened, in the order of their names."""
+def _open(
+    top: str, folder: _Folder, passed_over: PassedOver | None = None
+) -> tuple[list[os.DirEntry[str]], list[_Folder]]:
+    """The files in a folder, and the folders in it that are to be opened, in the order of their names.
+
+    With `passed_over`, what is hidden is left out and counted.
+    """
     path = f"{top}/{folder.path}".rstrip("/")
     files: list[os.DirEntry[str]] = []
     folders: list[os.DirEntry[str]] = []
@@ -408,8 +433,10 @@ def _open(top: str, folder: _Folder, *, hidden: bool) -> tuple[list[os.DirEntry[
     try:
         with os.scandir(path or "/") as found:
             for entry in found:
-                if hidden or not is_hidden(entry.name):
+                if passed_over is None or not is_hidden(entry.name):
                     (folders if _is_folder(entry) else files).append(entry)
+                else:
+                    passed_over.add([HIDDEN])
         for entry in sorted(folders, key=lambda entry: entry.name):
             identity, is_link = _identity(entry.stat()), entry.is_symlink()
             if identity in folder.way:

@@ -8,12 +8,13 @@ path. The address of `_pack.json` itself is what this module's functions take as
 from __future__ import annotations
 
 import hashlib
-import io
 import json
+import re
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import groupby, islice
 from typing import Any, NamedTuple
@@ -25,11 +26,12 @@ import pyarrow.parquet as pq
 
 from job.errors import UserError
 from job.storage.backend import backend
-from job.storage.names import pictures
+from job.storage.names import PassedOver, pictures
+from job.storage.ranges import arrow_file
 from job.storage.types import INDEX, LISTING, Fault
-from job.storage.uris import is_remote, split_s3
 
 SCHEMA_VERSION = 1
+_BLOCK = pa.schema([("path", pa.string()), ("size", pa.int64()), ("content", pa.binary())])
 _READERS = 8
 # Number of names that are turned into Python strings at a time.
 _ROWS_AT_ONCE = 1 << 16
@@ -64,9 +66,36 @@ def index(root: str) -> Index:
         content = json.loads(backend(root).read_bytes(root))
         if content["schema_version"] != SCHEMA_VERSION:
             raise UserError(f"'{root}' was packed by another version of this program: pack the pictures again.")
-        return Index(content["files"], tuple(Block(*block) for block in content["blocks"]))
-    except (ValueError, KeyError, TypeError) as error:
+        return _checked(Index(content["files"], tuple(Block(*block) for block in content["blocks"])))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"'{root}' is no index of packed pictures: pack them again.") from error
+
+
+def _checked(found: Index) -> Index:
+    """The index, which may be a stranger's. ValueError where it has not what it must have, or names files elsewhere."""
+    kinds = (str, int, int, int, str, str)
+    files = all(
+        re.fullmatch(r"part-[0-9a-f]+-\d+\.parquet", file) is not None and type(size) is int and size >= 0
+        for file, size in found.files.items()
+    )
+    blocks = all(
+        tuple(map(type, block)) == kinds and block.file in found.files and min(block[1:4]) >= 0
+        for block in found.blocks
+    )
+    if not files or not blocks:
+        raise ValueError
+    return found
+
+
+@contextmanager
+def _told(root: str, file: str) -> Iterator[None]:
+    """Raises UserError where a file is no part of packed pictures any more, or never was."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, KeyError, IndexError, ValueError, TypeError) as error:
+        raise UserError(
+            f"'{root.removesuffix(INDEX)}{file}' is missing or damaged, or no file of packed pictures: pack them again."
+        ) from error
 
 
 def index_json(found: Index) -> bytes:
@@ -75,9 +104,14 @@ def index_json(found: Index) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode()
 
 
-def list_images(root: str, prefix: str, folders: Collection[str] = ()) -> pa.Table:
-    """See `job.storage.list_images`: only row groups that can hold the prefix are opened, and no pictures read."""
-    del folders
+def list_images(
+    root: str, prefix: str, folders: Collection[str] = (), passed_over: PassedOver | None = None
+) -> pa.Table:
+    """See `job.storage.list_images`: only row groups that can hold the prefix are opened, and no pictures read.
+
+    Other files than pictures were left out when the pictures were packed.
+    """
+    del folders, passed_over
     start = f"{prefix}/" if prefix else ""
     files: dict[str, list[int]] = {}
     for block in index(root).blocks:
@@ -85,11 +119,18 @@ def list_images(root: str, prefix: str, folders: Collection[str] = ()) -> pa.Tab
             files.setdefault(block.file, []).append(block.group)
 
     def names(file: str) -> pa.Table:
+        with _told(root, file):
+            return listed(file)
+
+    def listed(file: str) -> pa.Table:
         table = _open(root, file).read_row_groups(files[file], columns=["path", "size"], use_threads=False)
+        if any(column.null_count for column in table.columns):
+            raise ValueError
         table = table.filter(pc.starts_with(table["path"], start)).rename_columns(["name", "size"])
         # files are never changed: who packs again writes others
         changed = int.from_bytes(hashlib.sha256(file.encode()).digest()[:8], "big", signed=True)
-        return pictures(table.append_column("changed", pa.repeat(changed, len(table))).cast(LISTING), prefix)
+        same = pa.repeat(changed, len(table))
+        return pictures(table.append_column("changed", same).append_column("version", same).cast(LISTING), prefix)
 
     with ThreadPoolExecutor(_READERS) as pool:
         return pa.concat_tables([LISTING.empty_table(), *pool.map(names, files)])
@@ -145,7 +186,10 @@ def _read_block(root: str, found: Index, number: int) -> dict[str, tuple[int, by
     if number >= len(found.blocks):
         return {}
     block = found.blocks[number]
-    table = _open(root, block.file).read_row_group(block.group, columns=["path", "size", "content"], use_threads=False)
+    columns = ["path", "size", "content"]
+    with _told(root, block.file):
+        table = _open(root, block.file).read_row_group(block.group, columns=columns, use_threads=False)
+        table = table.cast(_BLOCK)
     rows = zip(table["size"].to_pylist(), table["content"].to_pylist(), strict=True)
     return dict(zip(table["path"].to_pylist(), rows, strict=True))
 
@@ -161,48 +205,4 @@ def _footer(root: str, file: str) -> pq.FileMetaData:
 
 
 def _source(root: str, file: str) -> Any:
-    uri = root.removesuffix(INDEX) + file
-    if is_remote(uri):
-        return pa.PythonFile(_Remote(uri, index(root).files[file]), mode="r")
-    return uri
-
-
-class _Remote(io.RawIOBase):
-    """An object as a file that can be read anywhere, each read one request."""
-
-    def __init__(self, uri: str, size: int) -> None:
-        super().__init__()
-        from job.storage.clients import object_store
-
-        bucket, self._key = split_s3(uri)
-        self._uri = uri
-        self._store = object_store(bucket)
-        self._size = size
-        self._place = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._place
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
-        self._place = start + offset
-        return self._place
-
-    def read(self, size: int = -1) -> bytes:
-        import obstore
-
-        from job.storage.faults import again, explained
-
-        end = self._size if size < 0 else min(self._size, self._place + size)
-        if end <= self._place:
-            return b""
-        with explained(self._uri, "read"):
-            data = bytes(again(lambda: obstore.get_range(self._store, self._key, start=self._place, end=end)))
-        self._place += len(data)
-        return data
+    return arrow_file(root.removesuffix(INDEX) + file, index(root).files[file])

@@ -154,6 +154,9 @@ class RunFolder:
     def discard(self) -> None:
         """Removes all that this run has written: it failed. Other runs and folders are left alone."""
         if self._is_mine():
+            # first what would make the rest look whole, if this does not come to its end
+            if self._store.exists(self.uri(MANIFEST)):
+                self._store.delete(self.uri(MANIFEST))
             self._store.delete_folder(self.root)
 
     def _is_mine(self) -> bool:

@@ -9,9 +9,11 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import obstore
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from obstore.exceptions import BaseError, InvalidPathError
 
 from job.errors import UserError
@@ -19,12 +21,14 @@ from job.storage import s3_read
 from job.storage.clients import file_system, object_store
 from job.storage.config import S3Config, s3_config
 from job.storage.faults import again, explained, s3_code
-from job.storage.names import is_hidden, pictures
+from job.storage.names import HIDDEN, PassedOver, is_hidden, pictures
 from job.storage.types import LISTING, Fault
 from job.storage.uris import split_s3
 
 _LISTING_THREADS = 16
 _LISTING_CHUNK = 10_000
+# Seconds for which a question is repeated that is to be answered soon.
+_HASTE = 2.0
 # With more folders than this, one listing of their parents is faster than a listing of each.
 _MOST_PREFIXES = 4_000
 _THERE_ALREADY = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
@@ -48,7 +52,9 @@ def _meet(uri: str) -> None:
         _met.add(place)
 
 
-def list_images(uri: str, prefix: str, folders: Collection[str] = ()) -> pa.Table:
+def list_images(
+    uri: str, prefix: str, folders: Collection[str] = (), passed_over: PassedOver | None = None
+) -> pa.Table:
     """See `job.storage.list_images`; pictures of all folders come in the same answers.
 
     Keys that obstore can't name, with a control character or an empty folder name, are listed too: one request after
@@ -60,28 +66,35 @@ def list_images(uri: str, prefix: str, folders: Collection[str] = ()) -> pa.Tabl
     base = f"{key}/" if key else ""
     with explained(uri, "list"):
         try:
-            return _list_by_folders(object_store(bucket), base, prefix)
+            found = PassedOver()
+            table = _list_by_folders(object_store(bucket), base, prefix, found)
         except InvalidPathError:
-            return _list_by_keys(bucket, base, prefix)
+            found = PassedOver()
+            table = _list_by_keys(bucket, base, prefix, found)
+    if passed_over is not None:
+        passed_over.add(kind for kind, count in found.counts().items() for _ in range(count))
+    return table
 
 
-def _list_by_folders(store: obstore.store.S3Store, base: str, prefix: str) -> pa.Table:
+def _list_by_folders(store: obstore.store.S3Store, base: str, prefix: str, passed_over: PassedOver) -> pa.Table:
     """Opens two levels of folders (`Training/`, then its categories), and lists what is below each at the same time."""
     with ThreadPoolExecutor(_LISTING_THREADS) as pool:
         tables: list[pa.Table] = []
         level = [f"{base}{prefix}"]
         for _ in range(2):
             opened = list(pool.map(lambda folder: again(lambda: _open_folder(store, folder)), level))
-            below = [folder for folders, _ in opened for folder in folders if not _is_hidden(folder)]
+            inside = [folder for folders, _ in opened for folder in folders]
+            below = [folder for folder in inside if not _is_hidden(folder)]
             if len(below) > _MOST_PREFIXES:
                 break
-            tables += [_pictures(objects, base, prefix) for _, objects in opened]
+            passed_over.add(HIDDEN for _ in range(len(inside) - len(below)))
+            tables += [_pictures(objects, base, prefix, passed_over) for _, objects in opened]
             level = sorted(below, key=lambda folder: f"{folder}/")  # then what is below them comes sorted
-        tables += pool.map(lambda folder: again(lambda: _list_all(store, folder, base, prefix)), level)
+        tables += pool.map(lambda folder: again(lambda: _list_all(store, folder, base, prefix, passed_over)), level)
     return pa.concat_tables([LISTING.empty_table(), *tables])
 
 
-def _list_by_keys(bucket: str, base: str, prefix: str) -> pa.Table:
+def _list_by_keys(bucket: str, base: str, prefix: str, passed_over: PassedOver) -> pa.Table:
     """Lists keys as they are, by s3fs."""
     files, tables = file_system(), [LISTING.empty_table()]
     request = {"Bucket": bucket, "Prefix": f"{base}{prefix}/" if prefix else base}
@@ -90,10 +103,10 @@ def _list_by_keys(bucket: str, base: str, prefix: str) -> pa.Table:
         objects = found.get("Contents", [])
         paths, sizes = [entry["Key"] for entry in objects], [entry["Size"] for entry in objects]
         times = pa.array([entry["LastModified"] for entry in objects], pa.timestamp("us", "UTC"))
-        table = pa.table(
-            {"path": pa.array(paths, pa.string()), "size": pa.array(sizes, pa.int64()), "last_modified": times}
-        )
-        tables.append(_pictures(table, base, prefix))
+        tags = pa.array([entry.get("ETag") for entry in objects], pa.string())
+        columns = [pa.array(paths, pa.string()), pa.array(sizes, pa.int64()), times, tags]
+        table = pa.table(columns, names=["path", "size", "last_modified", "e_tag"])
+        tables.append(_pictures(table, base, prefix, passed_over))
         if not found.get("IsTruncated"):
             return pa.concat_tables(tables)
         request["ContinuationToken"] = found["NextContinuationToken"]
@@ -194,6 +207,16 @@ def delete_folder(uri: str) -> None:
         file_system().rm(_path(uri), recursive=True)
 
 
+def files(uri: str) -> dict[str, int]:
+    """Names and sizes of the objects directly below `uri`, the hidden ones left out."""
+    _meet(uri)
+    bucket, key = split_s3(uri)
+    with explained(uri, "list"):
+        _, found = again(lambda: _open_folder(object_store(bucket), key))
+    names = (path.rsplit("/", 1)[-1] for path in found["path"].to_pylist())
+    return {name: size for name, size in zip(names, found["size"].to_pylist(), strict=True) if not is_hidden(name)}
+
+
 def walk(uri: str) -> Iterator[str]:
     """Keys below `uri`, relative to it, without the empty objects that stand for folders."""
     start = f"{_path(uri)}/"
@@ -224,8 +247,8 @@ def probe(uri: str) -> None:
     bucket, key = split_s3(f"{uri}/.probe-{secrets.token_hex(6)}")
     with explained(uri, "write"):
         store = object_store(bucket, hasty=True)
-        obstore.put(store, key, b"", use_multipart=False)
-        obstore.delete(store, key)
+        again(lambda: obstore.put(store, key, b"", use_multipart=False), _HASTE)
+        again(lambda: obstore.delete(store, key), _HASTE)
 
 
 def _answers_anything(store: obstore.store.S3Store) -> bool:
@@ -254,13 +277,27 @@ def _is_hidden(folder: str) -> bool:
     return is_hidden(folder.rsplit("/", 1)[-1])
 
 
-def _list_all(store: obstore.store.S3Store, folder: str, base: str, prefix: str) -> pa.Table:
+def _list_all(store: obstore.store.S3Store, folder: str, base: str, prefix: str, passed_over: PassedOver) -> pa.Table:
     stream = obstore.list(store, folder or None, chunk_size=_LISTING_CHUNK, return_arrow=True)
-    tables = [_pictures(pa.Table.from_batches([pa.record_batch(batch)]), base, prefix) for batch in stream]
+    tables = [_pictures(pa.Table.from_batches([pa.record_batch(batch)]), base, prefix, passed_over) for batch in stream]
     return pa.concat_tables([LISTING.empty_table(), *tables])
 
 
-def _pictures(objects: pa.Table, base: str, prefix: str) -> pa.Table:
+def _pictures(objects: pa.Table, base: str, prefix: str, passed_over: PassedOver) -> pa.Table:
     names = pc.utf8_slice_codeunits(objects["path"], len(base))
     changed = objects["last_modified"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-    return pictures(pa.table([names, objects["size"].cast(pa.int64()), changed], schema=LISTING), prefix)
+    versions = pa.array(changed.to_numpy() ^ _numbers(objects["e_tag"].cast(pa.string())))
+    table = pa.table([names, objects["size"].cast(pa.int64()), changed, versions], schema=LISTING)
+    return pictures(table, prefix, passed_over)
+
+
+def _numbers(tags: pa.ChunkedArray) -> NDArray[np.int64]:
+    """A number for each ETag: its first 16 digits where all are hexadecimal ones, as those of MD5 are."""
+    texts = pc.utf8_trim(pc.fill_null(tags, ""), '"').combine_chunks()
+    if pc.all(pc.match_substring_regex(texts, "^[0-9a-f]{16}")).as_py():
+        # as bytes that follow each other, without a Python string for each
+        digits = pc.utf8_slice_codeunits(texts, 0, 16).cast(pa.binary()).cast(pa.binary(16))
+        found = bytes.fromhex(digits.buffers()[1].to_pybytes()[: 16 * len(digits)].decode())
+        return np.frombuffer(found, ">i8").astype(np.int64)
+    digests = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts.to_pylist())
+    return np.frombuffer(digests, ">i8").astype(np.int64)

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.vision import MAX_PIXELS
+from job.vision.complaints import heard
 
-Reason = Literal["empty", "too_large", "not_an_image", "not_supported", "truncated"]
+Reason = Literal["empty", "too_large", "not_an_image", "not_supported", "truncated", "damaged"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 MAX_BYTES = 64 * 2**20
@@ -24,10 +25,20 @@ _OTHERS = re.compile(
     rb".{4}ftyp(hei|hev|mif1|msf1|avi[fs])",
     re.DOTALL,
 )
+# What libjpeg says where it makes up for data that can't be. What it says of bytes that it skips, or of headers that
+# contradict each other, does no harm; and damage that leaves data which can be is met by nobody.
+_DAMAGE = re.compile(
+    rb"premature end of data segment|Premature end of JPEG file|bad Huffman code|bad arithmetic code|instead of RST"
+    rb"|Inconsistent progression sequence"
+)
 _END_OF_IMAGE = b"\xff\xd9"
 _START_OF_SCAN = 0xDA
 # SOF0 to SOF15; C4, C8 and CC in between are tables and an extension.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# OpenCV's code of an allocation that failed.
+_NO_MEMORY = -4
+# Bytes for each pixel that decoders may take.
+_DECODERS_BYTES = 10
 # Markers without a length after them: TEM, RST0 to RST7, a second SOI.
 _BARE = frozenset((0x01, *range(0xD0, 0xD9)))
 
@@ -50,7 +61,7 @@ def decode(data: bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
     Unusable
         `empty`: no bytes. `too_large`: over `max_bytes`, or its header promises over `max_pixels`.
         `not_supported`: a picture of another kind, such as WebP or GIF. `not_an_image`: none at all, or damaged.
-        `truncated`: the end is missing.
+        `truncated`: the end is missing. `damaged`: the decoder met data inside that can't be (`_DAMAGE`).
 
     """
     return _decode(data, cv2.IMREAD_GRAYSCALE, max_bytes, max_pixels)
@@ -92,18 +103,34 @@ def check(data: bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS)
 def read(data: bytes, mode: int) -> NDArray[np.uint8]:
     """Pixels of a file that `check` has passed, shrunk to a megapixel; `mode` is one of OpenCV's IMREAD flags.
 
-    Raises `Unusable` when the file is damaged inside, or larger than a limit from the environment.
+    Raises `Unusable` when the file is damaged inside, or larger than a limit from the environment. Raises MemoryError
+    when there is no memory to decode it, which says nothing of the picture.
     """
     try:
-        decoded: Any = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+        found: tuple[Any, bytes] = heard(lambda: cv2.imdecode(np.frombuffer(data, np.uint8), mode))
     except cv2.error as error:
+        if error.code == _NO_MEMORY:
+            raise MemoryError("There is no memory left to decode a picture.") from error
         # A lower limit than ours, from the environment.
         limit = "CV_IO_MAX_IMAGE" in str(error)
         raise Unusable("too_large" if limit else "not_an_image") from error
+    decoded, said = found
     if decoded is None:
+        _check_room(data)
         raise Unusable("not_an_image")
+    if _DAMAGE.search(said):
+        raise Unusable("damaged")
     picture: NDArray[np.uint8] = decoded
     return within(picture, WORKING_PIXELS)
+
+
+def _check_room(data: bytes) -> None:
+    """Raises MemoryError where a decoder that gave up may have done so for lack of memory: it does not say.
+
+    That of a progressive JPEG takes most: two bytes for each value beside the picture itself.
+    """
+    pixels, _ = _inspect_jpeg(data) if data.startswith(_JPEG) else _inspect_png(data)
+    np.empty(_DECODERS_BYTES * pixels, np.uint8)
 
 
 def within(picture: NDArray[np.uint8], most: int) -> NDArray[np.uint8]:

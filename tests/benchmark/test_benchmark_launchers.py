@@ -2,7 +2,6 @@
 
 import pytest
 
-from job import storage
 from job.benchmark.launchers import KubernetesLauncher, LocalLauncher, machine
 from job.benchmark.schedule import Point
 from job.cluster import run_arguments
@@ -34,7 +33,7 @@ def test_the_event_log_of_a_local_run_is_read_and_removed(tmp_path):
     place = tmp_path / "events" / "e4"
     place.mkdir(parents=True)
     (place / "app-1").write_bytes(b"{}")
-    assert LocalLauncher(tmp_path, [], [], 1024).event_log("e4", "") == b"{}"
+    assert LocalLauncher(tmp_path, [], [], 1024).event_log("e4") == b"{}"
     assert not place.exists()
 
 
@@ -51,15 +50,17 @@ def test_a_run_on_kubernetes_is_one_of_submit(tmp_path):
     assert (settings.train_images, settings.test_images) == (876, 292)
 
 
-def test_the_event_log_of_a_run_on_kubernetes_is_found_by_its_application(tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(storage, "read_bytes", lambda uri: asked.append(uri) or b"{}")
-    launcher = KubernetesLauncher(tmp_path, [], [], "s3://b/out")
-    said = "event=step operation=start_spark split=all spark=4.1.4 cores=4 application=spark-7f seconds=9.1\n"
-    assert launcher.event_log("e4", said) == b"{}"
-    assert asked == ["s3://b/out/events/e4/spark-7f"]
-    with pytest.raises(UserError, match="does not name its application"):
-        launcher.event_log("e4", "")
+def test_of_several_event_logs_that_of_the_driver_that_ended_is_read(tmp_path):
+    launcher = KubernetesLauncher(tmp_path, [], [], str(tmp_path))
+    place = tmp_path / "events" / "e4"
+    with pytest.raises(UserError, match="no event log in"):
+        launcher.event_log("e4")
+    place.mkdir(parents=True)
+    (place / "spark-7f").write_bytes(b"{}")
+    (place / "spark-8a.inprogress").write_bytes(b"[]")
+    assert launcher.event_log("e4") == b"{}"
+    (place / "spark-7f").unlink()
+    assert launcher.event_log("e4") == b"[]"
 
 
 def test_the_machine_is_named():

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from running import QUICK, Answer, clean_environment, fruits
+from running import QUICK, Answer, fruits
 
 # A benchmark makes three whole runs on clusters of processes.
 pytestmark = pytest.mark.slow
@@ -17,6 +17,8 @@ OPTIONS = (
     "1",
     "--sizes",
     "40",
+    "--preset",
+    "sift",
     "--words",
     "20",
     "--conf",
@@ -40,7 +42,6 @@ def answer(folder: Path, sample: Path) -> Answer:
         "--results",
         folder,
         *OPTIONS,
-        environment=clean_environment(FRUITS_CLASS_ARCHIVE="off"),
     )
     assert found.code == 0, found.err + found.out
     return found

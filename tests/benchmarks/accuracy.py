@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,9 @@ import numpy as np  # noqa: E402
 from job.learn import intervals, scaling  # noqa: E402
 from job.learn.calibration import expected_error, folds, temperature  # noqa: E402
 from job.learn.classifiers import CLASSIFIERS, lda  # noqa: E402
-from job.learn.classifiers.linear import scores as linear_scores  # noqa: E402
-from job.learn.classifiers.linear import softmax  # noqa: E402
+from job.learn.classifiers.base import Trained  # noqa: E402
 from job.learn.encodings import ENCODINGS  # noqa: E402
+from job.learn.frames import frame  # noqa: E402
 from job.learn.moments import Moments, moments  # noqa: E402
 from job.learn.protocols.base import Names  # noqa: E402
 from job.learn.protocols.draw import some  # noqa: E402
@@ -46,7 +47,8 @@ HALVES = 200
 
 @dataclass(frozen=True)
 class Recipe:
-    """Blocks of (descriptor, encoding, words); levels of augmented copies, one each; classifier and its shrinkage."""
+    """Blocks of (descriptor, encoding, words); levels of augmented copies, one each (`strong#2` is another strong one);
+    classifier and its shrinkage."""
 
     blocks: tuple[tuple[str, str, int], ...]
     copies: tuple[str, ...] = ()
@@ -73,7 +75,10 @@ _COMPARED = (
     ("soft-hsv+lbp+patches", ("mild",), 0.02),
     ("soft-hsv+lbp+patches", ("strong",), 0.02),
     ("soft-hsv+lbp+patches", ("mild", "strong"), 0.02),
+    ("soft-hsv+lbp+patches", ("mild", "strong", "strong#2"), 0.02),
     ("soft-hsv+lbp+patches", ("mild", "strong"), 0.1),
+    ("soft-hsv+lbp+patches", ("mild", "strong", "strong#2", "strong#3", "strong#4"), 0.02),
+    ("soft-hsv+lbp+patches", ("strong", "strong#2", "strong#3", "strong#4"), 0.02),
     ("soft-hsv+lbp", ("strong",), 0.02),
     ("soft-hsv:root+lbp+patches", ("strong",), 0.02),
     ("hsv:fourth-root+lbp+patches", ("strong",), 0.02),
@@ -88,7 +93,8 @@ CANDIDATES = {
         for text, copies, shrinkage in _COMPARED
     },
 }
-ACCURATE = Recipe(blocks("soft-hsv+lbp+patches"), ("mild", "strong"))
+ACCURATE = Recipe(blocks("soft-hsv+lbp+patches"), ("mild", "strong", "strong#2"), classifier="rda")
+CANDIDATES["accurate"] = ACCURATE
 
 
 # ---- described pictures
@@ -103,8 +109,9 @@ def _describe(task: tuple[Sequence[str], tuple[str, ...], str, int]) -> dict[str
         picture = Picture.decode(Path(file).read_bytes())
         kind, _, value = change.partition(" ")
         if kind == "copy":
-            label = "/".join(file.split("/")[-2:])
-            colour = augment.augmented(picture.colour, label, 0 if value == "mild" else 1, seed, augment.LEVELS[value])
+            label, (level, _, number) = "/".join(file.split("/")[-2:]), value.partition("#")
+            number = int(number or level == "strong")
+            colour = augment.augmented(picture.colour, label, number, seed, augment.LEVELS[level])
             picture = Picture.of(colour[..., ::-1])
         elif kind == "disturbed":
             picture = Picture.of(disturb.disturbed(picture.colour, value)[..., ::-1])
@@ -124,6 +131,19 @@ class Pictures:
         self.labels = np.searchsorted(self.categories, self.cats)
         self.turned = np.array([bool(turned(name)) for name in self.names])
         self.cache, self.workers, self.seed = cache, workers, seed
+
+    @cached_property
+    def arcs(self) -> np.ndarray:
+        """Which pictures are between 40 and 65 % of their video: frames that follow each other, so that they
+        show another side of the fruit than the others do, as those of Test do."""
+        videos: dict[object, list[tuple[int, int]]] = {}
+        for row, name in enumerate(self.names):
+            if found := frame(name):
+                videos.setdefault((self.cats[row], found.video), []).append((found.number, row))
+        held = np.zeros(len(self.names), bool)
+        for video in map(sorted, videos.values()):
+            held[[row for _, row in video[len(video) * 2 // 5 : len(video) * 13 // 20]]] = True
+        return held
 
     def draw(self, count: int, purpose: str, among: np.ndarray) -> np.ndarray:
         return some(Names(self.names, self.cats), count, self.seed, purpose, np.flatnonzero(among).tolist())
@@ -162,37 +182,37 @@ class Model:
             self.codebooks.append(ENCODINGS.get(encoding).fit(sample, words, quantum=None, seed=pictures.seed))
         encoded = [self._encoded(rows) for rows in described]
         parts = [scaling.sums(each) for each in encoded]
-        self.scaling = scaling.fit(sum(parts[1:], parts[0]))
+        weights = [DESCRIPTORS.get(name).weight for name, _, _ in recipe.blocks] if len(recipe.blocks) > 1 else []
+        self.scaling = scaling.fit(sum(parts[1:], parts[0]), weights=weights)
         scaled = [scaling.scale(np.hstack(each), self.scaling) for each in encoded]
-        weights = [1.0, *(1 / len(recipe.copies) for _ in recipe.copies)]
-        self.temperature = 1.0
-        if recipe.classifier != "lda":
-            self.trained = CLASSIFIERS.get(recipe.classifier).fit(scaled[0], labels, categories)
+        self.classifier = CLASSIFIERS.get(recipe.classifier)
+        if self.classifier.from_moments is None:
+            self.trained = self.classifier.fit(scaled[0], labels, categories)
             return
+        rows, kinds = np.vstack(scaled), np.tile(labels, len(scaled))
+        weights = np.repeat([1.0, *(1 / len(recipe.copies) for _ in recipe.copies)], len(which))
         held = folds(labels, pictures.seed) if calibrated else np.zeros(len(which), int)
-        sums: list[Moments] = []
-        for fold in range(held.max() + 1):
-            each = [
-                moments(rows[held == fold], labels[held == fold], categories, np.full((held == fold).sum(), weight))
-                for rows, weight in zip(scaled, weights, strict=True)
-            ]
-            sums.append(sum(each[1:], each[0]))
+        held = np.tile(held, len(scaled))
+        sums = [moments(rows, kinds, categories, weights, chosen=held == fold) for fold in range(int(held.max()) + 1)]
         total = sum(sums[1:], sums[0])
-        self.trained = lda.from_moments(total, recipe.shrinkage)
+        self.trained = self._learned(total, rows, kinds, weights)
         if calibrated:
-            self.temperature = self._calibrated(scaled, labels, held, sums, total)
+            found, truth = [], []
+            for fold, part in enumerate(sums):
+                rest, own = held != fold, held == fold
+                model = self._learned(total - part, rows[rest], kinds[rest], weights[rest])
+                found.append(self.classifier.probabilities(rows[own], model))
+                truth.append(kinds[own])
+            chances = np.log(np.maximum(np.concatenate(found), 1e-300))
+            heat = np.array(temperature(chances, np.concatenate(truth)))
+            self.trained = Trained({**self.trained.arrays, "temperature": heat})
 
-    def _calibrated(
-        self, scaled: list[np.ndarray], labels: np.ndarray, held: np.ndarray, sums: list[Moments], total: Moments
-    ) -> float:
-        found, truth = [], []
-        for fold, part in enumerate(sums):
-            others = Moments(total.counts - part.counts, total.sums - part.sums, total.products - part.products)
-            model = lda.from_moments(others, self.recipe.shrinkage)
-            for rows in scaled:
-                found.append(linear_scores(rows[held == fold], model))
-                truth.append(labels[held == fold])
-        return temperature(np.concatenate(found), np.concatenate(truth))
+    def _learned(self, sums: Moments, rows: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Trained:
+        if self.recipe.classifier == "lda":
+            return lda.from_moments(sums, self.recipe.shrinkage)
+        trained = self.classifier.from_moments(sums)
+        again = self.classifier.seen_again(trained, rows, labels, len(sums.counts), weights)
+        return self.classifier.refine(trained, again)
 
     def _encoded(self, described: dict[str, np.ndarray]) -> list[np.ndarray]:
         found = []
@@ -204,9 +224,7 @@ class Model:
     def probabilities(self, pictures: Pictures, which: np.ndarray, change: str = "") -> np.ndarray:
         described = pictures.rows(which, dict.fromkeys(name for name, _, _ in self.recipe.blocks), change)
         rows = scaling.scale(np.hstack(self._encoded(described)), self.scaling)
-        if self.recipe.classifier != "lda":
-            return CLASSIFIERS.get(self.recipe.classifier).probabilities(rows, self.trained)
-        return softmax(linear_scores(rows, self.trained), self.temperature)
+        return self.classifier.probabilities(rows, self.trained)
 
     def scored(self, pictures: Pictures, which: np.ndarray, change: str = "") -> tuple[np.ndarray, float]:
         """Accuracy of each category, and the expected calibration error."""
@@ -219,7 +237,8 @@ class Model:
 
 
 def choose(train: Pictures, recipes: dict[str, Recipe]) -> dict[str, Any]:
-    """Rotation and the disturbances of light, on training pictures alone; paired differences and halves."""
+    """Rotation and the disturbances of light, on training pictures alone, and all disturbances of a side of the fruit
+    that was not learned from; paired differences and halves."""
     kinds = ("dark", "bright", "gamma-0.6", "gamma-1.6", "warm", "cool", "noise", "jpeg-30")
     results: dict[str, dict[str, np.ndarray]] = {}
     for label, recipe in recipes.items():
@@ -233,13 +252,18 @@ def choose(train: Pictures, recipes: dict[str, Recipe]) -> dict[str, Any]:
             disturbed = train.draw(12, f"{name} disturbed", left)
             for kind in kinds:
                 own[f"{kind}, {name}"] = model.scored(train, disturbed, f"disturbed {kind}")[0]
+        model = Model(recipe, train, train.draw(50, "arcs train", ~train.arcs))
+        scored = train.draw(12, "arcs test", train.arcs)
+        own["other side"] = model.scored(train, scored)[0]
+        both = [np.nanmean(model.scored(train, scored, f"disturbed {kind}")[0]) for kind in disturb.KINDS]
         own["rotation"] = (own["plain to r"] + own["r to plain"]) / 2
         own["light"] = np.mean([values for key, values in own.items() if "," in key], axis=0)
         worst = min(np.nanmean(values) for key, values in own.items() if "," in key)
         print(
             f"{label:60s} plain to r {intervals.interval(own['plain to r'])}  "
             f"r to plain {intervals.interval(own['r to plain'])}  light {np.nanmean(own['light']):.3f}  "
-            f"worst {worst:.3f}",
+            f"worst {worst:.3f}  other side {np.nanmean(own['other side']):.3f}, disturbed {np.mean(both):.3f}, worst "
+            f"{np.min(both):.3f}",
             flush=True,
         )
     first = next(iter(results))

@@ -29,7 +29,7 @@ from pictures import choose, stage
 from job.cluster import application
 from job.storage.upload import upload
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "cluster"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "kubernetes"))
 import kube
 
 NAME, POD = "cluster-start", "cluster-start-alone"

@@ -25,11 +25,14 @@ import numpy as np  # noqa: E402
 from pictures import choose  # noqa: E402
 
 from job.cores import available_cores  # noqa: E402
+from job.experiment.fit import MOST_CELLS  # noqa: E402
+from job.experiment.issues import MOST_WIDTH  # noqa: E402
 from job.learn import scaling  # noqa: E402
 from job.learn.classifiers import CLASSIFIERS  # noqa: E402
 from job.learn.encodings import ENCODINGS  # noqa: E402
 from job.learn.issues import KINDS  # noqa: E402
 from job.learn.issues.base import Evidence, Rows  # noqa: E402
+from job.learn.projection import projected  # noqa: E402
 from job.vision.descriptors import DESCRIPTORS  # noqa: E402
 from job.vision.look import look  # noqa: E402
 from job.vision.picture import Picture  # noqa: E402
@@ -82,7 +85,10 @@ def features(train: list[np.ndarray], test: list[np.ndarray], seed: int) -> tupl
         for into, rows in zip(encoded, (train[place], test[place]), strict=True):
             into.append(encoding.encode(spec.unpack(rows), np.arange(len(rows)), len(rows), codebook))
     fitted = scaling.fit(scaling.sums(encoded[0]))
-    return tuple(scaling.scale(np.hstack(each), fitted).astype(np.float16) for each in encoded)
+    made = [scaling.scale(np.hstack(each), fitted) for each in encoded]
+    if made[0].size > MOST_CELLS:  # features are then with the executors, which send projections of them
+        made = [projected(each, MOST_WIDTH, seed) for each in made]
+    return tuple(each.astype(np.float16) for each in made)
 
 
 # ---- what is done to the data on purpose

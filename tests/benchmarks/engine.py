@@ -84,8 +84,7 @@ def described(spark: "SparkSession", images: dataset.Images, workers: int) -> "D
     from job.experiment.extract import extractor
 
     tasks = dataset.planned_partitions(images, workers)
-    frame = dataset.frame(spark, images, tasks, RECIPE.seed, workers)
-    return cache.described(extractor(RECIPE), images, frame, RECIPE, None)
+    return cache.described(spark, extractor(RECIPE), images, RECIPE, tasks, workers, None)[0]
 
 
 def extract(spark: "SparkSession", images: dataset.Images, workers: int) -> float:
@@ -353,7 +352,8 @@ def classifier(options: argparse.Namespace) -> dict[str, Any]:
 
         def ours() -> float:
             begin = time.perf_counter()
-            found = network.train(features["train"], labels["train"], layers, seed=next(seeds["fruits"]))
+            rows = network.ArrayRows(features["train"], labels["train"])
+            found = network.train(rows, layers, seed=next(seeds["fruits"]))
             seconds = time.perf_counter() - begin
             score("fruits", network.probabilities(features["test"], found).argmax(axis=1))
             return seconds

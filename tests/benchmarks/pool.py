@@ -14,6 +14,7 @@ import argparse
 import csv
 import multiprocessing
 import os
+import signal
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -54,8 +55,13 @@ def describe(path: str) -> np.ndarray:
 def started_pool(workers: int) -> Iterator[Pool]:
     """A pool of forked processes, each with OpenCV loaded and one OpenCV thread."""
     cv2.setNumThreads(1)  # a fork does not survive OpenCV's own threads
-    with multiprocessing.get_context("fork").Pool(workers) as pool:
+    with multiprocessing.get_context("fork").Pool(workers, _on_its_own) as pool:
         yield pool
+
+
+def _on_its_own() -> None:
+    """Ends by the signal with which a pool ends its processes, whatever the program that they are forked off does."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def describe_all(paths: Sequence[str], pool: Pool, workers: int) -> list[np.ndarray]:

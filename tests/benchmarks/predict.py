@@ -1,15 +1,18 @@
 """A saved model at work: how long it takes to load, what one picture costs, how soon the shell has an answer, and how
 many pictures a second a batch predicts.
 
-    python tests/benchmarks/predict.py --model out/<run>/model --data pictures [--only load,one,shell,batch]
+    python tests/benchmarks/predict.py --model out/<run>/model --data pictures [--only load,one,shell,batch,batch-s3]
 
-Pictures are the first 500 below `--data`, for `batch` up to 20,000 below its Training. Bounds are printed beside the
-figures: load 0.5 s; one picture 1.2 times its descriptors alone plus 1 ms (medians of 500); the command from start to
-exit 1.0 s; a batch 0.9 of the pictures a second that a run describes by the same descriptors, without encoding them.
+Pictures are the first 500 below `--data`, for `batch` up to 20,000 below its Training; `batch-s3` has these in a bucket
+of a MinIO that is started for it. Bounds are printed beside the figures: load 0.5 s; one picture 1.2 times its
+descriptors alone plus 1 ms (medians of 500); the command from start to exit 1.0 s; a batch 0.9 of the pictures a second
+that a run describes by the same descriptors, without encoding them.
 """
 
 import argparse
 import json
+import os
+import secrets
 import statistics
 import subprocess
 import sys
@@ -21,6 +24,8 @@ from typing import Any
 
 import measure
 from pictures import choose, stage
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "s3"))
 
 PICTURES, LARGE = 500, 20_000
 LOAD = """
@@ -88,25 +93,55 @@ def shell(model: str, pictures: Sequence[Path], repeats: int) -> dict[str, Any]:
 
 def batch(model: str, pictures: Sequence[Path], repeats: int) -> dict[str, Any]:
     """Pictures a second of `fruits predict --data`, by turns with a run's extraction by the same descriptors."""
+    with tempfile.TemporaryDirectory() as scratch:
+        data, folder = staged(pictures, Path(scratch))
+        return turns(model, str(folder / "Training"), str(data / "Test"), Path(scratch), repeats)
+
+
+def batch_s3(model: str, pictures: Sequence[Path], repeats: int) -> dict[str, Any]:
+    """The same, of pictures in a MinIO on loopback."""
+    from s3_servers import Server, program
+
+    binary = program("minio")
+    if binary is None:
+        raise SystemExit("There is no minio on this machine: name it in FRUITS_MINIO.")
+    with tempfile.TemporaryDirectory() as scratch:
+        data, folder = staged(pictures, Path(scratch))
+        server = Server("minio", binary, Path(scratch) / secrets.token_hex(3))
+        server.start()
+        try:
+            os.environ.update(server.environment())
+            bucket = f"s3://{server.bucket()}/pictures"
+            measure.run([measure.fruits_command(), "upload", folder, bucket], Path(scratch) / "log")
+            return turns(model, f"{bucket}/Training", str(data / "Test"), Path(scratch), repeats)
+        finally:
+            server.stop()
+
+
+def staged(pictures: Sequence[Path], scratch: Path) -> tuple[Path, Path]:
+    """The folder of the data, and one that holds copies of the training pictures that are predicted."""
+    data = next(path for path in pictures[0].parents if (path / "Training").is_dir())
+    names = choose(data, "train")
+    stage(data, names if len(names) <= LARGE else choose(data, "train", (), LARGE), scratch / "pictures")
+    return data, scratch / "pictures"
+
+
+def turns(model: str, train: str, test: str, scratch: Path, repeats: int) -> dict[str, Any]:
+    """Pictures a second that are predicted and described below `train`, by turns."""
     from job import load_model
 
-    data = next(path for path in pictures[0].parents if (path / "Training").is_dir())
     features = "+".join(load_model(model).recipe["blocks"])
     rates: dict[str, list[float]] = {"predict": [], "extraction": []}
-    with tempfile.TemporaryDirectory() as scratch:
-        folder, out = Path(scratch) / "pictures", Path(scratch) / "out"
-        stage(data, choose(data, "train", (), min(LARGE, len(choose(data, "train")))), folder)
-        fruits, log = measure.fruits_command(), Path(scratch) / "log"
-        for number in range(repeats):
-            measure.run([fruits, "predict", "--model", model, "--data", folder / "Training", "--out", out,
-                         "--run-name", f"p{number}"], log)  # fmt: skip
-            measure.run([fruits, "run", "--train", folder / "Training", "--test", data / "Test", "--test-images", 60,
-                         "--features", features, "--augment", "off", "--no-classify", "--out", out,
-                         "--run-name", f"r{number}"], log)  # fmt: skip
-            found = {name: json.loads((out / f"{name}{number}" / "manifest.json").read_text()) for name in "pr"}
-            count = found["p"]["dataset"]["images"]
-            rates["predict"].append(count / found["p"]["seconds"]["predict"])
-            rates["extraction"].append(count / found["r"]["seconds"]["extract_descriptors"]["train"])
+    fruits, out, log = measure.fruits_command(), scratch / "out", scratch / "log"
+    for number in range(repeats):
+        measure.run([fruits, "predict", "--model", model, "--data", train, "--out", out,
+                     "--run-name", f"p{number}"], log)  # fmt: skip
+        measure.run([fruits, "run", "--train", train, "--test", test, "--test-images", 60, "--features", features,
+                     "--augment", "off", "--no-classify", "--out", out, "--run-name", f"r{number}"], log)  # fmt: skip
+        found = {name: json.loads((out / f"{name}{number}" / "manifest.json").read_text()) for name in "pr"}
+        count = found["p"]["dataset"]["images"]
+        rates["predict"].append(count / found["p"]["seconds"]["predict"])
+        rates["extraction"].append(count / found["r"]["seconds"]["extract_descriptors"]["train"])
     return {
         "pictures": count,
         "a_second": {name: measure.spread(values) for name, values in rates.items()},
@@ -117,7 +152,7 @@ def batch(model: str, pictures: Sequence[Path], repeats: int) -> dict[str, Any]:
     }
 
 
-SECTIONS = {"load": load, "one": one, "shell": shell, "batch": batch}
+SECTIONS = {"load": load, "one": one, "shell": shell, "batch": batch, "batch-s3": batch_s3}
 
 
 def main() -> None:

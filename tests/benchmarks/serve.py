@@ -2,26 +2,29 @@
 
 `rate`   requests a second with every process busy, beside the bare loop, by turns; at least 0.8 of it
 `half`   milliseconds of a request at half that rate: median and 99th percentile, which is at most 3 times the median
-`soak`   memory of all processes of the server over `--soak` seconds at half the rate
+`soak`   memory of all processes of the server over `--soak` seconds at half the rate, which does not grow
 
     python tests/benchmarks/serve.py --model out/<run>/model --data pictures [--soak 600]
 
-The client shares the cores with the server: what it takes is in all figures.
+The client shares the cores with the server: what it takes is in all figures. How much CPU that is, and what the server
+itself takes, stands beside them (`cpu_ms`, of one request), and the share of the bare loop which the server would reach
+if the loop had no more CPU than the client leaves (`http_over_bare_beside_client`).
 """
 
 import argparse
-import asyncio
 import json
 import multiprocessing
 import random
 import re
+import selectors
 import signal
+import socket
 import statistics
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,8 @@ import psutil
 
 PICTURES = 500
 SECONDS = 10.0
+# How often the soak notes the memory.
+NOTES = 20
 
 
 @dataclass(frozen=True)
@@ -38,10 +43,30 @@ class Server:
     process: subprocess.Popen
     port: int
 
-    def memory(self) -> int:
-        """Bytes of all processes, shared ones counted once."""
+    def processes(self) -> list[psutil.Process]:
+        """The server itself, and those below it."""
         line = psutil.Process(self.process.pid)
-        return sum(each.memory_full_info().pss for each in [line, *line.children(recursive=True)])
+        return [line, *line.children(recursive=True)]
+
+    def memory(self) -> int:
+        """Bytes that these processes have written, each alone.
+
+        Pages of libraries that they only read are left out: they count as a process's own as soon as the last other
+        program that has loaded the same library ends.
+        """
+        return sum(written(each.pid) for each in self.processes())
+
+    def cpu(self) -> tuple[float, float]:
+        """CPU seconds of the server itself, and of those below it."""
+        front, *below = [sum(each.cpu_times()[:2]) for each in self.processes()]
+        return front, sum(below)
+
+
+def written(process: int) -> int:
+    """Bytes of memory that a process has written and shares with none."""
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii").splitlines()[1:]
+    sizes = {name: int(size.split()[0]) << 10 for name, _, size in (line.partition(":") for line in lines)}
+    return sizes["Private_Dirty"] + sizes["Swap"]
 
 
 @contextmanager
@@ -66,100 +91,193 @@ def bare(model: str, pictures: Sequence[bytes], seconds: float, begin: Any, foun
     with Threads():
         loaded.predict(pictures[0])
         begin.wait()
-        count, end = 0, time.perf_counter() + seconds
+        count, end, cpu = 0, time.perf_counter() + seconds, time.process_time()
         while time.perf_counter() < end:
             loaded.predict(pictures[count % len(pictures)])
             count += 1
-    found.put(count / seconds)
+    found.put((count / seconds, (time.process_time() - cpu) / count))
 
 
-def bare_rate(model: str, pictures: Sequence[bytes], workers: int) -> float:
-    """Pictures a second of a loop in so many processes."""
+def bare_rate(model: str, pictures: Sequence[bytes], workers: int) -> tuple[float, float]:
+    """Pictures a second of a loop in so many processes, and CPU milliseconds of a picture."""
     context = multiprocessing.get_context("spawn")
     begin, found = context.Barrier(workers), context.Queue()
     processes = [context.Process(target=bare, args=(model, pictures, SECONDS, begin, found)) for _ in range(workers)]
     for process in processes:
         process.start()
-    total = sum(found.get() for _ in processes)
+    each = [found.get() for _ in processes]
     for process in processes:
         process.join()
-    return total
+    return sum(rate for rate, _ in each), 1000 * statistics.mean(cpu for _, cpu in each)
 
 
-class Client:
+class Connection:
     """A connection that is kept, for one request after another."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.begun = 0.0
+        self.refused = False
+        self._came = b""
 
-    async def open(self) -> None:
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+    def ask(self, request: bytes, begun: float) -> None:
+        self.begun, self._came = begun, b""
+        self.socket.sendall(request)
 
-    async def ask(self, picture: bytes) -> None:
-        self._writer.write(
-            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
-            % len(picture)
-        )
-        self._writer.write(picture)
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 200 "), head
+    def answered(self) -> bool:
+        """Reads what is there; whether the answer is whole."""
+        self._came += self.socket.recv(1 << 16)
+        head, found, body = self._came.partition(b"\r\n\r\n")
+        if not found:
+            return False
+        self.refused = not head.startswith(b"HTTP/1.1 200 ")
         length = re.search(rb"content-length: (\d+)", head)
         assert length
-        await self._reader.readexactly(int(length[1]))
-
-    def close(self) -> None:
-        self._writer.close()
+        return len(body) == int(length[1])
 
 
-async def busy_rate(port: int, pictures: Sequence[bytes], clients: int) -> float:
-    """Requests a second with so many clients, each of which asks again when it has its answer."""
-    count, end = 0, time.perf_counter() + SECONDS
+@dataclass
+class Load:
+    """Requests from this process, which takes as little of the CPU as it can: one thread, plain sockets.
 
-    async def work(number: int) -> None:
-        nonlocal count
-        client = Client(port)
-        await client.open()
-        place = number
-        while time.perf_counter() < end:
-            await client.ask(pictures[place % len(pictures)])
-            place += clients
-            count += 1
-        client.close()
+    Either so many clients, each of which asks again when it has its answer; or requests at random moments, on average
+    `rate` a second, whether or not the ones before have their answers.
+    """
 
-    begun = time.perf_counter()
-    await asyncio.gather(*(work(number) for number in range(clients)))
-    return count / (time.perf_counter() - begun)
+    server: Server
+    pictures: Sequence[bytes]
+    milliseconds: list[float] = field(default_factory=list)
+    refused: int = 0
+    seconds: float = 0.0
+    # Of this process, of the server itself, and of those below it.
+    cpu: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+        self._requests = [head % len(picture) + picture for picture in self.pictures]
+        self._asked = 0
+        self._selector = selectors.DefaultSelector()
+
+    def run(self, seconds: float, *, clients: int = 0, rate: float = 0.0) -> "Load":
+        before, begun = self._cpu(), time.perf_counter()
+        if clients:
+            self._closed(begun + seconds, clients)
+        else:
+            self._open(begun, seconds, rate)
+        self.seconds = time.perf_counter() - begun
+        self.cpu = tuple(after - early for after, early in zip(self._cpu(), before, strict=True))
+        for key in list(self._selector.get_map().values()):
+            key.data.socket.close()
+        self._selector.close()
+        return self
+
+    @property
+    def rate(self) -> float:
+        return len(self.milliseconds) / self.seconds
+
+    @property
+    def cpu_ms(self) -> dict[str, float]:
+        """CPU milliseconds of a request, by who took them."""
+        names = ("client", "server", "processes")
+        return {name: round(1000 * found / self._asked, 3) for name, found in zip(names, self.cpu, strict=True)}
+
+    def _cpu(self) -> tuple[float, ...]:
+        return time.process_time(), *self.server.cpu()
+
+    def _connection(self) -> Connection:
+        connection = Connection(self.server.port)
+        self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+        return connection
+
+    def _ask(self, connection: Connection, begun: float) -> None:
+        connection.ask(self._requests[self._asked % len(self._requests)], begun)
+        self._asked += 1
+
+    def _answered(self, seconds: float | None) -> list[Connection]:
+        """Connections whose answers came within so many seconds."""
+        found = [key.data for key, _ in self._selector.select(seconds) if key.data.answered()]
+        now = time.perf_counter()
+        self.milliseconds += [1000 * (now - connection.begun) for connection in found if not connection.refused]
+        self.refused += sum(connection.refused for connection in found)
+        return found
+
+    def _closed(self, end: float, clients: int) -> None:
+        for _ in range(clients):
+            self._ask(self._connection(), time.perf_counter())
+        waiting = clients
+        while waiting:
+            for connection in self._answered(None):
+                now = time.perf_counter()
+                if now < end:
+                    self._ask(connection, now)
+                else:
+                    waiting -= 1
+
+    def _open(self, begun: float, seconds: float, rate: float) -> None:
+        draw = random.Random(1)
+        free: list[Connection] = []
+        waiting, moment = 0, begun + draw.expovariate(rate)
+        while waiting or moment < begun + seconds:
+            now = time.perf_counter()
+            while moment <= now and moment < begun + seconds:
+                # a request counts from the moment at which it was due
+                self._ask(free.pop() if free else self._connection(), moment)
+                waiting, moment = waiting + 1, moment + draw.expovariate(rate)
+            over = moment >= begun + seconds
+            found = self._answered(None if over else max(0.0, moment - time.perf_counter()))
+            free += found
+            waiting -= len(found)
 
 
-async def steady(port: int, pictures: Sequence[bytes], rate: float, seconds: float) -> list[float]:
-    """Milliseconds of requests that come at random moments, on average `rate` a second, whether or not the ones before
-    have their answers."""
-    free: list[Client] = []
-    taken: list[float] = []
-    tasks = set()
-    draw = random.Random(1)
+def rates(model: str, pictures: Sequence[bytes], workers: int, repeats: int) -> dict[str, Any]:
+    """Pictures a second of the bare loop and of the server, by turns."""
+    found: dict[str, list[float]] = {"bare": [], "http": []}
+    loads, cpu = [], 0.0
+    for _ in range(repeats):
+        rate, cpu = bare_rate(model, pictures, workers)
+        found["bare"].append(rate)
+        with served(model, workers) as server:
+            Load(server, pictures).run(2, clients=1)
+            loads.append(Load(server, pictures).run(SECONDS, clients=4 * workers))
+            found["http"].append(loads[-1].rate)
+    ratio = statistics.median(found["http"]) / statistics.median(found["bare"])
+    client = statistics.median(load.cpu[0] / load.seconds for load in loads) / multiprocessing.cpu_count()
+    return {
+        "rate": {name: [round(value, 1) for value in values] for name, values in found.items()},
+        "http_over_bare": round(ratio, 3),
+        "least": 0.8,
+        "client_share_of_all_cores": round(client, 3),
+        "http_over_bare_beside_client": round(ratio / (1 - client), 3),
+        "cpu_ms": {"bare": round(cpu, 3), **loads[-1].cpu_ms},
+        "refused": sum(load.refused for load in loads),
+    }
 
-    async def one(number: int) -> None:
-        begun = time.perf_counter()
-        client = free.pop() if free else Client(port)
-        if not hasattr(client, "_writer"):
-            await client.open()
-        await client.ask(pictures[number % len(pictures)])
-        free.append(client)
-        taken.append(1000 * (time.perf_counter() - begun))
 
-    begun, moment, number = time.perf_counter(), 0.0, 0
-    while moment < seconds:
-        moment += draw.expovariate(rate)
-        await asyncio.sleep(max(0.0, begun + moment - time.perf_counter()))
-        task = asyncio.create_task(one(number))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-        number += 1
-    await asyncio.gather(*tasks)
-    for client in free:
-        client.close()
-    return taken
+def half(model: str, pictures: Sequence[bytes], workers: int, rate: float, soak: float) -> dict[str, Any]:
+    """Latency, and with `soak` the memory, at this rate."""
+    figures: dict[str, Any] = {}
+    with served(model, workers) as server:
+        Load(server, pictures).run(2, rate=rate)
+        load = Load(server, pictures).run(30, rate=rate)
+        median, late = np.percentile(load.milliseconds, [50, 99])
+        figures["half"] = {
+            "rate": round(rate, 1),
+            "median_ms": round(median, 2),
+            "p99_ms": round(late, 2),
+            "ratio": round(late / median, 2),
+            "most": 3.0,
+            "refused": load.refused,
+            "cpu_ms": load.cpu_ms,
+        }
+        if soak:
+            Load(server, pictures).run(min(60.0, soak / 10), rate=rate)
+            notes, count = [server.memory()], 0
+            for _ in range(NOTES):
+                count += len(Load(server, pictures).run(soak / NOTES, rate=rate).milliseconds)
+                notes.append(server.memory())
+            figures["soak"] = {"seconds": soak, "requests": count, "mib": [round(note / 2**20, 1) for note in notes]}
+    return figures
 
 
 def main() -> None:
@@ -174,29 +292,10 @@ def main() -> None:
     pictures = [path.read_bytes() for path in sorted(options.data.rglob("*.jpg"))[:PICTURES]]
     if not pictures:
         raise SystemExit(f"There are no pictures (*.jpg) in '{options.data}'.")
-    rates: dict[str, list[float]] = {"bare": [], "http": []}
-    for _ in range(options.repeats):
-        rates["bare"].append(bare_rate(options.model, pictures, options.workers))
-        with served(options.model, options.workers) as server:
-            asyncio.run(busy_rate(server.port, pictures, 1))
-            rates["http"].append(asyncio.run(busy_rate(server.port, pictures, 4 * options.workers)))
-    medians = {name: statistics.median(values) for name, values in rates.items()}
-    figures: dict[str, Any] = {
-        "workers": options.workers,
-        "rate": {name: [round(value, 1) for value in values] for name, values in rates.items()},
-        "http_over_bare": round(medians["http"] / medians["bare"], 3),
-    }
-    with served(options.model, options.workers) as server:
-        asyncio.run(steady(server.port, pictures, medians["http"] / 2, 2))
-        taken = asyncio.run(steady(server.port, pictures, medians["http"] / 2, 30))
-        median, late = np.percentile(taken, [50, 99])
-        figures["half"] = {"median_ms": round(median, 2), "p99_ms": round(late, 2), "ratio": round(late / median, 2)}
-        if options.soak:
-            asyncio.run(steady(server.port, pictures, medians["http"] / 2, min(60.0, options.soak / 10)))
-            before = server.memory()
-            count = len(asyncio.run(steady(server.port, pictures, medians["http"] / 2, options.soak)))
-            after = server.memory()
-            figures["soak"] = {"seconds": options.soak, "requests": count, "mib": [before >> 20, after >> 20]}
+    figures: dict[str, Any] = {"workers": options.workers}
+    figures |= rates(options.model, pictures, options.workers, options.repeats)
+    rate = statistics.median(figures["rate"]["http"]) / 2
+    figures |= half(options.model, pictures, options.workers, rate, options.soak)
     print(json.dumps(figures, indent=2))
     measure.record("serve", figures, options.results)
 

@@ -1,6 +1,8 @@
 """Pictures as users of such software have had them, by the whole command."""
 
+import os
 import shutil
+import unicodedata
 from pathlib import Path
 
 import cv2
@@ -100,6 +102,134 @@ def test_pictures_of_other_kinds_are_counted_and_a_category_of_them_is_told(shar
         (".gif", "not_supported"),
         (".bmp", "not_supported"),
     }
+
+
+def test_files_found_are_pictures_used_pictures_rejected_and_files_of_no_picture_kind(
+    shared, pictures: Path, tmp_path: Path
+):
+    """Doubtful: what is no picture was not counted, and nobody learned of it."""
+    category = next(folder for folder in sorted((pictures / "Training").iterdir()))
+    (category / "empty.jpg").write_bytes(b"")
+    (category / "drawing.psd").write_bytes(b"8BPS")
+    (category / "more.PSD").write_bytes(b"8BPS")
+    (category / "Thumbs.db").write_bytes(b"x")
+    (category / "README").write_text("x")
+    (category / ".DS_Store").write_bytes(b"x")
+    (category / ".ipynb_checkpoints").mkdir()
+    (category / ".ipynb_checkpoints" / "1-checkpoint.jpg").write_bytes(b"x")
+    answer = shared("run", "--data", pictures, "--out", tmp_path / "out", *FAST)
+    assert answer.code == 0, answer.err
+    assert 'of_no_picture_kind="2 .psd, 2 hidden, 1 .db, 1 no suffix"' in answer.events("step")[0]
+    found = results(tmp_path / "out")
+    train = found.manifest["dataset"]["train"]
+    others = train["passed_over"]
+    assert others == {".psd": 2, "hidden": 2, ".db": 1, "no suffix": 1}
+    assert (train["described"], train["rejected"]) == (60, 1)
+    # a hidden folder counts as one, and is not looked into
+    files = sum(not path.is_dir() for path in (pictures / "Training").rglob("*"))
+    assert files == train["described"] + train["rejected"] + train["without_descriptors"] + sum(others.values())
+    assert found.manifest["dataset"]["test"]["passed_over"] == {}
+    assert "2 .psd" in (found.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_data_set_with_pictures_to_validate_with_is_run_and_they_are_left_alone(
+    shared, pictures: Path, tmp_path: Path
+):
+    """As fruits-360-original-size unpacks: one folder deeper, and with Validation."""
+    archive = tmp_path / "archive" / "fruits-360-original-size"
+    shutil.copytree(pictures, archive)
+    shutil.copytree(pictures / "Test", archive / "Validation")
+    (archive / "Meta").mkdir()
+    answer = shared("run", "--data", tmp_path / "archive", "--out", tmp_path / "out", *FAST)
+    assert answer.code == 0, answer.err
+    train, test = (line for line in answer.events("step") if "read_images" in line)
+    assert 'left_alone="Meta/, Validation/"' in train
+    assert "left_alone" not in test
+    found = results(tmp_path / "out").manifest["dataset"]
+    assert (found["train"]["images"], found["test"]["images"]) == (60, 30)
+
+
+def test_folders_of_the_same_name_in_two_places_are_one_category(shared, pictures: Path, tmp_path: Path):
+    """Doubtful, and right as it is, which the README says: the category is the folder that a picture lies in."""
+    first, second, _ = sorted((pictures / "Training").iterdir())
+    for category in (first, second):
+        (category / "ripe").mkdir()
+        for picture in list(category.glob("*.jpg"))[:5]:
+            picture.rename(category / "ripe" / f"{category.name} {picture.name}")
+    for picture in list((pictures / "Test" / first.name).glob("*.jpg"))[:2]:
+        (pictures / "Test" / "ripe").mkdir(exist_ok=True)
+        picture.rename(pictures / "Test" / "ripe" / picture.name)
+    assert shared("run", "--data", pictures, "--out", tmp_path / "out", *FAST).code == 0
+    assert results(tmp_path / "out").manifest["dataset"]["train"]["categories"]["ripe"] == 10
+
+
+def test_a_picture_that_is_damaged_inside_is_used_as_it_decodes(shared, pictures: Path, tmp_path: Path):
+    """Doubtful, and right as it is, which the README says: it can be decoded to its end."""
+    picture = next((pictures / "Training").rglob("*.jpg"))
+    content = bytearray(picture.read_bytes())
+    middle = len(content) * 2 // 3
+    content[middle : middle + 40] = bytes(range(40))
+    picture.write_bytes(content)
+    answer = shared("run", "--data", pictures, "--out", tmp_path / "out", *FAST)
+    assert answer.code == 0, answer.err
+    assert results(tmp_path / "out").manifest["dataset"]["train"]["described"] == 60
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_the_two_forms_of_an_accent_are_the_same_category(
+    forms: tuple[str, str], shared, pictures: Path, tmp_path: Path
+):
+    """Doubtful: `The category 'Pêche' is not in ...: it has Corn, Pêche`; one form each in Training and Test."""
+    first, *_ = sorted(folder.name for folder in (pictures / "Training").iterdir())
+    for split, form in zip(("Training", "Test"), forms, strict=True):
+        (pictures / split / first).rename(pictures / split / unicodedata.normalize(form, "Pêche"))
+    others = [folder.name for folder in (pictures / "Test").iterdir() if folder.name.isascii()]
+    named = ",".join([unicodedata.normalize(forms[1], "Pêche"), *others])
+    answer = shared("run", "--data", pictures, "--out", tmp_path / "out", "--categories", named, *FAST)
+    assert answer.code == 0, answer.err
+    assert unicodedata.normalize("NFC", "Pêche") in results(tmp_path / "out").manifest["dataset"]["test"]["categories"]
+
+
+def test_results_within_the_folder_of_the_pictures_and_links_in_circles_are_no_pictures(
+    shared, sample: Path, tmp_path: Path
+):
+    pictures = tmp_path / "all"
+    shutil.copytree(sample / "Training", pictures)
+    for name, target in (("loop", "."), ("up", "../all"), ("a", "b"), ("b", "a")):
+        (pictures / name).symlink_to(target)
+    common = ("--data", pictures, "--test-fraction", "0.2", "--out", pictures / "out", "--cache", pictures / "cache")
+    listed = []
+    for name in ("first", "second"):
+        answer = shared("run", *common, "--run-name", name, "--export-intermediate", *FAST)
+        assert answer.code == 0, answer.err
+        splits = Results(pictures / "out" / name).manifest["dataset"]
+        listed.append([(splits[split]["images"], splits[split]["rejected"]) for split in ("train", "test")])
+    assert listed[0] == listed[1]
+    assert sum(images for images, _ in listed[0]) == 60
+
+
+def test_pictures_of_another_time_than_the_clock_s_are_used_and_known_again(shared, pictures: Path, tmp_path: Path):
+    """The clock was wrong, or an archive was unpacked on a machine whose clock was."""
+    for number, picture in enumerate(sorted(pictures.rglob("*.jpg"))):
+        moment = (4_102_444_800, 0, -2_177_452_800)[number % 3]  # 2100, 1970, 1901
+        os.utime(picture, (moment, moment))
+    common = ("run", "--data", pictures, "--out", tmp_path / "out", "--cache", tmp_path / "cache", *FAST)
+    assert shared(*common, "--run-name", "a").code == 0
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*")}
+    again = shared(*common, "--run-name", "b")
+    assert again.code == 0, again.err
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*")} == kept, "all was found again"
+
+
+def test_a_path_of_three_thousand_characters_is_one_like_others(shared, sample: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(13):  # the system takes 4,096, and 255 of a name
+        Path("x" * 240).mkdir()
+        monkeypatch.chdir("x" * 240)
+    Path("pictures").symlink_to(sample)
+    answer = shared("run", "--data", "pictures", "--out", "out", "--export-intermediate", *FAST)
+    assert answer.code == 0, answer.err
+    assert results(Path("out")).manifest["accuracy"] >= 0.9
 
 
 def test_categories_may_come_from_a_table(shared, sample: Path, tmp_path: Path):

@@ -1,22 +1,19 @@
 """The command line that the chart writes into pods is one that `fruits` understands."""
 
 import json
-import subprocess
-import sys
 from functools import cache
 
 import pytest
 from chart import CHART, case, render
 
 from job.commands import predict
-from job.commands.main import COMMANDS
-from job.experiment.flags import Parser
+from job.commands.parsers import COMMANDS, parser, parsers_of
+from job.parser import Parser
 
 
 @cache
 def help_of(command: str) -> str:
-    asked = [sys.executable, "-m", "job", command, "--help"]
-    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    return parsers_of(parser((command,)))[command].show_all()
 
 
 @pytest.mark.parametrize("name", ["ci/default-values.yaml", "ci/arguments-values.yaml", "values-eks.yaml"])
@@ -44,20 +41,20 @@ def test_every_command_that_the_schema_allows_takes_the_flags_that_the_chart_wri
 
 @pytest.mark.parametrize("name", ["ci/predict-job-values.yaml", "ci/predict-values.yaml"])
 def test_what_predicts_in_the_cluster_passes_the_commands_own_checks(name: str) -> None:
-    parser = Parser(prog="fruits predict")
-    predict.add_arguments(parser)
+    own = Parser(prog="fruits predict")
+    predict.add_arguments(own)
     rendered = case(name)
     if rendered.all("CronJob"):
         fruits, command, *flags = rendered.pod("fruits-predict")["spec"]["containers"][0]["args"]
         assert (fruits, command) == ("fruits", "predict")
-        found = parser.parse_args(flags)
+        found = own.parse_args(flags)
         assert (found.watch, found.once, found.run_name) == (True, True, "incoming")
         assert (found.data, found.out) == ("s3://fruits/incoming", "s3://fruits/out")
         predict._check(found)
     else:
         command, *flags = rendered.flags()
         assert command == "predict"
-        found = parser.parse_args(flags)
+        found = own.parse_args(flags)
         assert (found.data, found.partitions) == ("s3://fruits/new", "20")
         assert found.event_log == "s3://fruits/event-logs"
         predict.check_submitted(found)

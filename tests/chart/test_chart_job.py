@@ -89,9 +89,17 @@ def test_dynamic_allocation_tracks_shuffles_and_executors_hand_over_their_blocks
     }
     assert job["sparkConf"]["spark.decommission.enabled"] == "true"
     assert job["sparkConf"]["spark.storage.decommission.shuffleBlocks.enabled"] == "true"
+    assert job["sparkConf"]["spark.storage.decommission.replicationReattemptInterval"] == "5s"
     assert job["sparkConf"]["spark.kubernetes.executor.terminationGracePeriodSeconds"] == "60s"
     assert "dynamicAllocation" not in render().job
     assert "spark.decommission.enabled" not in render().job["sparkConf"]
+
+
+def test_a_pod_that_vanished_is_missed_and_given_up_within_seconds() -> None:
+    own = render().job["sparkConf"]
+    assert own["spark.kubernetes.executor.missingPodDetectDelta"] == "5s"
+    assert own["spark.kubernetes.executor.apiPollingInterval"] == "1s"
+    assert own["spark.shuffle.io.connectionTimeout"] == "10s"
 
 
 def test_volcano_gets_queue_priority_and_resources() -> None:
@@ -140,6 +148,14 @@ def test_retries_and_time_to_live_are_the_operators() -> None:
     assert job["timeToLiveSeconds"] == 86400
     assert job["executor"]["deleteOnTermination"] is False
     assert "timeToLiveSeconds" not in render().job
+
+
+def test_executors_whose_pods_vanish_are_missed_after_seconds() -> None:
+    """Spark by itself looks twice a minute: a task of a pod that was deleted was started again 41 s later."""
+    conf = render().job["sparkConf"]
+    assert conf["spark.kubernetes.executor.apiPollingInterval"] == "1s"
+    assert conf["spark.kubernetes.executor.missingPodDetectDelta"] == "5s"
+    assert conf["spark.kubernetes.executor.enablePollingWithResourceVersion"] == "true"
 
 
 def test_the_users_spark_properties_beat_the_charts_and_are_text() -> None:

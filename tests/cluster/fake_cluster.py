@@ -57,7 +57,9 @@ class FakeCluster:
     def __init__(self, folder: Path) -> None:
         self.scenes: list[tuple[str, str, list[Document]]] = [("COMPLETED", "", [])]
         self.events: list[Document] = []
+        # lines of the driver's log; the first answers about it break off after so many
         self.log: list[str] = []
+        self.log_breaks: list[int] = []
         self.installed = True
         self.namespaces = {"fruits"}
         self.operators = [self.operator("fruits")]
@@ -156,18 +158,25 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         path = self.path.partition("?")[0]
         size = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(size)) if size else None
+        asked = json.loads(self.rfile.read(size)) if size else None
         if path.endswith("/log"):
-            lines = [f"2026-01-01T00:00:{place:02d}.000000000Z {line}" for place, line in enumerate(self.cluster.log)]
-            self._send(200, "".join(f"{line}\n" for line in lines).encode(), "text/plain")
+            lines = [
+                line if line.startswith("2026-") else f"2026-01-01T00:00:00.{place:09d}Z {line}"
+                for place, line in enumerate(self.cluster.log)
+            ]
+            body = "".join(f"{line}\n" for line in lines).encode()
+            whole = len(body)
+            if self.cluster.log_breaks:
+                body = "".join(f"{line}\n" for line in lines[: self.cluster.log_breaks.pop(0)]).encode()
+            self._send(200, body, "text/plain", whole)
             return
-        status, document = self.cluster.answer(self.command, path, body)
+        status, document = self.cluster.answer(self.command, path, asked)
         self._send(status, json.dumps(document).encode(), "application/json")
 
-    def _send(self, status: int, data: bytes, kind: str) -> None:
+    def _send(self, status: int, data: bytes, kind: str, size: int | None = None) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Length", str(len(data) if size is None else size))
         self.end_headers()
         self.wfile.write(data)
 

@@ -281,6 +281,22 @@ def test_a_log_line_is_told_once_however_often_the_log_is_read(cluster: FakeClus
     assert submit()[1].splitlines() == ["one", "two"] * 2
 
 
+def test_after_a_broken_connection_the_log_goes_on_where_it_was(cluster: FakeCluster, submit: Submit) -> None:
+    driver = pod("driver", RUNNING)
+    cluster.log = [f"line {number}" for number in range(2500)]
+    cluster.log_breaks = [700, 2100]
+    cluster.scenes = [("RUNNING", "", [driver])] * 10 + [("COMPLETED", "", [driver])]
+    assert submit()[1].splitlines() == cluster.log
+
+
+def test_lines_of_two_streams_are_told_whatever_the_order_of_their_times(cluster: FakeCluster, submit: Submit) -> None:
+    driver = pod("driver", RUNNING)
+    lines = [(3, "a warning"), (1, "event=start"), (1, "event=step"), (2, "another warning")]
+    cluster.log = [f"2026-01-01T00:00:00.{moment:09d}Z {text}" for moment, text in lines]
+    cluster.scenes = [("RUNNING", "", [driver])] * 5 + [("COMPLETED", "", [driver])]
+    assert submit()[1].splitlines() == [text for _, text in lines]
+
+
 def test_warnings_of_the_pods_are_told_once(
     cluster: FakeCluster, submit: Submit, capsys: pytest.CaptureFixture[str]
 ) -> None:

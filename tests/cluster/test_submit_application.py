@@ -60,6 +60,13 @@ def test_one_descriptor_takes_the_place_of_the_manifests_blocks_of_features_and_
     assert run_arguments.merge(one, blocks[1:], "a") == ["run", *blocks[1:], "--run-name", "a"]
 
 
+def test_how_much_is_told_comes_through() -> None:
+    given = ["--words", "7", "-v", "--json"]
+    assert run_arguments.merge(["run"], given, "a") == [
+        *("run", "--words", "7", "--run-name", "a", "--verbose", "--json"),
+    ]
+
+
 def test_repeated_arguments_and_those_that_start_with_a_dash_come_through() -> None:
     given = ("--conf", "spark.a=1", "--conf", "spark.b=-Xmx1g -Dx=y", "--categories=-Odd,Apple")
     again = run_arguments.parse(prepared(*given)["spec"]["arguments"])

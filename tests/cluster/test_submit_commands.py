@@ -101,7 +101,7 @@ def test_without_a_command_it_is_a_run(given: list[str]):
         (("predict", *DATA, "--words", "7"), "Unrecognized arguments: --words"),
         (("predict", *DATA, "--reject-below", "2"), "'2' must be a number from 0 to 1"),
         (("predict", *DATA, "--run-name", "a/b"), "--run-name is 'a/b'"),
-        (("predict", *DATA, "--json"), "--json is given together with --data"),
+        (("predict", *DATA, "-q", "-v"), "-v/--verbose: not allowed with argument -q/--quiet"),
         (("predict", *DATA, "--watch"), "--watch can't be submitted, as it works without Spark"),
     ],
 )

@@ -1,5 +1,7 @@
 """`fruits benchmark`: its options, and what it refuses before any run is made."""
 
+import json
+
 import pytest
 
 from job.benchmark import record
@@ -49,6 +51,15 @@ def test_a_dry_run_lists_the_runs(capsys, tmp_path):
     assert code == 0
     assert out.splitlines()[0] == "[1/9] 2 executors, 100 pictures, warm-up"
     assert len(out.splitlines()) == 9
+
+
+def test_a_dry_run_as_json_is_an_object_a_run(capsys, tmp_path):
+    code, out = said(capsys, "--executors", "1,2", "--repeats", "1", "--dry-run", "--json", "--results", tmp_path)
+    assert code == 0
+    assert json.loads(out.splitlines()[0]) == {
+        "event": "run", "number": 1, "of": 3, "executors": 2, "cores": 1, "repeat": 0,
+    }  # fmt: skip
+    assert len(out.splitlines()) == 3
 
 
 def test_a_benchmark_is_not_written_over(benchmark, capsys, tmp_path):

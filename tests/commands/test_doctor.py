@@ -1,5 +1,6 @@
 """`fruits doctor`: each check, what it says, and what it takes to be a fault."""
 
+import json
 import os
 import subprocess
 import sys
@@ -166,3 +167,21 @@ def test_it_works_where_nothing_can_be_written() -> None:
     )
     assert "Traceback" not in done.stderr
     assert "ok       Java" in done.stdout
+
+
+def test_as_json_each_finding_is_an_object_and_quiet_tells_what_asks_for_something(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check() -> Iterator[Finding]:
+        yield Finding("one", "ok", "good")
+        yield Finding("two", "warning", "look é")
+        yield Finding("three", "absent", "not there")
+
+    for name in ("python", "machine", "java", "spark", "descriptors", "store", "cluster"):
+        monkeypatch.setattr(doctor, name, check if name == "python" else lambda *_: iter(()))
+    assert cli.main(["doctor", "--json"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert found[1] == {"subject": "two", "level": "warning", "text": "look é"}
+    assert len(found) == 3
+    assert cli.main(["doctor", "-q"]) == 0
+    assert capsys.readouterr().out.split() == ["warning", "two", "look", "é"]

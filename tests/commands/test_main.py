@@ -2,9 +2,11 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,14 @@ from running import Answer, clean_environment, fruits
 
 from job import __version__
 from job.commands import main as cli
+from job.commands import parsers
 from job.errors import UserError
 from job.experiment.choices import choices
 from job.presets import PRESETS
 from job.settings import Settings, flag_name
 
 COMMANDS = list(cli.COMMANDS)
+ROOT = Path(cli.__file__).parents[2]
 
 
 def nothing_left(folder: Path) -> bool:
@@ -49,6 +53,9 @@ def test_help_of_each_command_is_readable(command, answer, monkeypatch):
     assert found.err == ""
     assert f"usage: fruits {command}" in found.out
     lines = found.out.splitlines()
+    assert len(lines) <= 50, "it fits a screen"
+    lines, examples = lines[: lines.index("examples:")], lines[lines.index("examples:") + 1 :]
+    assert examples
     assert max(map(len, lines)) <= 80
     # each option has a line that says what it is for
     options = [place for place, line in enumerate(lines) if line.startswith("  -")]
@@ -60,10 +67,38 @@ def test_help_of_each_command_is_readable(command, answer, monkeypatch):
     assert "%(" not in found.out
 
 
-def test_help_of_run_has_every_setting_and_its_choices(answer):
-    found = answer("run", "--help").out
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_examples_of_the_help_are_command_lines_that_it_takes(command):
+    examples = import_module(f"job.commands.{command}").EXAMPLES
+    for line in [*examples, *parsers.EXAMPLES]:
+        found = re.search(r"fruits ([a-z]+.*?)(?:\)| > |$)", line.partition("#")[0].strip())
+        if found is None:
+            assert "COMMAND" in line
+            continue
+        words = shlex.split(found[1])
+        if words[0] == command:
+            cli._parsed(words)
+
+
+def test_help_of_a_command_names_the_others_that_its_options_are_from(answer):
+    usual, whole = answer("run", "--help").out, answer("run", "--help-all").out
+    assert "--help-all" in usual
+    assert "--vocabulary-sample" not in usual
+    assert "[FRUITS_VOCABULARY_SAMPLE]" in " ".join(whole.split())
+    assert "[FRUITS_QUIET]" in whole
+
+
+def test_help_lists_the_variables_that_are_no_settings(answer):
+    said = answer("--help").out
+    for name in ("JAVA_HOME", "AWS_ENDPOINT_URL", "KUBECONFIG", "FRUITS_CLASS_ARCHIVE", "XDG_CACHE_HOME"):
+        assert name in said
+
+
+def test_help_of_run_has_every_setting_its_choices_and_its_variable(answer):
+    found = answer("run", "--help-all").out
     for spec in fields(Settings):
         assert flag_name(spec.name) in found
+        assert f"[FRUITS_{spec.name.upper()}]" in found
     said = " ".join(found.split())
     for listed in choices().values():
         assert f"({', '.join(listed)})" in said
@@ -165,10 +200,33 @@ ValueError: bad
         """An error occurred while calling o1.x.
 : org.apache.spark.SparkException: Job aborted
     at a.B.c(B.java:1)
-Caused by: java.io.IOException: No space left on device
+Caused by: java.io.IOException: Stream is corrupted
     at a.B.c(B.java:2)
 """,
-        "The work failed: java.io.IOException: No space left on device (--debug shows where).",
+        "The work failed: java.io.IOException: Stream is corrupted (--debug shows where).",
+    ),
+    "an error of Java that says nothing": (
+        """An error occurred while calling None.x.
+: java.lang.ExceptionInInitializerError
+	at a.B.<init>(B.java:1)
+Caused by: java.lang.NullPointerException
+	at a.B.c(B.java:2)
+	... 17 more
+""",
+        "The work failed: java.lang.NullPointerException (--debug shows where).",
+    ),
+    "control groups that Java can't read": (
+        """An error occurred while calling None.org.apache.spark.api.java.JavaSparkContext.
+: java.lang.ExceptionInInitializerError
+	at org.apache.spark.metrics.ExecutorMetricType$.<clinit>(ExecutorMetricType.scala:212)
+Caused by: java.lang.NullPointerException
+	at java.base/java.util.Objects.requireNonNull(Unknown Source)
+	at java.base/jdk.internal.platform.CgroupUtil.readStringValue(Unknown Source)
+""",
+        (
+            "Java can't read the control groups (cgroups) that this process is in, and what they allow it: set "
+            "JAVA_TOOL_OPTIONS=-XX:-UseContainerSupport."
+        ),
     ),
     "one line": ("It is Tuesday.", "The work failed: It is Tuesday (--debug shows where)."),
     "nothing": ("", "The work failed: RuntimeError (--debug shows where)."),
@@ -234,6 +292,17 @@ def test_no_module_of_the_package_but_the_entries_imports_the_parser():
     assert wanting == ["__main__.py"]
 
 
+@pytest.mark.parametrize("command", [("run",), ("predict", "x.jpg"), ("runs",)])
+def test_a_current_folder_that_was_removed_is_told(command: tuple[str, ...], tmp_path: Path):
+    """`Java could not start Spark`, `[Errno 2] No such file or directory`."""
+    (tmp_path / "gone").mkdir()
+    wrapped = ("sh", "-c", 'rmdir ../gone && exec "$@"', "sh", sys.executable, "-m", "job")
+    environment = clean_environment(PYTHONPATH=str(ROOT))
+    answer = fruits(*command, environment=environment, folder=tmp_path / "gone", command=wrapped)
+    assert answer.code == 1
+    assert answer.sentence() == ("The current folder was removed, or can't be reached: change to another one (cd).")
+
+
 ENDING = """
 import atexit, sys
 from job.commands import main
@@ -251,6 +320,23 @@ def test_the_process_ends_with_its_code_its_output_and_what_was_registered_to_be
     assert found.code == 2
     assert found.out == "said before, said at exit"
     assert found.err.startswith("fruits: ")
+
+
+INTERRUPTED = """
+from job.commands import main
+def interrupted(_):
+    exec("raise KeyboardInterrupt")
+main._parsed = interrupted
+main.command()
+"""
+
+
+def test_an_interruption_in_the_midst_of_text_that_python_runs_ends_with_the_exit_code_of_one(tmp_path: Path):
+    """As while a dataclass is made: Python itself then ends by the signal, when it was started with `-m`."""
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED)
+    command = (sys.executable, "-m", "interrupted")
+    found = fruits(command=command, environment=clean_environment(PYTHONPATH=f"{ROOT}:{tmp_path}"))
+    assert found == Answer(130, "", "fruits: Interrupted: nothing was left half-written.\n")
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path):
@@ -274,6 +360,7 @@ def test_a_sigterm_is_answered_as_ctrl_c_by_every_command(command, monkeypatch, 
         "pack": ["folder", "target"],
         "plan": ["--images", "5"],
         "compare": ["a", "b"],
+        "completion": ["bash"],
     }
     cleaned = []
 

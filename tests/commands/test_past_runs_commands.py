@@ -46,12 +46,15 @@ def test_without_a_run_the_list_is_empty(answer, tmp_path: Path):
 
 
 def test_the_main_figures_of_a_run_are_shown(answer, out: Path):
-    lines = dict(line.split(None, 1) for line in answer("show", "first", "--out", out).out.splitlines())
+    told = answer("show", "first", "--out", out).out
+    lines = dict(line.split(None, 1) for line in told.splitlines())
     assert lines["run"] == str(out / "first")
     assert lines["train"] == "60 pictures of 3 categories"
     assert lines["words"] == "10"
     assert lines["report"] == str(out / "first" / "report.html")
-    assert "start_spark" in lines
+    steps = [line.split()[0] for line in told.splitlines() if line.startswith("  ")]
+    assert len(steps) == 6
+    assert set(steps) < set(Results(out / "first").manifest["seconds"])
 
 
 def test_the_newest_run_is_shown_where_none_is_named(answer, out: Path):

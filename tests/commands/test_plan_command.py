@@ -1,5 +1,7 @@
 """`fruits plan`: what it prints, what it writes, and what it refuses."""
 
+import json
+
 import pytest
 import yaml
 from made_up import benchmark_of
@@ -67,3 +69,13 @@ def test_a_benchmark_of_one_run_is_too_little(capsys, tmp_path):
     code, sentence = said(capsys, tmp_path, "--images", 1000)
     assert code == 1
     assert "one number of executors only" in sentence
+
+
+def test_as_json_the_plan_is_one_object(benchmark, capsys, tmp_path):
+    record.write(benchmark, tmp_path)
+    code, out = said(capsys, tmp_path, "--images", 4000, "--executors", 4, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert (found["pictures"], found["executors"]) == (4000, 4)
+    assert found["low"] <= found["seconds"] <= found["high"]
+    assert found["values"]["executor"]["instances"] == 4

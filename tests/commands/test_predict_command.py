@@ -67,6 +67,14 @@ def test_json_has_one_object_a_line_with_all_digits(answer):
     }
 
 
+@pytest.mark.parametrize("more", [(), ("--data", V1, "--watch", "--run-name", "live")])
+def test_a_model_that_does_not_know_distances_is_not_asked_for_them(answer, more):
+    found = answer("predict", "--model", MODEL, "--reject-unknown", "0.05", *(more or [V1]))
+    assert found.code == 1
+    assert "does not know how far a picture is from its categories" in found.err
+    assert found.out == ""
+
+
 def test_below_the_probability_that_was_asked_for_the_answer_is_unknown(answer):
     found = answer("predict", "--model", MODEL, V1, "--reject-below", "0.99")
     chances = load_model(MODEL).probabilities([V1 / f"{number}.jpg" for number in range(3)]).max(axis=1)
@@ -215,7 +223,7 @@ def test_a_model_that_can_not_be_used_is_told_in_a_sentence(case: str, answer, t
         (("predict", "x.jpg", "--model", ""), "empty address"),
         (("predict", "x.jpg", "--data", "y"), "--data is given together with pictures"),
         (("predict", "x.jpg", "--master", "local[2]"), "--master is given together with pictures"),
-        (("predict", "--data", "y", "--json"), "--json is given together with --data"),
+        (("predict", "--data", "y", "-q", "-v"), "-v/--verbose: not allowed with argument -q/--quiet"),
         (("predict", "--data", "y", "--top-k", "3"), "--top-k is given together with --data"),
         (("predict", "--data", "y", "--run-name", "a/b"), "--run-name is 'a/b'"),
         (("predict", "--data", "gs://bucket/y"), "--data is 'gs://bucket/y'"),
@@ -233,7 +241,6 @@ def test_a_model_that_can_not_be_used_is_told_in_a_sentence(case: str, answer, t
         (("predict", "--data", "y", "--watch", "--master", "local[2]"), "--master is given together with --watch"),
         (("predict", "--data", "y", "--watch", "--conf", "spark.a=1"), "which works without Spark: leave one of them"),
         (("predict", "--data", "y", "--watch", "--public-read"), "--public-read is given together with --watch"),
-        (("predict", "--data", "y", "--watch", "--json"), "--json is given together with --data"),
     ],
 )
 def test_wrong_usage_is_told_in_a_sentence(arguments, part, answer):

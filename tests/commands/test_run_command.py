@@ -1,5 +1,6 @@
 """`fruits run`: data that it can't use, and what it plans without doing it."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,17 @@ def test_a_dry_run_plans_for_the_cores_of_the_master_that_is_named(sample, answe
 def test_a_dry_run_without_classifier_plans_none(sample, answer, tmp_path):
     found = answer("run", "--data", sample, "--out", tmp_path / "out", "--dry-run", "--no-classify")
     assert "CategoryClassifier" not in found.out
+
+
+def test_modules_that_are_loaded_ahead_may_be_half_loaded_by_an_interrupted_import(tmp_path: Path, monkeypatch):
+    from job.experiment import run
+
+    (tmp_path / "half_loaded.py").write_text("from job import what_comes_later")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(run, "_LATER", ("half_loaded",))
+    failed: list[object] = []
+    monkeypatch.setattr("threading.excepthook", failed.append)
+    thread = threading.Thread(target=run.load_ahead)
+    thread.start()
+    thread.join()
+    assert not failed

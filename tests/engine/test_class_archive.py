@@ -4,14 +4,15 @@ import fcntl
 import os
 import subprocess
 import time
+import zipfile
 from pathlib import Path
 
 import psutil
 import pytest
 
 from job.engine import archive_maker
-from job.engine.class_archive import ClassArchive
-from job.engine.java import find_java
+from job.engine.class_archive import _MOST, ClassArchive
+from job.engine.java import find_java, spark_jars
 
 LIST = "java/lang/Object id: 0\njava/lang/String id: 1\njava/util/TreeMap id: 2\n"
 
@@ -43,13 +44,42 @@ def made(place: Path, limit: float = 60.0) -> list[str]:
     return sorted(path.name for path in place.iterdir())
 
 
+def test_a_jvm_without_an_archive_finds_the_jars_first_that_most_classes_are_in(place: Path, folder: Path):
+    jars = [str(folder / name) for name in ("arrow-1.jar", "scala-library-2.jar", "spark-core_2.jar", "zstd-1.jar")]
+    for jar in jars:
+        Path(jar).touch()
+    archive = ClassArchive(find_java(), jars)
+    assert archive.classpath == [jars[1], jars[2], jars[0], jars[3]]
+    name = archive.options(folder)
+    assert name[0].startswith("-XX:DumpLoadedClassList=")
+    archive._path.touch()
+    assert archive.classpath == jars, "as it was made"
+
+
+def test_no_class_of_the_jars_that_come_first_is_in_another():
+    first, others = set(), set()
+    for jar in spark_jars():
+        with zipfile.ZipFile(jar) as content:
+            names = {name for name in content.namelist() if name.endswith(".class") and not name.startswith("META-INF")}
+        if Path(jar).name.startswith(_MOST):
+            first |= names
+        else:
+            others |= names
+    assert len(first) > 10_000
+    assert not (first & others) - {"module-info.class"}
+
+
 def test_the_first_jvm_writes_its_classes_down_and_the_next_uses_their_archive(place: Path, folder: Path):
     archive = ClassArchive(find_java(), [])
-    assert archive.options(folder) == [f"-XX:DumpLoadedClassList={folder}/classes.list", "-Xlog:cds=off"]
+    first = archive.options(folder)
+    assert first[:2] == [f"-XX:DumpLoadedClassList={folder}/classes.list", "-Xlog:cds=off"]
+    done = subprocess.run([find_java(), *first, "-version"], capture_output=True, text=True, check=True)
+    assert "warning" not in done.stderr + done.stdout
     archive.make_later(folder)
     name, lock = made(place)
     assert (name.startswith("classes-"), name.endswith(".jsa"), lock) == (True, True, "making.lock")
     options = ClassArchive(find_java(), []).options(folder)
+    assert not any("Verification" in option for option in options)
     assert options[0] == f"-XX:SharedArchiveFile={place}/{name}"
     # Java refuses to start without an archive that it can use
     done = subprocess.run([find_java(), options[0], "-Xshare:on", "-version"], capture_output=True, check=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from job.engine.configuration import Configuration
+from job.errors import UsageError
 from job.experiment.choices import choices
 from job.settings import Settings, resolve
 
@@ -46,6 +47,21 @@ def test_the_master_and_the_event_log_are_the_settings_own(tmp_path: Path):
 def test_the_event_log_s_address_is_an_escaped_uri(address: str, meant: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("job.engine.configuration._s3", lambda **_: ({}, ()))
     assert Configuration.make(event_log=address).conf["spark.eventLog.dir"] == meant
+
+
+@pytest.mark.parametrize("name", ["data", "out", "cache", "event_log"])
+def test_a_path_that_is_no_utf8_is_refused_before_java_is_started(name: str):
+    with pytest.raises(UsageError, match="is not UTF-8, in which Spark is told of it: rename the folder"):
+        Configuration.of(settings(**{name: os.fsdecode(b"pict\xffres")}))
+
+
+def test_a_relative_path_below_a_folder_that_is_no_utf8_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    place = tmp_path / os.fsdecode(b"\xff")
+    place.mkdir()
+    monkeypatch.chdir(place)
+    with pytest.raises(UsageError, match=r"The path of 'out' is not UTF-8"):
+        Configuration.of(settings())
+    assert Configuration.of(settings(out=str(tmp_path))).conf
 
 
 def test_where_spark_submit_has_chosen_the_master_it_is_left_alone(monkeypatch: pytest.MonkeyPatch):

@@ -88,6 +88,12 @@ def test_the_reason_is_what_went_wrong_and_not_what_is_always_said(noise: str, j
     assert failure().startswith("Java could not start Spark: Error: Could not reserve enough space; check")
 
 
+def test_a_jvm_that_gets_no_thread_and_waits_for_it_is_ended(java):
+    said = '[7.5s][warning][os,thread] Failed to start the native thread for java.lang.Thread "dispatcher"'
+    java(f"echo '{said}'\nexec sleep 300")
+    assert failure().startswith("Java could get no more memory, or no more threads, from this machine: free some, or ")
+
+
 def test_a_jvm_that_says_nothing_has_given_no_reason(java):
     java("exit 1")
     assert failure().startswith("Java could not start Spark: it gave no reason; check")

@@ -120,114 +120,153 @@ environment, handler = dict(os.environ), signal.getsignal(signal.SIGINT)
 """
 
 
-def test_after_two_sessions_pyspark_works_at_once_and_nothing_is_left(place: Path):
-    program = f"""{SESSIONS}
-for _ in range(2):
-    with session(configuration) as spark:
-        print(spark.sparkContext.parallelize(range(4), 2).map(lambda x: x + 1).sum())
-    assert dict(os.environ) == environment
-    assert signal.getsignal(signal.SIGINT) == handler
-    assert left() == [], left()
-from pyspark.ml import Pipeline, PipelineModel
-from pyspark.sql import SparkSession
-assert SparkSession.getActiveSession() is None
-spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", False).getOrCreate()
-print(spark.range(5).count(), spark.conf.get("spark.sql.codegen.factoryMode"))
-Pipeline(stages=[]).fit(spark.range(1)).save("model")
-print(len(PipelineModel.load("model").stages))
-"""
-    done = python(program, place)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split("\n") == ["10", "10", "5 FALLBACK", "0", ""]
-
-
-def test_a_session_of_the_user_s_is_never_touched(place: Path):
-    program = f"""{SESSIONS}
-from pyspark.sql import SparkSession
-mine = SparkSession.builder.master("local[1]").config("spark.ui.enabled", False).getOrCreate()
-try:
-    with session(configuration):
-        pass
-except ValueError as error:
-    print(error)
-print(mine.range(3).count())
-mine.stop()
-with session(configuration) as spark:
-    print(spark.range(5).count(), Path(spark.conf.get("spark.local.dir")).name.startswith("fruits-"))
-again = SparkSession.builder.master("local[1]").config("spark.ui.enabled", False).getOrCreate()
-print(again.range(4).count(), again.conf.get("spark.local.dir", "none set"))
-"""
-    done = python(program, place)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
-        "There is a Spark session in this process already: use it, or stop it first.",
-        "3",
-        "5 True",
-        "4 none set",
-    ]
-
-
-def test_a_session_after_one_that_failed_works(place: Path):
-    program = f"""{SESSIONS}
-try:
-    with session(configuration) as spark:
-        spark.sql("select nonsense")
-except SparkFailure as error:
-    print("nonsense" in str(error))
-with session(configuration) as spark:
-    print(spark.range(5).count())
-assert left() == [], left()
-"""
-    done = python(program, place)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["True", "5"]
-
-
-def test_a_session_whose_jvm_was_killed_leaves_pyspark_usable(place: Path):
-    program = f"""{SESSIONS}
+# One after another in one process, since each of them must leave to the next what it found. What each finds is printed
+# after its name.
+SEQUENCE = f"""{SESSIONS}
 import psutil
 from job.errors import UserError
+from pyspark.sql import SparkSession
+
+def plain():
+    builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", False)
+    return builder.config("spark.driver.extraJavaOptions", "{QUICK}").getOrCreate()
+
+def unchanged():
+    return dict(os.environ) == environment and signal.getsignal(signal.SIGINT) == handler and left() == []
+
+def say(name, *facts):
+    print(name, *facts, sep="|", flush=True)
+
 try:
     with session(configuration) as spark:
         (java,) = (child for child in psutil.Process().children() if child.name() == "java")
         java.kill()
         spark.range(5).count()
 except UserError as error:
-    print("Java process ended" in error.message)
+    say("killed", "Java process ended" in error.message, unchanged())
+try:
+    with session(configuration) as spark:
+        say("after killed", spark.range(5).count())
+        spark.sql("select nonsense")
+except SparkFailure as error:
+    say("failed", "nonsense" in str(error), unchanged())
 with session(configuration) as spark:
-    print(spark.range(5).count())
-assert left() == [], left()
+    say("after failed", spark.sparkContext.parallelize(range(4), 2).map(lambda x: x + 1).sum())
+    spark.range(100).persist().count()
+    folder = spark.sparkContext._jvm.java.lang.System.getProperty("java.io.tmpdir")
+    say("folder", Path(folder).parent == Path(os.environ["TMPDIR"]), spark.conf.get("spark.local.dir") == folder)
+    say("files", *sorted({{path.name.split("-")[0] for path in Path(folder).iterdir()}}))
+say("after all", unchanged())
+
+from pyspark.ml import Pipeline, PipelineModel
+say("active", SparkSession.getActiveSession())
+mine = plain()
+say("plain", mine.range(5).count(), mine.conf.get("spark.sql.codegen.factoryMode"))
+say("plain's folder", mine.conf.get("spark.local.dir", "none set"))
+Pipeline(stages=[]).fit(mine.range(1)).save("model")
+say("model", len(PipelineModel.load("model").stages))
+try:
+    with session(configuration):
+        pass
+except ValueError as error:
+    say("refused", error)
+say("mine", mine.range(3).count())
+mine.stop()
+with session(configuration) as spark:
+    say("after mine", spark.range(5).count(), Path(spark.conf.get("spark.local.dir")).name.startswith("fruits-"))
 """
-    done = python(program, place)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["True", "5"]
 
 
-def test_event_logs_are_written_to_a_folder_of_any_name(place: Path):
+@pytest.fixture(scope="module")
+def passed() -> dict[str, list[str]]:
+    """What the sessions of the sequence found, by their names."""
+    with tempfile.TemporaryDirectory(prefix="t-") as folder:
+        done = python(SEQUENCE, Path(folder))
+    assert done.returncode == 0, done.stderr + done.stdout
+    lines = [line.split("|") for line in done.stdout.splitlines()]
+    return {name: facts for name, *facts in lines}
+
+
+def test_after_two_sessions_pyspark_works_at_once_and_nothing_is_left(passed: dict[str, list[str]]):
+    assert passed["after all"] == ["True"]
+    assert passed["active"] == ["None"]
+    assert passed["plain"] == ["5", "FALLBACK"]
+    assert passed["plain's folder"] == ["none set"]
+    assert passed["model"] == ["0"]
+
+
+def test_a_session_of_the_user_s_is_never_touched(passed: dict[str, list[str]]):
+    assert passed["refused"] == ["There is a Spark session in this process already: use it, or stop it first."]
+    assert passed["mine"] == ["3"]
+    assert passed["after mine"] == ["5", "True"]
+
+
+def test_a_session_after_one_that_failed_works(passed: dict[str, list[str]]):
+    assert passed["failed"] == ["True", "True"]
+    assert passed["after failed"] == ["10"]
+
+
+def test_a_session_whose_jvm_was_killed_leaves_pyspark_usable(passed: dict[str, list[str]]):
+    assert passed["killed"] == ["True", "True"]
+    assert passed["after killed"] == ["5"]
+
+
+def test_temporary_files_of_spark_are_where_this_machine_keeps_them(passed: dict[str, list[str]]):
+    assert passed["folder"] == ["True", "True"]
+    assert {"blockmgr", "spark"} <= set(passed["files"])
+
+
+@pytest.fixture(scope="module")
+def far() -> Iterator[tuple[Path, list[str]]]:
+    """A session whose temporary files have a long path and whose event log has a folder of any name; the folder that
+    it works in, and what it found."""
     program = f"""{SESSIONS}
 logs = Path("My logs é 100%41")
 logs.mkdir()
-with session(Configuration.make(master="local[1]", event_log=str(logs.absolute())), leave=True) as spark:
-    print(spark.range(5).count())
+conf = {{"spark.driver.extraJavaOptions": "{QUICK}"}}
+far = Configuration.make(master="local[1]", event_log=str(logs.absolute()), conf=conf)
+with session(far, leave=True) as spark:
+    print(spark.sparkContext.parallelize([1, 2]).count())
 (log,) = logs.rglob("events_*")
 assert not list(logs.rglob("*.inprogress"))
 print(log.stat().st_size > 1000)
 """
-    done = python(program, place)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["5", "True"]
-    assert {path.name for path in place.iterdir()} == {"t", "My logs é 100%41"}
+    with tempfile.TemporaryDirectory(prefix="t-") as place:
+        folder = Path(place, "x" * 60, "y" * 60)
+        folder.mkdir(parents=True)
+        done = python(program, folder)
+        assert done.returncode == 0, done.stderr
+        yield folder, done.stdout.split()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("moment", ["before", "within", "in a query", "while rows come"])
-def test_a_command_that_is_told_to_end_leaves_nothing(number: signal.Signals, moment: str, place: Path):
+def test_event_logs_are_written_to_a_folder_of_any_name(far: tuple[Path, list[str]]):
+    assert far[1][1] == "True"
+    assert {path.name for path in far[0].iterdir()} == {"t", "My logs é 100%41"}
+
+
+def test_a_long_path_of_temporary_files_does_without_unix_sockets(far: tuple[Path, list[str]]):
+    assert far[1][0] == "2"
+
+
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("before", signal.SIGTERM),
+        ("within", signal.SIGINT),
+        ("in a query", signal.SIGINT),
+        ("while rows come", signal.SIGINT),
+    ],
+)
+def test_a_command_that_is_told_to_end_leaves_nothing(moment: str, number: signal.Signals, place: Path):
+    """SIGTERM in a query is in test_spark_processes.py."""
     program = f"""{SESSIONS}
 import time
 from job.engine.jvm import Jvm
 from job.signals import terminated_as_interrupted
 code = 0
-configuration = Configuration.make(master="local[1]", for_command=True)
+configuration = Configuration.make(
+    master="local[1]", conf={{"spark.driver.extraJavaOptions": "{QUICK}"}}, for_command=True
+)
 def slow(batches):
     print("in a query", flush=True, file=open("said", "a"))
     time.sleep(60)
@@ -279,29 +318,3 @@ os._exit(code)
     _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive
     assert not list((place / "t").iterdir())
-
-
-def test_temporary_files_of_spark_are_where_this_machine_keeps_them(place: Path):
-    program = f"""{SESSIONS}
-with session(configuration) as spark:
-    spark.range(100).persist().count()
-    spark.sparkContext.parallelize([1]).count()
-    jvm = spark.sparkContext._jvm
-    folder = jvm.java.lang.System.getProperty("java.io.tmpdir")
-    print(Path(folder).parent == Path(os.environ["TMPDIR"]), spark.conf.get("spark.local.dir") == folder)
-    print(*sorted({{path.name.split("-")[0] for path in Path(folder).iterdir()}}))
-"""
-    done = python(program, place)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == "True True"
-    assert {"blockmgr", "spark"} <= set(done.stdout.splitlines()[1].split())
-    assert not list((place / "t").iterdir())
-
-
-def test_a_long_path_of_temporary_files_does_without_unix_sockets(place: Path):
-    folder = place / ("x" * 60) / ("y" * 60)
-    folder.mkdir(parents=True)
-    program = f"{SESSIONS}\nwith session(configuration) as spark: print(spark.sparkContext.parallelize([1, 2]).count())"
-    done = python(program, folder)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["2"]

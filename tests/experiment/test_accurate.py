@@ -44,12 +44,12 @@ def same_predictions(one: Results, other: Results) -> None:
 def test_the_manifest_says_what_was_used(whole: Results):
     found = whole.manifest
     assert found["recipe"]["blocks"] == BLOCKS
-    assert (found["recipe"]["copies"], found["recipe"]["classifier"]) == (["mild", "strong"], "lda")
+    assert (found["recipe"]["copies"], found["recipe"]["classifier"]) == (["mild", "strong", "strong"], "rda")
     settings = found["settings"]
     assert (settings["preset"], settings["features"], settings["augment"]) == (
         "accurate",
         "soft-hsv+lbp+patches",
-        "mild+strong",
+        "mild+strong+strong",
     )
     assert (settings["words"], found["vocabulary"]["words"], settings["descriptor"]) == (64, 64, None)
     width = found["dimensions"]["features"][1] - 1
@@ -113,9 +113,14 @@ def test_components_are_taken_of_all_blocks_together(run: Runner):
     assert found.manifest["accuracy"] >= 0.9
 
 
-def test_the_cache_keeps_copies_too(whole: Results, run: Runner, tmp_path: Path):
+def test_the_cache_keeps_copies_too_and_pictures_without_theirs_are_described_again(
+    whole: Results, run: Runner, tmp_path: Path
+):
+    run("--augment-images", 5, "--cache", tmp_path)
+    few = set(tmp_path.rglob("*.parquet"))
     first = run("--cache", tmp_path)
     kept = set(tmp_path.rglob("*.parquet"))
+    assert kept > few
     again = run("--cache", tmp_path)
     assert set(tmp_path.rglob("*.parquet")) == kept
     same_predictions(first, again)

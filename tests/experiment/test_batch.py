@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pyarrow import parquet
-from running import QUICK, Answer, Results, Shared, clean_environment, fruits
+from running import QUICK, Answer, Results, Shared, clean_environment
 
 from job import Model, dataset, load_model, storage
 from job.errors import UserError
 from job.experiment import batch
 from job.model import batch as parts
 from job.model.batch import BatchPrediction
+from job.model.predict import Rejection
 from job.storage.pack import pack
 from job.vision.sample import sample_picture, write_sample
 
@@ -171,10 +172,10 @@ def begin(sample: Path, out: Path, model: Model, count: int, *, digest: str | No
     images = dataset.listing("all", str(sample), loose=True)
     folder = storage.RunFolder(str(out), "one", goes_on=True)
     folder.claim()
-    folder.begin({"model": digest or model.digest, "listing_sha256": images.digest(), "reject_below": 0.0})
+    folder.begin({"model": digest or model.digest, "listing_sha256": images.digest(), **Rejection().asked()})
     rows = images.table.slice(0, count).select(["ima"])
     rows = rows.append_column("root", [[images.root] * count]).combine_chunks()
-    task = BatchPrediction(model.digest, lambda: pytest.fail("the model is there"), 0.0, folder.uri("_parts"))
+    task = BatchPrediction(model.digest, lambda: pytest.fail("the model is there"), Rejection(), folder.uri("_parts"))
     parts._unpacked[model.digest] = model
     (done,) = task.work(rows.to_batches()[0]).to_pylist()
     assert done["pictures"] == count
@@ -197,13 +198,12 @@ def test_a_batch_goes_on_where_an_earlier_attempt_stopped(predict, sample: Path,
     assert found.files() == WHOLE | SCORED
 
 
-def test_a_killed_process_is_gone_on_with(tmp_path: Path, model: Model):
+def test_a_killed_process_is_gone_on_with(shared: Shared, tmp_path: Path, model: Model):
     write_sample(tmp_path / "data", categories=3, train_images=300, test_images=60)
     given = ["predict", "--model", MODEL, "--data", tmp_path / "data", "--out", tmp_path / "out", "--run-name", "one"]
     given += ["--master", "local[2]", "--partitions", 40, "--conf", f"spark.driver.extraJavaOptions={QUICK}"]
     command = [sys.executable, "-m", "job", *map(str, given)]
-    environment = clean_environment(FRUITS_CLASS_ARCHIVE="off")
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         place, deadline = tmp_path / "out" / "one" / "_parts", time.monotonic() + 200
         while len(list(place.glob("part-*"))) < 3 and process.poll() is None and time.monotonic() < deadline:
@@ -213,7 +213,7 @@ def test_a_killed_process_is_gone_on_with(tmp_path: Path, model: Model):
         process.wait()
     left = len(list(place.glob("part-*")))
     assert 3 <= left < 40
-    answer = fruits(*given, environment=environment)
+    answer = shared(*given)
     assert answer.code == 0, answer.err
     found = Results(tmp_path / "out" / "one")
     assert found.manifest["predicted_earlier"] >= left * 360 // 40 // 2
@@ -257,7 +257,10 @@ def test_other_work_is_not_gone_on_with(predict, sample: Path, flat: Path, model
     before = Results(tmp_path / "out" / "one").files()
     for data, more in ((flat, ()), (sample, ("--reject-below", "0.5"))):
         answer, found = predict(data, *more, code=2)
-        assert "was begun with another model, other pictures or another --reject-below" in answer.sentence()
+        assert (
+            "was begun with another model, other pictures or another --reject-below or --reject-unknown"
+            in answer.sentence()
+        )
         assert found.files() == before
 
 

@@ -132,6 +132,27 @@ def test_features_that_stay_with_the_executors_say_the_same(found: Results, run:
         assert set(one) == set(other)
 
 
+def test_features_of_which_the_driver_has_a_part_are_compared_as_all_others(
+    found: Results, run: Runner, flawed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    described = {split: found.manifest["dataset"][split]["described"] for split in ("train", "test")}
+    assert described["test"] < described["train"]
+    monkeypatch.setattr(fit, "MOST_CELLS", described["test"] * (found.manifest["dimensions"]["features"][1] + 10))
+    monkeypatch.setattr(issues, "MOST_WIDTH", 256)
+    mixed = run(flawed, "--learning-curve")
+    outliers = [{row["ima"] for row in of(each, "outlier")} for each in (found, mixed)]
+    assert len(outliers[1] ^ outliers[0]) <= 1
+    curve = mixed.rows("learning_curve.csv")
+    assert float(curve[-1]["accuracy"]) >= 0.95
+
+
+def test_of_too_many_pictures_in_the_driver_a_sample_is_compared(run: Runner, flawed: Path, monkeypatch):
+    monkeypatch.setattr(issues, "MOST_ROWS", 30)
+    notes = run(flawed).manifest["data_issues"]["notes"]
+    assert [note.split(" pictures a sample")[0].split()[-1] for note in notes] == ["train", "test"]
+    assert all("a sample of 30 was looked at for wrong labels and outliers" in note for note in notes)
+
+
 def test_of_too_many_pictures_a_sample_is_looked_at_and_it_is_said(run: Runner, flawed: Path, monkeypatch):
     monkeypatch.setattr(fit, "MOST_CELLS", 0)
     monkeypatch.setattr(issues, "MOST_LOOKS", 40)

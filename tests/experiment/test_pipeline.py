@@ -83,6 +83,7 @@ def said_and_reference(answer_and_results) -> tuple[Answer, Results]:
         "first",
         "--conf",
         f"{SECRET}=hush",
+        "--verbose",
         cores=1,
     )
 

@@ -12,6 +12,7 @@ from running import Results, Shared, results
 from job.experiment import fit, rounds
 from job.learn.protocols import PROTOCOLS
 from job.learn.protocols.base import Protocol, Round, Scored
+from job.stages import CategoryClassifier
 
 COLUMNS = [
     "round",
@@ -125,11 +126,14 @@ def test_copies_are_learned_from_and_not_listed(augmented: Results):
     assert augmented.manifest["accuracy"] >= 0.9
 
 
-def test_sums_of_the_executors_learn_what_rows_in_the_driver_do(run, augmented: Results, monkeypatch):
+@pytest.mark.parametrize("most", [5, 200])
+def test_sums_of_the_executors_learn_what_rows_in_the_driver_do(run, monkeypatch, most: int):
+    told = (*COLOUR, "--augment", "mild+strong", "--augment-images", most)
+    augmented = run(*told)
     monkeypatch.setattr(fit, "MOST_CELLS", 0)
     # the command's own sessions go without the functions of MLlib, which this one has
     monkeypatch.setattr(functions, "vector_to_array", lambda *_: pytest.fail("a function of MLlib was asked for"))
-    apart = run(*COLOUR, "--augment", "mild+strong", "--min-partitions", 3)
+    apart = run(*told, "--min-partitions", 3)
     one, other = (
         [(row["ima"], row["prediction"], float(row["probability"])) for row in found.rows("predictions.csv")]
         for found in (augmented, apart)
@@ -139,6 +143,25 @@ def test_sums_of_the_executors_learn_what_rows_in_the_driver_do(run, augmented: 
     table = pd.read_parquet(apart.folder / "bag_of_words_train")
     assert len(table) == 60
     assert "copy" not in table.columns
+
+
+def test_copies_are_made_of_so_many_pictures_of_a_category_at_most_and_weigh_as_much_as_all(run, monkeypatch):
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+    whole = CategoryClassifier.fit_arrays
+
+    def spied(self, features, labels, *, weights, **more):
+        seen.append((np.asarray(labels), weights))
+        return whole(self, features, labels, weights=weights, **more)
+
+    monkeypatch.setattr(CategoryClassifier, "fit_arrays", spied)
+    found = run(*COLOUR, "--augment", "mild+strong", "--augment-images", 5)
+    assert found.manifest["recipe"]["copied"] == 5
+    ((labels, weights),) = seen
+    originals = weights == 1.0
+    for label in np.unique(labels):
+        own = labels == label
+        assert (own & ~originals).sum() == 2 * 5
+        assert weights[own & ~originals].sum() == pytest.approx((own & originals).sum())
 
 
 def test_a_classifier_that_can_not_weigh_copies_is_refused(shared: Shared, sample: Path, tmp_path: Path):

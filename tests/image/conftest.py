@@ -16,11 +16,6 @@ if _CONF.is_file():
     os.environ.setdefault("CONTAINERS_CONF", str(_CONF))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest test first: tests that run beside it (pytest -n 4 --dist worksteal) then end with it."""
-    items.sort(key=lambda item: item.name != "test_everything_that_the_product_uses_of_spark_still_works")
-
-
 @pytest.fixture(scope="module", autouse=True)
 def image(request: pytest.FixtureRequest) -> None:
     if request.path.name == "test_image_source.py":

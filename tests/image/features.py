@@ -100,17 +100,20 @@ def python_workers(spark: SparkSession) -> None:
     assert (seen.value, dict(total.collect())) == (2, {0: 450, 1: 500})
 
 
-def table_formats(spark: SparkSession, root: str) -> None:
+FORMS = (
+    ("parquet", "snappy"),
+    ("parquet", "zstd"),
+    ("parquet", "gzip"),
+    ("parquet", "lz4_raw"),
+    ("csv", "none"),
+    ("json", "gzip"),
+    ("orc", "snappy"),
+)
+
+
+def table_formats(spark: SparkSession, root: str, forms: tuple[tuple[str, str], ...] = FORMS) -> None:
     frame = numbers(spark)
-    for form, codec in (
-        ("parquet", "snappy"),
-        ("parquet", "zstd"),
-        ("parquet", "gzip"),
-        ("parquet", "lz4_raw"),
-        ("csv", "none"),
-        ("json", "gzip"),
-        ("orc", "snappy"),
-    ):
+    for form, codec in forms:
         path = f"{root}/{form}-{codec}"
         columns = frame.select("id", "cat", "a")
         columns.write.format(form).option("compression", codec).option("header", True).mode("overwrite").save(path)
@@ -130,9 +133,27 @@ def tables(spark: SparkSession) -> None:
     assert spark.read.text(str(FOLDER / "tables/json-gzip")).count() == 200
 
 
+def same_when_loaded(model: PipelineModel, frame: DataFrame) -> None:
+    """It is stored and loaded, and predicts the same."""
+    path = str(FOLDER / type(model.stages[-1]).__name__ / model.uid)
+    model.write().overwrite().save(path)
+    again, found = (
+        each.transform(frame.where("cat < 2")).select("prediction") for each in (PipelineModel.load(path), model)
+    )
+    assert again.collect() == found.collect()
+
+
 @feature
 def machine_learning(spark: SparkSession) -> None:
-    frame = numbers(spark)
+    # how queries are compiled and cut into jobs is tried above
+    for key, value in {
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        "spark.sql.adaptive.enabled": "false",
+        "spark.sql.shuffle.partitions": "1",
+    }.items():
+        spark.conf.set(key, value)
+    frame = numbers(spark).coalesce(1).persist()
     steps = [
         StringIndexer(inputCol="cat", outputCol="label", stringOrderType="alphabetAsc"),
         VectorAssembler(inputCols=["a", "b", "c"], outputCol="raw"),
@@ -149,26 +170,22 @@ def machine_learning(spark: SparkSession) -> None:
         cl.NaiveBayes(featuresCol="raw"),
     ]
     names = IndexToString(inputCol="prediction", outputCol="name", labels=["0", "1", "2"])
-    for learner in learners:
+    first = Pipeline(stages=[*steps, learners[0], names])
+    same_when_loaded(first.fit(frame), frame)
+    ready = Pipeline(stages=steps).fit(frame).transform(frame).persist()
+    # of two categories, and without the note that they are of three
+    pair = ready.where("cat < 2").withColumn("label", f.col("label").alias("label", metadata={}))
+    for learner in learners[1:]:
         two = isinstance(learner, cl.LinearSVC | cl.GBTClassifier)
-        model = Pipeline(stages=[*steps, learner, *([] if two else [names])]).fit(
-            frame.where("cat < 2") if two else frame
-        )
-        path = str(FOLDER / type(learner).__name__)
-        model.write().overwrite().save(path)
-        again = PipelineModel.load(path).transform(frame.where("cat < 2"))
-        assert (
-            again.select("prediction").collect()
-            == model.transform(frame.where("cat < 2")).select("prediction").collect()
-        )
-    grid = ParamGridBuilder().addGrid(learners[1].regParam, [0.0, 0.1]).build()
+        pipeline = Pipeline(stages=[learner] if two else [learner, names])
+        same_when_loaded(pipeline.fit(pair if two else ready), ready)
     folds = CrossValidator(
-        estimator=Pipeline(stages=[*steps, learners[1]]),
-        estimatorParamMaps=grid,
+        estimator=Pipeline(stages=[learners[1]]),
+        estimatorParamMaps=ParamGridBuilder().addGrid(learners[1].regParam, [0.0, 0.1]).build(),
         numFolds=2,
         seed=1,
         evaluator=MulticlassClassificationEvaluator(metricName="accuracy"),
-    ).fit(frame)
+    ).fit(ready)
     assert len(folds.avgMetrics) == 2
     vectors = spark.createDataFrame([(Vectors.dense([float(v), v % 2]),) for v in range(40)], ["features"])
     assert KMeans(k=3, seed=1).fit(vectors).summary.trainingCost >= 0
@@ -179,10 +196,16 @@ def machine_learning(spark: SparkSession) -> None:
 @feature
 def algorithms(spark: SparkSession) -> None:
     """Those of MLlib that the pipeline doesn't use, for a notebook: each is fitted, and applied where it can be."""
-    frame = numbers(spark).where("id < 60").withColumn("label", f.col("id") % 2 * 1.0).withColumn("w", f.lit(1.0))
-    frame = VectorAssembler(inputCols=["a", "b", "c"], outputCol="features").transform(frame)
+    frame = (
+        numbers(spark)
+        .coalesce(1)
+        .where("id < 60")
+        .withColumn("label", f.col("id") % 2 * 1.0)
+        .withColumn("w", f.lit(1.0))
+    )
+    frame = VectorAssembler(inputCols=["a", "b", "c"], outputCol="features").transform(frame).persist()
     words = frame.select(f.array("cat", f.col("a").cast("string")).alias("words"))
-    counted = ft.CountVectorizer(inputCol="words", outputCol="features").fit(words).transform(words)
+    counted = ft.CountVectorizer(inputCol="words", outputCol="features").fit(words).transform(words).persist()
     ratings = frame.selectExpr("CAST(id AS INT) AS user", "CAST(a AS INT) AS item", "CAST(b AS FLOAT) AS rating")
     fits = [
         (rg.GeneralizedLinearRegression(maxIter=2), frame),
@@ -198,7 +221,7 @@ def algorithms(spark: SparkSession) -> None:
         (cu.BisectingKMeans(k=2, maxIter=2), frame),
         (cu.LDA(k=2, maxIter=2), counted),
         (cu.LDA(k=2, maxIter=2, optimizer="em"), counted),
-        (ALS(rank=2, maxIter=2), ratings),
+        (ALS(rank=2, maxIter=2, numUserBlocks=2, numItemBlocks=2), ratings),
         (FPGrowth(itemsCol="words", minSupport=0.2), words.dropDuplicates()),
         (ft.Word2Vec(vectorSize=2, minCount=0, inputCol="words"), words),
         (ft.IDF(inputCol="features"), counted),
@@ -270,7 +293,7 @@ def second_session_settings(spark: SparkSession) -> None:
 
 def s3a(spark: SparkSession, bucket: str) -> None:
     table_formats(spark, f"s3a://{bucket}/features")
-    table_formats(spark, f"s3://{bucket}/mapped")
+    table_formats(spark, f"s3://{bucket}/mapped", FORMS[:1])  # the other scheme is the same client
 
 
 def main() -> None:

@@ -106,6 +106,8 @@ def test_a_driver_is_submitted_with_its_address_and_runs_the_program(pictures: P
         "/results",
         "--run-name",
         "driver",
+        "--preset",
+        "fast",
         options=(*RESTRICTED, *variables(DRIVER), *mounts),
     )
     answer.succeeded()
@@ -168,9 +170,9 @@ def test_a_drivers_jvm_starts_fast_unless_something_else_is_asked_for(
     asked: str, environment: str, found: set[str]
 ) -> None:
     program = (
-        "from pyspark.sql import SparkSession\n"
-        "s = SparkSession.builder.master('local[1]').config('spark.ui.enabled', False).getOrCreate()\n"
-        "print(*s._jvm.java.lang.management.ManagementFactory.getRuntimeMXBean().getInputArguments())"
+        "from pyspark.java_gateway import launch_gateway\n"
+        "jvm = launch_gateway().jvm\n"
+        "print(*jvm.java.lang.management.ManagementFactory.getRuntimeMXBean().getInputArguments())"
     )
     command = f"printf '%s' \"$1\" >/tmp/p.py; exec /opt/entrypoint.sh driver --driver-java-options '{asked}' /tmp/p.py"
     extra = variables({**DRIVER, **({"JDK_JAVA_OPTIONS": environment} if environment else {})})
@@ -234,9 +236,8 @@ def test_the_history_server_shows_a_finished_run(pictures: Path, results: Path) 
     mounts = ("-v", f"{pictures}:/data:ro", "-v", f"{results}:/results")
     (results / "events").mkdir(mode=0o777)
     (results / "events").chmod(0o777)
-    run(
-        "run", "--data", "/data", "--out", "/results", "--event-log", "/results/events", options=(*RESTRICTED, *mounts)
-    ).succeeded()
+    work = ("--preset", "fast", "--data", "/data", "--out", "/results", "--event-log", "/results/events")
+    run("run", *work, options=(*RESTRICTED, *mounts)).succeeded()
     options = (*RESTRICTED, *mounts, "--env=SPARK_HISTORY_OPTS=-Dspark.history.fs.logDirectory=file:///results/events")
     ask = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:18080{}', timeout=50).read().decode())"
     with running("history-server", options=options) as name:

@@ -4,51 +4,45 @@ import csv
 import json
 import os
 import secrets
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from containers import RESTRICTED, ROOT, python, run, running, tool, until
+from running import Shared
 from test_image_entrypoint import STRANGER, variables
 
 if TYPE_CHECKING:
     from s3_servers import Server
 
 FRUITS = ROOT.parent / "shared" / "fruits-360"
+DESCRIPTORS = ("sift", "rootsift", "orb", "surf")
+EVERY_DESCRIPTOR = (
+    "--features",
+    "+".join(f"{name}:counts:30" for name in DESCRIPTORS),
+    "--classifier",
+    "logistic",
+    "--components",
+    "20",
+    "--run-name",
+    "every",
+)
 
 
-def manifest(folder: Path) -> dict[str, object]:
+def manifest(folder: Path) -> dict[str, Any]:
     (found,) = folder.rglob("manifest.json")
-    content: dict[str, object] = json.loads(found.read_text())
+    content: dict[str, Any] = json.loads(found.read_text())
     return content
 
 
-def outside(*arguments: object) -> None:
-    """The command on this machine."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(("FRUITS_", "SPARK_", "PYSPARK_"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "job", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**ours, "FRUITS_CLASS_ARCHIVE": "off"},
-    )
-    assert done.returncode == 0, done.stderr
+def owners(folder: Path) -> set[int]:
+    return {path.stat().st_uid for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("user", [(), STRANGER], ids=["spark", "stranger"])
-def test_the_main_job_on_the_sample_leaves_its_results_in_a_mounted_folder(
-    user: tuple[str, ...], results: Path
-) -> None:
-    mount = ("-v", f"{results}:/opt/spark/work-dir/out")
-    run("run", options=(*RESTRICTED, *mount, *user)).succeeded()
+def test_the_main_job_on_the_sample_leaves_its_results_in_a_mounted_folder(results: Path) -> None:
+    run("run", options=(*RESTRICTED, "-v", f"{results}:/opt/spark/work-dir/out")).succeeded()
     assert manifest(results)["accuracy"] >= 0.9  # type: ignore[operator]
-    owner = 54321 if user else 185
-    assert {path.stat().st_uid for path in results.rglob("*") if path.is_file()} == {owner}
+    assert owners(results) == {185}
 
 
 def test_a_folder_that_cant_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
@@ -58,28 +52,30 @@ def test_a_folder_that_cant_be_written_is_told_in_a_sentence(tmp_path: Path) -> 
     assert "out" in answer.err
 
 
-@pytest.mark.parametrize("descriptor", ["sift", "rootsift", "orb", "surf"])
-def test_every_descriptor_gives_what_it_gives_outside(
-    descriptor: str, pictures: Path, results: Path, tmp_path: Path
-) -> None:
-    flags = ("--descriptor", descriptor, "--words", "30", "--run-name", descriptor)
+@pytest.fixture(scope="module")
+def outside(shared: Shared, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run on this machine leaves that describes pictures by every local descriptor."""
+    out = tmp_path_factory.mktemp("outside")
+    answer = shared("run", "--data", pictures, "--out", out, *EVERY_DESCRIPTOR)
+    assert answer.code == 0, answer.err
+    for path in (out, *out.rglob("*")):
+        path.chmod(0o755)
+    return out / "every"
+
+
+def test_every_descriptor_gives_what_it_gives_outside(outside: Path, pictures: Path, results: Path) -> None:
     options = (*RESTRICTED, "-v", f"{pictures}:/data:ro", "-v", f"{results}:/results")
-    with ThreadPoolExecutor() as both:
-        beside = both.submit(outside, "run", "--data", pictures, "--out", tmp_path / "here", *flags)
-        run("run", "--data", "/data", "--out", "/results", *flags, options=options).succeeded()
-        beside.result()
+    run("run", "--data", "/data", "--out", "/results", *EVERY_DESCRIPTOR, options=options).succeeded()
+    assert manifest(results)["recipe"]["blocks"] == [f"{name}:counts:30" for name in DESCRIPTORS]
     for table in ("bag_of_words_train.csv", "bag_of_words_test.csv"):
-        assert (results / descriptor / table).read_text() == (tmp_path / "here" / descriptor / table).read_text()
-    with (
-        (results / descriptor / "predictions.csv").open() as inside,
-        (tmp_path / "here" / descriptor / "predictions.csv").open() as here,
-    ):
+        assert (results / "every" / table).read_text() == (outside / table).read_text()
+    with (results / "every" / "predictions.csv").open() as inside, (outside / "predictions.csv").open() as here:
         assert [row["predicted_cat"] for row in csv.DictReader(inside)] == [
             row["predicted_cat"] for row in csv.DictReader(here)
         ]
 
 
-def test_the_main_job_on_real_pictures_mounted_into_it(results: Path) -> None:
+def test_the_main_job_on_real_pictures_mounted_into_it_by_a_user_without_a_name(results: Path) -> None:
     if not FRUITS.is_dir():
         if os.environ.get("CI"):
             pytest.fail("no real pictures beside the project")
@@ -99,26 +95,23 @@ def test_the_main_job_on_real_pictures_mounted_into_it(results: Path) -> None:
         "60",
         "--words",
         "50",
-        options=(*RESTRICTED, "-v", f"{FRUITS}:/data:ro", "-v", f"{results}:/results"),
+        "--augment",
+        "off",
+        options=(*RESTRICTED, *STRANGER, "-v", f"{FRUITS}:/data:ro", "-v", f"{results}:/results"),
     ).succeeded()
+    assert owners(results) == {54321}
     found = manifest(results)
-    assert found["dataset"]["train"]["images"] == 90  # type: ignore[index]
+    assert found["dataset"]["train"]["images"] == 90
     assert found["accuracy"] >= 0.8  # type: ignore[operator]
 
 
-def test_a_model_saved_outside_is_loaded_inside(pictures: Path, tmp_path: Path) -> None:
-    flags = ("--preset", "sift", "--words", "30", "--run-name", "model")
-    outside("run", "--data", pictures, "--out", tmp_path / "here", *flags)
-    for path in (tmp_path, *tmp_path.rglob("*")):
-        path.chmod(0o755)
+def test_a_model_saved_outside_is_loaded_inside(outside: Path) -> None:
     program = (
         "from pyspark.sql import SparkSession; from pyspark.ml import PipelineModel; "
         "s = SparkSession.builder.master('local[1]').getOrCreate(); "
         "print([type(stage).__name__ for stage in PipelineModel.load('/model').stages])"
     )
-    answer = run(
-        "python", "-c", program, options=(*RESTRICTED, "-v", f"{tmp_path}/here/model/model:/model:ro")
-    ).succeeded()
+    answer = run("python", "-c", program, options=(*RESTRICTED, "-v", f"{outside}/model:/model:ro")).succeeded()
     assert "VisualVocabulary" in answer.out
 
 
@@ -156,6 +149,7 @@ def test_a_sample_is_uploaded_and_the_main_job_reads_and_writes_s3(minio: "Serve
         f"fs.ls('{bucket}/events') != [])"
     )
     settings = f"--data s3://{bucket}/fruits --out s3://{bucket}/out --run-name there --event-log s3://{bucket}/events"
+    settings += " --preset fast"
     commands = (
         "fruits sample pictures --train-images 45 --test-images 21",
         f"fruits upload pictures s3://{bucket}/fruits --create-bucket",

@@ -217,6 +217,21 @@ def test_a_scan_names_what_is_known_and_what_it_is_fixed_in(databases: str, tmp_
     assert (done.returncode, done.stderr) == (1, "")
 
 
+def test_a_bill_is_what_cyclonedx_says_and_one_that_is_not_is_told() -> None:
+    module = script("sbom")
+    packages = [one for one in module.python() if one["name"] != "fruits-job"]
+    jar = module.component(
+        "pkg:maven/org.example/a@1", "a", "1", group="org.example", hashes=[{"alg": "SHA-256", "content": "0" * 64}],
+        properties=module.properties(file="/a.jar"),
+    )  # fmt: skip
+    own = module.component("pkg:pypi/fruits-job@1", "fruits-job", "1")
+    whole = module.document([*{one["bom-ref"]: one for one in [*packages, jar, own]}.values()])
+    assert len(whole["components"]) > 20
+    assert module.breach(json.dumps(whole)) is None
+    whole["components"][0]["colour"] = "red"
+    assert "colour" in module.breach(json.dumps(whole))
+
+
 def test_a_scan_says_what_could_not_be_looked_up(tmp_path: Path) -> None:
     nobody = "http://127.0.0.1:9/"
     done = scan(bill(tmp_path, "pkg:"), "--tracker", nobody, "--osv", nobody)

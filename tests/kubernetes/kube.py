@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ _PASSING = (
 Document = dict[str, Any]
 
 
+@cache
 def tool(name: str) -> str | None:
     """Path of a tool, as the tests of the chart find it."""
     spec = importlib.util.spec_from_file_location("chart_render_tools", ROOT / "helm" / "render.py")
@@ -106,7 +108,7 @@ def until(limit: float, what: str, check: Callable[[], Any]) -> Any:
             return answer
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {limit:.0f} s") from last
-        time.sleep(0.5)
+        time.sleep(1.0)  # a kubectl each time, which takes the cores from what is waited for
 
 
 def completed(application: str, limit: float = 180) -> Document:
@@ -173,12 +175,17 @@ def plain_environment(more: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+@cache
+def kinds() -> str:
+    """All kinds of which a namespace may have some, separated by commas."""
+    found = kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
+    return ",".join(kind for kind in found if kind not in _PASSING)
+
+
 def left_over() -> list[str]:
     """Everything in the namespace that is not there by itself, or the operator's."""
-    kinds = kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
-    listed = ",".join(kind for kind in kinds if kind not in _PASSING)
     return [
         name
-        for name in kubectl("get", listed, "-o", "name", "--ignore-not-found").split()
+        for name in kubectl("get", kinds(), "-o", "name", "--ignore-not-found").split()
         if name not in _OF_ITSELF and "/spark-operator-" not in name
     ]

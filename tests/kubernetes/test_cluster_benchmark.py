@@ -16,7 +16,7 @@ HALF_A_CORE = (
     "--set",
     "executor.coreRequest=500m",
     "--set",
-    "executor.coreLimit=500m",
+    "executor.coreLimit=1000m",
 )
 
 

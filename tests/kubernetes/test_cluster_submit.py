@@ -123,7 +123,7 @@ def test_a_submitted_run_completes_and_its_results_are_fetched(
 
 def test_a_submitted_prediction_completes_and_its_results_are_fetched(fruits: Fruits, tmp_path: Path) -> None:
     pictures = ("--model", "s3://fruits/out/first", "--data", "s3://fruits/sample/Test")
-    options = ("--name", "fruits-predict", *SMALL, "--results", tmp_path)
+    options = ("--name", "fruits-predict", *SMALL, "--executors", "1", "--results", tmp_path)
     with kube.store() as environment:
         done = fruits("submit", *options, "predict", "--", *pictures, "--run-name", "predicted", **environment)
     assert done.returncode == 0, done.stderr

@@ -6,7 +6,7 @@ import pytest
 from job.learn.classifiers import CLASSIFIERS
 
 
-@pytest.mark.parametrize("name", ["lda", "ridge", "linear-svm"])
+@pytest.mark.parametrize("name", ["lda", "rda", "ridge", "linear-svm"])
 def test_a_category_without_pictures_is_never_predicted_and_has_finite_numbers(name):
     random = np.random.default_rng(1)
     labels = np.repeat([0, 2], 30)

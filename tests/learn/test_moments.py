@@ -29,6 +29,12 @@ def test_parts_add_up_to_the_whole_in_any_order(rows):
     close(sum(parts[-2::-1], parts[-1]), whole)
 
 
+def test_kinds_of_a_category_that_were_told_apart_are_folded_into_one(rows):
+    features, labels, weights = rows
+    kinds = labels + 5 * (np.arange(900) % 3)
+    close(moments(features, kinds, 15, weights).folded(5), moments(features, labels, 5, weights))
+
+
 def test_blocks_change_nothing(rows, monkeypatch):
     features, labels, weights = rows
     whole = moments(features, labels, 5, weights)

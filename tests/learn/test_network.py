@@ -49,7 +49,13 @@ def test_without_hidden_layers_it_is_the_logistic_regression_of_scikit_learn(dat
     features, labels = data
     penalty = 0.01
     found = network.train(
-        features, labels, [6, 3], seed=1, max_iterations=2000, tolerance=1e-14, penalty=penalty, scaled=True
+        network.ArrayRows(features, labels),
+        [6, 3],
+        seed=1,
+        max_iterations=2000,
+        tolerance=1e-14,
+        penalty=penalty,
+        scaled=True,
     )
     scaled = (features - features.mean(axis=0)) / np.sqrt(features.var(axis=0).mean())
     peer = LogisticRegression(C=1 / (penalty * len(labels)), tol=1e-10, max_iter=10_000).fit(scaled, labels)
@@ -61,14 +67,16 @@ def test_a_network_learns_what_no_line_divides():
     random = np.random.default_rng(4)
     features = random.uniform(-1, 1, (400, 2))
     labels = (features[:, 0] * features[:, 1] > 0).astype(int)
-    found = network.train(features, labels, [2, 8, 8, 2], seed=1, max_iterations=500)
+    found = network.train(network.ArrayRows(features, labels), [2, 8, 8, 2], seed=1, max_iterations=500)
     assert (network.probabilities(features, found).argmax(axis=1) == labels).mean() > 0.95
     assert found.layers == [2, 8, 8, 2]
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_one_others(data):
     features, labels = data
-    once, again, other = (network.train(features, labels, [6, 6, 6, 3], seed=seed) for seed in (5, 5, 6))
+    once, again, other = (
+        network.train(network.ArrayRows(features, labels), [6, 6, 6, 3], seed=seed) for seed in (5, 5, 6)
+    )
     assert all(a.tobytes() == b.tobytes() for a, b in zip(once.weights, again.weights, strict=True))
     assert once.weights[0].tobytes() != other.weights[0].tobytes()
 
@@ -81,6 +89,6 @@ def test_probabilities_add_up_to_one_even_where_logits_are_huge():
 
 def test_a_feature_that_never_varies_is_no_division_by_zero():
     features = np.column_stack([np.full(20, 3.0), np.arange(20) % 2])
-    found = network.train(features, np.arange(20) % 2, [2, 2], seed=1, scaled=True, penalty=1e-3)
+    found = network.train(network.ArrayRows(features, np.arange(20) % 2), [2, 2], seed=1, scaled=True, penalty=1e-3)
     assert np.isfinite(found.weights[0]).all()
     assert (network.probabilities(features, found).argmax(axis=1) == np.arange(20) % 2).all()

@@ -22,6 +22,14 @@ def unit(block):
     return block / np.where(lengths > 0, lengths, 1)
 
 
+def test_the_deviation_of_a_block_is_its_weight():
+    random = np.random.default_rng(11)
+    blocks = [random.random((50, 7)), random.random((50, 3))]
+    found = scaling.scale(np.hstack(blocks), scaling.fit(scaling.sums(blocks), weights=(2.0, 1.0)))
+    deviations = [np.sqrt(block.var(axis=0).sum()) for block in scaling.split(found, (7, 3))]
+    np.testing.assert_allclose(deviations, (2.0, 1.0))
+
+
 def test_blocks_are_brought_to_length_1_centred_and_divided_by_their_total_deviation(blocks):
     found = scaling.scale(np.hstack(blocks), scaling.fit(scaling.sums(blocks)))
     expected = []

@@ -68,6 +68,13 @@ def npz(**arrays: Any) -> bytes:
     return buffer.getvalue()
 
 
+def with_lda(folder: Path, arrays: Mapping[str, Any]) -> Path:
+    """The stored model with another classifier: lda, with these arrays."""
+    return remade(
+        folder, lambda found: found["classifier"].update(name="lda"), {arrays_path(CLASSIFIER): npz(**arrays)}
+    )
+
+
 def arrays(stage: int) -> dict[str, np.ndarray]:
     with np.load(V1 / "model" / arrays_path(stage)) as found:
         return dict(found)

@@ -11,6 +11,9 @@ import stored as kept
 
 from job import Model, Prediction, load_model, storage
 from job.errors import UserError
+from job.learn import unknown
+from job.learn.classifiers import lda
+from job.learn.moments import moments
 from job.vision import pixels
 
 PATHS = [kept.V1 / f"{number}.jpg" for number in range(3)]
@@ -118,11 +121,51 @@ def test_below_a_probability_the_status_is_unknown_and_the_guesses_stay(model: M
     found = model.predict(PATHS[0], reject_below=1.0)
     assert found == Prediction(None, sure.probability, sure.top, "unknown", None)
     assert found.described
-    assert found.reason == "No category is probable enough."
+    assert found.reason == "No category is probable enough, or the picture is too far from all of them."
     assert model.predict([PATHS[0]], reject_below=sure.probability) == [sure]
     for least in (-0.1, 1.1, float("nan")):
         with pytest.raises(ValueError, match=f"reject_below is {least}"):
             model.predict(PATHS[0], reject_below=least)
+
+
+@pytest.fixture(scope="module")
+def knowing(model: Model, tmp_path_factory) -> Model:
+    """A model of the classifier lda, whose held-out pictures are at distances from 0 to 3."""
+    random = np.random.default_rng(4)
+    labels = np.repeat(np.arange(3), 50)
+    rows = model.features(PATHS)[labels] + random.normal(0, 0.02, (150, 4))
+    found = moments(rows, labels, 3)
+    trained = lda.LDA.with_distances(lda.from_moments(found), found.counts, found.means)
+    arrays = {**trained.arrays, "held_distances": unknown.quantiles(np.linspace(0, 3, 100))}
+    return load_model(kept.with_lda(tmp_path_factory.mktemp("knowing"), arrays))
+
+
+def test_a_picture_far_from_all_categories_is_unknown_and_the_guesses_stay(knowing: Model):
+    assert knowing.knows_unknown
+    known = [knowing.predict(path, reject_unknown=0.05) for path in PATHS]
+    assert [found.category for found in known] == [*CATEGORIES]
+    blue = np.zeros((100, 100, 3), np.uint8)
+    blue[30:70, 20:80] = (20, 40, 250)
+    sure = knowing.predict(blue)
+    assert sure.status == "ok"
+    found = knowing.predict([blue, b"", PATHS[0]], reject_unknown=0.05)
+    assert [each.status for each in found] == ["unknown", "empty", "ok"]
+    assert found[0] == Prediction(None, sure.probability, sure.top, "unknown", None)
+    assert {found.status for found in knowing.predict(PATHS, reject_unknown=1.0)} == {"unknown"}
+    assert knowing.predict(blue, reject_unknown=0.05, reject_below=0.1).status == "unknown"
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_that_there_can_not_be_is_refused(knowing: Model, share: float):
+    with pytest.raises(ValueError, match=f"reject_unknown is {share}"):
+        knowing.predict(PATHS[0], reject_unknown=share)
+
+
+def test_a_model_that_does_not_know_distances_says_so_and_answers_without(model: Model):
+    assert not model.knows_unknown
+    with pytest.raises(UserError, match="does not know how far a picture is from its categories"):
+        model.predict(PATHS[0], reject_unknown=0.05)
+    assert model.predict(PATHS[0], reject_unknown=0.0).status == "ok"
 
 
 # ---- pictures that can't be described

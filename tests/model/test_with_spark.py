@@ -21,7 +21,7 @@ RECIPES = {
     "sift": ("--preset", "reference", "--words", 30),
     "two blocks": ("--features", "rootsift:counts:20+orb:counts:20", "--components", 10),
     "blocks as they are": ("--features", "sift:counts:20+hsv"),
-    "histograms and patches": ("--features", "soft-hsv+lbp+patches:patches:64", "--classifier", "lda"),
+    "histograms and patches": ("--features", "soft-hsv+lbp+patches:patches:64", "--classifier", "rda"),
 }
 BAD = {"bad/empty.jpg": b"", "bad/text.jpg": b"no picture", "bad/cut.jpg": sample_picture(0, 7)[:2000]}
 

@@ -5,13 +5,18 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from running import results
 from test_tuning import content  # noqa: F401  (a fixture)
 
 from job.report import tuning
 from job.report.html import Pictures, render
 
+PICTURE = Path(__file__).parents[2] / "docs" / "report.png"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run"),
@@ -48,6 +53,12 @@ def visit(chromium, tmp_path):
     return visited
 
 
+def ink(picture, rows=60, columns=40):
+    """How dark each part of a picture is, as one long row."""
+    grey = 255.0 - cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    return cv2.resize(grey, (columns, rows), interpolation=cv2.INTER_AREA).ravel()
+
+
 def requests_of_pages(log):
     """Addresses outside this machine's files that a page, not the browser itself, asked for."""
     start = log["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
@@ -62,6 +73,23 @@ def test_the_report_loads_without_errors_and_without_asking_for_anything(visit, 
     assert "<title>fruits run 2026-01-02T03-04-05Z</title>" in seen
     assert messages == []
     assert asked == []
+
+
+def test_the_picture_in_the_readme_is_of_the_report_of_the_generated_sample(chromium, shared, tmp_path):
+    """FRUITS_PICTURE=docs/report.png makes it anew."""
+    assert shared("run", "--out", tmp_path / "out").code == 0
+    report, taken = results(tmp_path / "out").folder / "report.html", tmp_path / "report.png"
+    look = ("--hide-scrollbars", "--window-size=1000,1350", "--force-device-scale-factor=1", f"--screenshot={taken}")
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    subprocess.run([chromium, *FLAGS, *look, profile, report.as_uri()], capture_output=True, timeout=120, check=True)
+    kept = Path(os.environ.get("FRUITS_PICTURE") or PICTURE)
+    if "FRUITS_PICTURE" in os.environ:
+        shutil.copy(taken, kept)
+    here, there = (cv2.imread(str(path)) for path in (taken, kept))
+    assert here.shape == there.shape == (1350, 1000, 3)
+    # fonts of another machine and other seconds change little of where there is how much ink
+    assert np.corrcoef(ink(here), ink(there))[0, 1] > 0.8
+    assert "(docs/report.png)" in PICTURE.parents[1].joinpath("README.md").read_text(encoding="utf-8")
 
 
 def test_the_page_of_a_comparison_loads_without_errors_and_without_asking_for_anything(visit, content):  # noqa: F811

@@ -1,4 +1,5 @@
 import io
+import json
 import re
 import shlex
 import subprocess
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from job.report import tables
+from job.report.advance import Advance
 from job.report.console import Console
 from job.report.reference import emr_table
 
@@ -35,8 +37,9 @@ def tell_everything(console):
 
 @pytest.fixture
 def log():
+    """Of a console that tells all."""
     stream = io.StringIO()
-    tell_everything(Console(stream))
+    tell_everything(Console(stream, verbose=True))
     return stream.getvalue()
 
 
@@ -76,6 +79,32 @@ def test_without_a_terminal_each_line_is_one_event_that_a_program_can_read(log):
     }
     assert found[-1] == {"event": "done", "out": "out/my run", "accuracy": "0.951235", "seconds": "21.3"}
     assert found[3] == {"event": "categories", "split": "train", "categories": "2", "images": "1492"}
+
+
+def test_a_log_has_few_lines_unless_more_are_asked_for():
+    stream = io.StringIO()
+    tell_everything(Console(stream))
+    assert [event["event"] for event in events(stream.getvalue())] == ["start", "step", "warning", "done"]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_as_json_each_line_is_an_object_also_in_a_terminal(terminal):
+    stream = io.StringIO()
+    tell_everything(Console(stream, terminal=terminal, as_json=True))
+    start, step, warning, done = map(json.loads, stream.getvalue().splitlines())
+    assert start == {"event": "start", "run_name": "my run", "words": 50, "conf": {"fs.s3a.secret.key": "***"}}
+    assert step["seconds"] == 3.25
+    assert step["partitions"] == 12
+    assert warning == {"event": "warning", "message": "3 pictures had no descriptors."}
+    assert done == {"event": "done", "out": "out/my run", "accuracy": 0.951235, "seconds": 21.3}
+
+
+def test_as_json_what_a_name_is_made_of_is_escaped():
+    stream = io.StringIO()
+    Console(stream, as_json=True).step("read_images", "train", {"root": "\x1b[31m\x9b é", "of": pa.int64()})
+    assert stream.getvalue().isascii()
+    assert "\x1b" not in stream.getvalue()
+    assert json.loads(stream.getvalue())["root"] == "\x1b[31m\x9b é"
 
 
 def test_without_a_terminal_no_escape_sequence_is_written(log):
@@ -185,6 +214,61 @@ def test_progress_shows_how_far_it_is_on_a_terminal():
         progress.update(50, 100)
     assert "[red] extracting" in stream.getvalue()
     assert "50/100" in stream.getvalue()
+
+
+PART = Advance("extract_descriptors", "train", 20.0, 16, 64, pictures=4000)
+
+
+def test_an_operation_that_runs_is_a_line_with_tasks_pictures_a_second_and_the_time_left():
+    stream = io.StringIO()
+    console = Console(stream)
+    console.advance(PART)
+    console.advance(Advance("fit_vocabulary", "train", 31.2))
+    console.advance(Advance("cross_validate", "rung 1", 12.0, 3, 12, "candidates"))
+    console.settle()
+    assert stream.getvalue().splitlines() == [
+        (
+            "event=progress operation=extract_descriptors split=train seconds=20 tasks=16 of=64 pictures_per_second=50 "
+            "seconds_left=60"
+        ),
+        "event=progress operation=fit_vocabulary split=train seconds=31",
+        'event=progress operation=cross_validate split="rung 1" seconds=12 candidates=3 of=12 seconds_left=36',
+    ]
+
+
+def test_an_operation_that_runs_is_a_bar_in_a_terminal_and_goes_when_it_is_over(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = io.StringIO()
+    console = Console(stream, terminal=True)
+    console.advance(PART)
+    console.warning("One is odd.")
+    console.settle()
+    console.settle()
+    shown = stream.getvalue()
+    line = next(line for line in plain(shown).splitlines() if "16/64" in line)
+    assert "extract_descriptors · train" in line
+    assert "16/64 tasks, 50 pictures/s, a" in line
+    assert len(line) <= 80
+    assert shown.endswith("\x1b[?25h\r\x1b[1A\x1b[2K"), "the cursor is shown again, and the line is gone"
+
+
+def test_nobody_looks_at_an_operation_for_a_quiet_console():
+    assert Console(quiet=True).period is None
+    assert Console(io.StringIO(), terminal=True).period < 1 < Console(io.StringIO()).period == 10.0
+
+
+@pytest.mark.parametrize(
+    ("found", "rate", "left"),
+    [
+        (Advance("x", "all", 10.0, 0, 8, pictures=100), None, None),
+        (Advance("x", "all", 10.0, 8, 8, pictures=100), 10.0, None),
+        (Advance("x", "all", 10.0, 2, 8, pictures=100), 2.5, 30.0),
+        # jobs that are still to come are not known
+        (Advance("x", "all", 10.0, 2, 8), None, None),
+    ],
+)
+def test_rate_and_time_left_are_said_where_they_are_known(found, rate, left):
+    assert (found.rate, found.left) == (rate, left)
 
 
 def test_a_stream_that_knows_only_ascii_gets_escapes_and_no_error():

@@ -6,20 +6,23 @@ Also a program of its own, so that benchmarks can put it in another process:
 
 import argparse
 import asyncio
+import re
 import socket
 import struct
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, Self
 
 STATUS = {
     "503": (b"503 Service Unavailable", b"<Code>SlowDown</Code><Message>Reduce your request rate.</Message>"),
+    "403": (b"403 Forbidden", b"<Code>AccessDenied</Code><Message>Access denied.</Message>"),
     "400": (b"400 Bad Request", b"<Code>IncompleteBody</Code><Message>There were fewer bytes than told.</Message>"),
 }
 
 Fault = Callable[[int, str, str], str | None]
-"""(number of the request, method, path) -> None, one of `STATUS`, "reset" (before the answer) or "cut" (within it)."""
+"""(number of the request, method, path) -> None, one of `STATUS`, "reset" (the server never hears of the request),
+"cut" (within the answer) or "lost" (the server has done it, and its answer never comes)."""
 
 
 class Proxy:
@@ -40,14 +43,18 @@ class Proxy:
     ) -> None:
         self.upstream = upstream
         self.port = port
-        self.latency = latency if callable(latency) else lambda: latency
         self.share_port = share_port
-        self.fault = fault or (lambda _number, _method, _path: None)
+        self.be(fault, latency=latency)
         self.seen: Counter[str] = Counter()
         self.heads: list[bytes] = []
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def be(self, fault: Fault | None = None, *, latency: float | Callable[[], float] = 0.0) -> None:
+        """From now on, these faults happen and no others."""
+        self.latency = latency if callable(latency) else lambda: latency
+        self.fault = fault or (lambda _number, _method, _path: None)
 
     @property
     def endpoint(self) -> str:
@@ -105,7 +112,7 @@ class Proxy:
                 if upstream is None:
                     upstream = await asyncio.open_connection("127.0.0.1", self.upstream)
                 upstream[1].write(head + body)
-                if not await self._answer(method, upstream[0], writer, cut=fault == "cut"):
+                if not await self._answer(method, upstream[0], writer, fault):
                     return
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             self.seen["broken"] += 1  # by the client, by the server, or by the end of the test
@@ -114,7 +121,7 @@ class Proxy:
                 stream.close()
 
     async def _answer(
-        self, method: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, cut: bool
+        self, method: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: str | None
     ) -> bool:
         """Passes one answer on; False when the connection is at its end."""
         head = await _head(reader)
@@ -126,7 +133,10 @@ class Proxy:
             _, status, headers = _parse(head)
         has_body = method != "HEAD" and status not in {"204", "304"}
         body = await _body(reader, headers) if has_body else b""
-        if cut and body:
+        if fault == "lost":
+            _reset(writer)
+            return False
+        if fault == "cut" and body:
             writer.write(head + body[: len(body) // 2])
             await writer.drain()
             await asyncio.sleep(0.02)
@@ -140,6 +150,21 @@ class Proxy:
 def every(number: int, kind: str, method: str = "GET") -> Fault:
     """A fault for each `number`-th request, of one method only (so that a list of them can be told apart)."""
     return lambda count, asked, _path: kind if count % number == 0 and asked == method else None
+
+
+class FirstTime:
+    """A fault for the first request of each method and path: what is asked again is answered."""
+
+    def __init__(self, kind: str, methods: Container[str] = ("PUT", "POST", "DELETE")) -> None:
+        self._kind, self._methods = kind, methods
+        self._met: set[tuple[str, str]] = set()
+
+    def __call__(self, _number: int, method: str, path: str) -> str | None:
+        asked = (method, re.sub(r"uploadId=[^&]*", "uploadId", path))  # another try has an upload of its own
+        if method not in self._methods or asked in self._met:
+            return None
+        self._met.add(asked)
+        return self._kind
 
 
 async def _head(reader: asyncio.StreamReader) -> bytes:

@@ -5,6 +5,7 @@ Reads and writes through `s3a://` and `s3://`, and prints what it saw as JSON.
 
 import json
 import sys
+from pathlib import Path
 
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.feature import StringIndexer
@@ -15,15 +16,16 @@ from job.engine.configuration import Configuration
 from job.engine.session import session as spark_session
 from job.settings import Settings
 
-# Two thirds of the CPU seconds of a session this short.
-QUICK = "spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from running import QUICK
 
 
 def main(bucket: str) -> None:
     place = f"s3://{bucket}"
     storage.make_folder(f"{place}/logs")
-    configuration = Configuration.of(Settings(data=f"{place}/data", event_log=f"{place}/logs", master="local[2]",
-                               conf=(QUICK, "spark.eventLog.compress=false")))  # fmt: skip
+    conf = (f"spark.driver.extraJavaOptions={QUICK}", "spark.eventLog.compress=false")
+    settings = Settings(data=f"{place}/data", event_log=f"{place}/logs", master="local[2]", conf=conf)
+    configuration = Configuration.of(settings)
     with spark_session(configuration) as session:
         print(json.dumps(use(session, bucket)))
 

@@ -1,17 +1,20 @@
 """The store against real servers: list, read many, write whole, and what goes wrong."""
 
 import contextlib
+import itertools
 import json
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import obstore
+import pyarrow as pa
 import pytest
-from s3_proxy import Proxy, every
-from s3_servers import Server, free_port
+from s3_proxy import FirstTime, Proxy, every
+from s3_servers import Server, free_port, on_one
 
 from job import storage
 from job.errors import UserError
@@ -56,9 +59,11 @@ def test_keys_with_spaces_plus_percent_accents_and_emoji_are_listed_and_read(buc
 def test_a_listing_has_pictures_at_any_depth_and_nothing_else(bucket: str):
     names = ["top.jpg", "a/b/c/d/e.PNG", "a/x.jpeg", "a/b/y.jpg"]
     put_many(bucket, [*names, "a/readme.txt", "a/jpg", "a/b/manifest.json"])
-    listed = storage.list_images(f"s3a://{bucket}/")
+    others = storage.PassedOver()
+    listed = storage.list_images(f"s3a://{bucket}/", passed_over=others)
     assert listed.schema.equals(storage.LISTING)
     assert listed["name"].to_pylist() == sorted(names)
+    assert others.counts() == {".json": 1, ".txt": 1, "no suffix": 1}
 
 
 def test_a_listing_tells_that_an_object_was_replaced_by_one_of_its_size(bucket: str):
@@ -68,19 +73,47 @@ def test_a_listing_tells_that_an_object_was_replaced_by_one_of_its_size(bucket: 
     put_many(bucket, ["A/2.jpg"], lambda name: name.encode()[::-1])
     after = storage.list_images(f"s3://{bucket}")
     assert before.equals(again)
-    assert before.drop_columns(["changed"]).equals(after.drop_columns(["changed"]))
+    assert before.select(["name", "size"]).equals(after.select(["name", "size"]))
     kept, replaced = (before["changed"][row] == after["changed"][row] for row in (0, 1))
     assert (kept, replaced) == (True, False)
+
+
+@pytest.mark.parametrize("odd", [[], ["A/tab\t.jpg"]])
+def test_versions_tell_objects_that_were_replaced_within_a_second(server: Server, bucket: str, odd: list[str]):
+    """Times are told in seconds by some stores, and the ETag is another all the same. Odd keys are listed another
+    way."""
+    put_many(bucket, ["A/1.jpg", "A/2.jpg"])
+    for name in odd:
+        server.client().put_object(Bucket=bucket, Key=name, Body=b"xyz")
+    before, again = (storage.list_images(f"s3://{bucket}") for _ in range(2))
+    put_many(bucket, ["A/2.jpg"], lambda name: name.encode()[::-1])
+    after = storage.list_images(f"s3://{bucket}")
+    assert before["version"].equals(again["version"])
+    differs = [old != new for old, new in zip(before["version"], after["version"], strict=True)]
+    assert differs == [name == "A/2.jpg" for name in before["name"].to_pylist()]
+
+
+@pytest.mark.parametrize(
+    "tags", [['"d41d8cd98f00b204e9800998ecf8427e"', "d41d8cd98f00b204e9800998ecf8427e-2"], ["x", None]]
+)
+def test_every_kind_of_etag_has_a_number(tags):
+    first, second = s3._numbers(pa.chunked_array([pa.array(tags, pa.string())]))
+    assert (first == second) == (tags[0] != "x")
+    assert s3._numbers(pa.chunked_array([pa.array(["e" * 32, "f" * 32])])).tolist() == [
+        int.from_bytes(bytes.fromhex(digit * 16), signed=True) for digit in "ef"
+    ]
 
 
 @pytest.mark.parametrize("most_prefixes", [4_000, 1])
 def test_hidden_objects_and_folders_are_not_listed(bucket: str, monkeypatch: pytest.MonkeyPatch, most_prefixes: int):
     monkeypatch.setattr(s3, "_MOST_PREFIXES", most_prefixes)
     names = ["data/Training/A/1.jpg", "data/Training/A/b/2.jpg", "data/Training/B.c/3.jpg"]
+    others = storage.PassedOver()
     hidden = ["data/Training/A/._1.jpg", "data/Training/A/.ipynb_checkpoints/1.jpg", "data/Training/.x/A/1.jpg"]
     put_many(bucket, [*names, *hidden, "data/.cache/A/1.jpg", ".top/a.jpg"])
-    listed = storage.list_images(f"s3://{bucket}/data", "Training")["name"].to_pylist()
+    listed = storage.list_images(f"s3://{bucket}/data", "Training", passed_over=others)["name"].to_pylist()
     assert [f"data/{name}" for name in listed] == names
+    assert others.counts() == {"hidden": 3}
     assert storage.list_images(f"s3://{bucket}")["name"].to_pylist() == names
     assert storage.list_folders(f"s3://{bucket}/data") == ["Training"]
     assert storage.list_folders(f"s3://{bucket}/data", "Training") == ["A", "B.c"]
@@ -127,6 +160,7 @@ def test_empty_too_large_and_vanished_objects_are_faults_in_their_places(bucket:
     assert [found[number] for number in others] == [names[number].encode() for number in others]
 
 
+@on_one
 def test_reading_hides_the_latency_of_the_store(bucket: str, behind_proxy: Callable[..., Proxy]):
     names = numbered(320)
     put_many(bucket, names)
@@ -136,6 +170,7 @@ def test_reading_hides_the_latency_of_the_store(bucket: str, behind_proxy: Calla
     assert time.monotonic() - start < 5  # one at a time: 32 s
 
 
+@on_one
 def test_reading_stops_when_nobody_takes_more(bucket: str, behind_proxy: Callable[..., Proxy]):
     names = numbered(300)
     put_many(bucket, names)
@@ -147,6 +182,7 @@ def test_reading_stops_when_nobody_takes_more(bucket: str, behind_proxy: Callabl
     assert proxy.seen["requests"] <= 20
 
 
+@on_one
 @pytest.mark.parametrize("kind", ["503", "reset", "cut"])
 def test_passing_faults_are_repeated_and_the_result_is_the_same(
     bucket: str, behind_proxy: Callable[..., Proxy], kind: str
@@ -160,6 +196,7 @@ def test_passing_faults_are_repeated_and_the_result_is_the_same(
     assert proxy.seen[kind] > 20
 
 
+@on_one
 @pytest.mark.parametrize("kind", ["503", "400", "reset"])
 def test_results_are_written_through_passing_faults(bucket: str, behind_proxy: Callable[..., Proxy], kind: str):
     proxy = behind_proxy(every(2, kind, "PUT"))
@@ -170,6 +207,36 @@ def test_results_are_written_through_passing_faults(bucket: str, behind_proxy: C
     run.finish({})
     assert proxy.seen[kind] > 1
     assert [file.bytes for file in run.files()] == [0, 1, 2, 3, 4]
+
+
+def test_what_was_done_and_not_answered_is_done_once(bucket: str, behind_proxy: Callable[..., Proxy], tmp_path: Path):
+    proxy = behind_proxy(FirstTime("lost"))
+    place = f"s3://{bucket}/out"
+    assert storage.create(f"{place}/claim", b"mine")
+    assert not storage.create(f"{place}/claim", b"another's")
+    storage.write_bytes(f"{place}/small.csv", b"small")
+    (tmp_path / "large").write_bytes(b"large" * (5 << 20))  # in parts
+    storage.put_file(f"{place}/large.bin", tmp_path / "large")
+    assert storage.read_bytes(f"{place}/small.csv") == b"small"
+    assert storage.read_bytes(f"{place}/large.bin") == b"large" * (5 << 20)
+    s3.delete(f"{place}/small.csv")
+    assert sorted(s3.walk(place)) == ["claim", "large.bin"]
+    s3.delete_folder(place)
+    assert not list(s3.walk(place))
+    assert proxy.seen["lost"] >= 6
+
+
+@on_one
+def test_a_run_that_can_not_be_removed_looks_no_longer_whole(bucket: str, behind_proxy: Callable[..., Proxy]):
+    run = RunFolder(f"s3://{bucket}/out", "one")
+    run.claim()
+    run.write("table.csv", b"x")
+    run.write("manifest.json", b"{}")  # as `finish` does last, and is interrupted
+    asked = itertools.count()  # a deletion is a POST: the second and all after it are refused
+    behind_proxy(lambda _number, method, _path: "403" if method == "POST" and next(asked) else None)
+    with pytest.raises(UserError, match="deleted"):
+        run.discard()
+    assert sorted(s3.walk(run.root)) == ["_running.json", "table.csv"]
 
 
 def test_a_server_that_restarts_while_pictures_are_read_changes_nothing(bucket: str, server: Server):
@@ -185,6 +252,7 @@ def test_a_server_that_restarts_while_pictures_are_read_changes_nothing(bucket: 
     assert found == [name.encode() for name in names]
 
 
+@on_one
 def test_a_server_that_stays_away_is_an_error_and_not_thousands_of_faults(
     bucket: str, behind_proxy: Callable[..., Proxy], monkeypatch: pytest.MonkeyPatch
 ):
@@ -248,16 +316,19 @@ def test_a_missing_bucket_is_named(wrong: Callable[..., str]):
     assert "There is no bucket 'no-such-bucket-here' at http" in wrong("s3://no-such-bucket-here/data")
 
 
+@on_one
 def test_a_server_that_is_down_is_named(wrong: Callable[..., str]):
     endpoint = f"http://127.0.0.1:{free_port()}"
     assert f"The store at {endpoint} does not answer: check AWS_ENDPOINT_URL" in wrong(AWS_ENDPOINT_URL=endpoint)
 
 
+@on_one
 def test_a_host_that_is_not_there_is_named(wrong: Callable[..., str]):
     endpoint = "http://no-such-host.invalid:9000"
     assert f"The store at {endpoint} does not answer" in wrong(AWS_ENDPOINT_URL=endpoint)
 
 
+@on_one
 def test_a_server_that_only_says_503_is_named(wrong: Callable[..., str], server: Server):
     with Proxy(server.port, fault=lambda _number, _method, _path: "503") as proxy:
         assert "is overloaded or not ready (SlowDown): try again later" in wrong(AWS_ENDPOINT_URL=proxy.endpoint)
@@ -268,6 +339,7 @@ def test_https_to_a_server_without_it_is_named(wrong: Callable[..., str], server
     assert f"The store at {endpoint} does not answer" in wrong(AWS_ENDPOINT_URL=endpoint)
 
 
+@on_one
 @pytest.mark.parametrize("status", [200, 404])
 def test_an_endpoint_that_is_no_s3_store_is_named(wrong: Callable[..., str], status: int):
     class Website(BaseHTTPRequestHandler):
@@ -289,6 +361,7 @@ def test_an_endpoint_that_is_no_s3_store_is_named(wrong: Callable[..., str], sta
         website.shutdown()
 
 
+@on_one
 def test_the_first_question_to_a_store_that_is_down_is_answered_soon(
     server: Server, use: Callable[[dict[str, str]], None]
 ):
@@ -412,6 +485,7 @@ def test_nothing_is_public_unless_asked(bucket: str, behind_proxy: Callable[...,
     ]
 
 
+@on_one
 def test_the_configuration_shows_no_secret(server: Server, bucket: str):
     shown = repr(storage.s3_config())
     assert server.endpoint in shown

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
-from s3_servers import Server
+from s3_servers import Server, on_one
 from watching import MODEL, Arriving, Watching, events, kill_at_random
 
 from job import load_model
@@ -51,9 +51,10 @@ def place(server: Server, bucket: str, tmp_path: Path) -> Bucket:
     return Bucket(server, bucket, tmp_path / "logs")
 
 
+@on_one
 def test_every_picture_of_a_bucket_is_predicted_once_whenever_the_watch_is_killed(place: Bucket):
     with Arriving(lambda number: place.put(f"{number % 3}/{number:04d}.jpg", picture(number)), 0.05) as arriving:
-        kill_at_random(lambda: place.watch("--every", "0.3s"), 3)
+        kill_at_random(lambda: place.watch("--every", "0.3s"), 2)
     answer = place.watch("--once").ended()
     assert (answer.code, answer.err) == (0, "")
     rows = place.rows()
@@ -69,6 +70,7 @@ def test_every_picture_of_a_bucket_is_predicted_once_whenever_the_watch_is_kille
     assert sum(each["pictures"] for each in told) == arriving.count > 20
 
 
+@on_one
 def test_a_store_that_goes_away_is_waited_for(place: Bucket):
     place.put("a.jpg", picture(0))
     running = place.watch("--every", "0.3s")
@@ -101,6 +103,7 @@ def test_a_replaced_object_is_predicted_again_and_a_bad_one_stops_nothing(place:
     assert (first["size"], second["size"]) == (len(picture(0)), len(picture(1)))
 
 
+@on_one
 def test_an_address_that_nothing_has_arrived_at_yet_is_watched(place: Bucket):
     answer = place.watch("--once").ended()
     assert (answer.code, answer.err) == (0, "")

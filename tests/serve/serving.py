@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,6 +69,13 @@ class Server:
         found = psutil.Process(self.process.pid).children(recursive=True)
         return [each.pid for each in found if each.ppid() != self.process.pid]
 
+    def memory(self) -> int:
+        """Bytes of all its processes that are theirs alone."""
+        import psutil
+
+        line = psutil.Process(self.process.pid)
+        return sum(each.memory_full_info().uss for each in [line, *line.children(recursive=True)])
+
 
 def start(*arguments: object) -> Server:
     command = [sys.executable, "-m", "job", "serve", "--port", "0", "--workers", "2", *map(str, arguments)]
@@ -111,3 +119,17 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def drawn_requests(port: int, examples: int, folder: Path, *, seed: int = 1) -> subprocess.CompletedProcess:
+    """Schemathesis, which draws so many requests of each kind from the description of a server and checks the answers;
+    exit code 0 when all is well."""
+    command = shutil.which("schemathesis", path=str(Path(sys.executable).parent))
+    assert command
+    return subprocess.run(
+        [command, "run", f"http://127.0.0.1:{port}/openapi.json", "--max-examples", str(examples),
+         "--seed", str(seed), "--generation-database", "none", "--continue-on-failure",
+         # what is drawn is hardly ever a picture
+         "--exclude-checks", "positive_data_acceptance"],
+        capture_output=True, text=True, check=False, cwd=folder,
+    )  # fmt: skip

@@ -1,37 +1,21 @@
 """Requests that nobody would send: no failure of the server, no process that dies, no growth of memory."""
 
 import random
-import shutil
 import socket
-import subprocess
-import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 
-import psutil
+from serving import drawn_requests
 
-# A run of 10,000 takes some minutes: `schemathesis run http://.../openapi.json --max-examples 10000` with the options
-# below.
+# `tests/benchmarks/random_requests.py` sends 10,000 of them.
 EXAMPLES, RAW = 150, 3000
 
 
-def memory(server) -> int:
-    line = psutil.Process(server.process.pid)
-    return sum(each.memory_full_info().uss for each in [line, *line.children(recursive=True)])
-
-
 def test_requests_drawn_from_the_description_are_answered_as_it_says(server, tmp_path) -> None:
-    command = shutil.which("schemathesis", path=str(Path(sys.executable).parent))
-    assert command
-    said = subprocess.run(
-        [command, "run", f"http://127.0.0.1:{server.port}/openapi.json", "--max-examples", str(EXAMPLES),
-         "--seed", "1", "--generation-database", "none", "--continue-on-failure",
-         # what is drawn is hardly ever a picture
-         "--exclude-checks", "positive_data_acceptance"],
-        capture_output=True, text=True, check=False, timeout=500, cwd=tmp_path,
-    )  # fmt: skip
+    processes = server.workers()
+    said = drawn_requests(server.port, EXAMPLES, tmp_path)
     assert said.returncode == 0, said.stdout[-3000:]
+    assert server.workers() == processes
 
 
 def test_broken_and_random_bytes_on_the_wire_do_no_harm(server, picture) -> None:
@@ -56,11 +40,11 @@ def test_broken_and_random_bytes_on_the_wire_do_no_harm(server, picture) -> None
                 assert not answer.startswith(b"HTTP/1.1 500"), answer
 
     send(RAW // 3)
-    processes, before = server.workers(), memory(server)
+    processes, before = server.workers(), server.memory()
     send(RAW - RAW // 3)
     assert server.workers() == processes
     deadline = time.monotonic() + 30
-    while memory(server) - before > 24 << 20 and time.monotonic() < deadline:
+    while server.memory() - before > 24 << 20 and time.monotonic() < deadline:
         time.sleep(0.5)  # what is left of a large picture is still being worked on
-    assert memory(server) - before < 24 << 20
+    assert server.memory() - before < 24 << 20
     assert server.predict(picture).code == 200

@@ -1,17 +1,21 @@
 """`fruits serve`, asked over a real socket: answers, refusals, limits, processes that die, and its end."""
 
+import html
 import http.client
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
-from running import fruits
+from running import clean_environment, fruits
 from serving import MODEL, V1, alive
 
 from job import load_model
@@ -44,7 +48,7 @@ def test_parameters_say_how_many_guesses_and_below_which_probability_it_is_unkno
     assert len(server.predict(picture, "?top_k=1").json["top"]) == 1
     found = server.predict(picture, "?reject_below=1").json
     assert (found["status"], found["category"]) == ("unknown", None)
-    assert found["reason"] == "No category is probable enough."
+    assert found["reason"] == "No category is probable enough, or the picture is too far from all of them."
 
 
 def test_several_pictures_come_as_a_form_and_each_has_its_answer(server, picture) -> None:
@@ -104,6 +108,9 @@ def test_the_page_and_the_description_need_no_network(server) -> None:
     assert "Raspberry" in text
     assert "<script" not in text
     assert "//cdn" not in text
+    assert f"'http://127.0.0.1:{server.port}/predict?top_k=3'" in text  # can be copied
+    for host in ("x';rm -rf ~'", "<b>", ""):
+        assert "http://ADDRESS/predict" in html.unescape(server.ask("GET", "/", None, {"Host": host}).body.decode())
     assert server.ask("GET", "/openapi.json").json["paths"]["/predict"]["post"]
 
 
@@ -130,12 +137,20 @@ def test_a_truncated_picture_is_refused(server, picture) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["?top_k=0", "?top_k=many", "?top_k=-1", "?reject_below=2", "?reject_below=nan", "?x=1"]
+    "query",
+    ["?top_k=0", "?top_k=many", "?top_k=-1", "?reject_below=2", "?reject_below=nan", "?reject_unknown=2", "?x=1"],
 )
 def test_wrong_parameters_are_refused_with_a_sentence_that_names_them(server, picture, query) -> None:
     found = server.predict(picture, query)
     assert (found.code, found.json["status"]) == (400, "wrong_parameter")
     assert query[1:].partition("=")[0] in found.json["reason"]
+
+
+def test_a_model_that_does_not_know_distances_refuses_to_be_asked_for_them(server, picture) -> None:
+    found = server.predict(picture, "?reject_unknown=0.05")
+    assert (found.code, found.json["status"]) == (400, "wrong_parameter")
+    assert "does not know how far a picture is" in found.json["reason"]
+    assert server.predict(picture, "?reject_unknown=0").code == 200
 
 
 def test_unknown_paths_and_methods_are_refused(server) -> None:
@@ -310,6 +325,25 @@ def test_ctrl_c_is_an_interruption_and_leaves_no_process(served) -> None:
     assert len(workers) == 2
     assert server.end(signal.SIGINT) == 130
     assert not any(map(alive, workers))
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.3])
+def test_ctrl_c_while_the_processes_are_started_is_told_in_one_sentence(pause) -> None:
+    command = [sys.executable, "-m", "job", "serve", "--model", str(MODEL), "--port", "0"]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=clean_environment(), start_new_session=True
+    ) as process:
+        children: list[psutil.Process] = []
+        while not any("forkserver" in " ".join(child.cmdline()) for child in children):
+            assert process.poll() is None
+            children = psutil.Process(process.pid).children(recursive=True)
+        time.sleep(pause)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        said, code = process.stderr.read(), process.wait(60)
+    assert (code, said.splitlines()[-1]) == (130, "fruits: Interrupted: nothing was left half-written.")
+    assert "Traceback" not in said
+    _, left = psutil.wait_procs(children, timeout=20)
+    assert not left
 
 
 def test_a_server_that_is_killed_leaves_no_process(served) -> None:

@@ -1,21 +1,25 @@
-"""Processes that predict, when they die on a picture, can't start or are too late."""
+"""Processes that predict, when they die on a picture, hang, can't start or are too late."""
 
 import asyncio
+import json
 import os
-import time
-from pathlib import Path
+import signal
+import socket
 
 import pytest
-from serving import MODEL
+from serving import MODEL, V1, alive
 
 from job import load_model
 from job.errors import UserError
-from job.serve.workers import LateError, Workers, _Process
+from job.model.predict import Rejection
+from job.serve.line import Answer
+from job.serve.worker import answer
+from job.serve.workers import Started, Workers
 
 
-def dies(pipe) -> None:
-    pipe.send(None)
-    pipe.recv()
+def dies(line: socket.socket) -> None:
+    line.sendall(answer("ready", b""))
+    line.recv(1)
     os._exit(1)
 
 
@@ -24,26 +28,105 @@ class Dying(Workers):
 
     started = 0
 
-    def _started(self) -> _Process:
+    def _started(self) -> Started:
         self.started += 1
-        here, there = self._context.Pipe()
+        here, there = socket.socketpair()
         process = self._context.Process(target=dies, args=(there,), daemon=True)
         process.start()
         there.close()
-        assert here.recv() is None
-        return _Process(process, here)
+        assert here.recv(100) == answer("ready", b"")
+        return Started(process, here)
 
 
-def soon() -> float:
-    return time.monotonic() + 30
+def picture(name: str = "0.jpg") -> bytes:
+    return (V1 / name).read_bytes()
+
+
+def of_model(count: int) -> Workers:
+    model = load_model(MODEL)
+    return Workers(model.uri, model.digest, count)
+
+
+def pids(workers: Workers) -> list[int]:
+    return [started.process.pid for started in workers._processes]
+
+
+def asked(workers: Workers, *pictures: bytes) -> list[Answer | BaseException]:
+    """What the processes say of pictures that are asked about together."""
+
+    async def ask() -> list[Answer | BaseException]:
+        async with workers.answering():
+            found = [workers.predict(each, 1, Rejection()) for each in pictures]
+            return await asyncio.gather(*found, return_exceptions=True)
+
+    return asyncio.run(ask())
 
 
 def test_a_picture_on_which_two_processes_die_is_called_crashed_and_costs_no_more() -> None:
     with Dying("", "", 1) as workers:
-        found = asyncio.run(workers.predict(b"", 1, 0.0, soon()))
+        (found,) = asked(workers, b"")
         assert workers.started == 2
-    assert found["status"] == "crashed"
-    assert found["reason"] == "The process that read the picture broke down."
+    assert found.status == "crashed"
+    assert json.loads(found.json)["reason"] == "The process that read the picture broke down."
+
+
+def test_more_pictures_than_processes_get_each_its_own_answer() -> None:
+    names = [f"{number % 3}.jpg" for number in range(30)]
+    model = load_model(MODEL)
+    with of_model(2) as workers:
+        found = asked(workers, *map(picture, names))
+    for name, each in zip(names, found, strict=True):
+        expected, answered = model.predict(picture(name)), json.loads(each.json)
+        assert answered["category"] == expected.category
+        assert answered["probability"] == pytest.approx(expected.probability, abs=1e-9)
+
+
+def test_processes_that_died_while_they_had_nothing_to_do_are_replaced() -> None:
+    async def ask(workers: Workers) -> list[str]:
+        async with workers.answering():
+            for pid in pids(workers):
+                os.kill(pid, signal.SIGKILL)
+            await asyncio.sleep(0.5)
+            return [(await workers.predict(picture(), 1, Rejection())).status for _ in range(4)]
+
+    with of_model(2) as workers:
+        before = pids(workers)
+        assert asyncio.run(ask(workers)) == ["ok"] * 4
+        after = pids(workers)
+        assert len(after) <= 2
+        assert not set(before) & set(after)
+    assert not any(map(alive, after))
+
+
+def test_a_picture_that_hangs_does_not_keep_those_behind_it_from_other_processes() -> None:
+    async def ask(workers: Workers) -> list[Answer | BaseException]:
+        async with workers.answering():
+            os.kill(pids(workers)[0], signal.SIGSTOP)
+            found = [asyncio.wait_for(workers.predict(picture(), 1, Rejection()), 3) for _ in range(8)]
+            return await asyncio.gather(*found, return_exceptions=True)
+
+    with of_model(2) as workers:
+        found = asyncio.run(ask(workers))
+    assert sum(isinstance(each, TimeoutError) for each in found) == 1
+    assert sum(isinstance(each, Answer) and each.status == "ok" for each in found) == 7
+
+
+def test_a_large_picture_goes_over_the_line_in_many_pieces() -> None:
+    with of_model(1) as workers:
+        large, small = asked(workers, bytes(20 << 20), picture())
+    assert (large.status, small.status) == ("not_an_image", "ok")
+
+
+def test_when_no_process_can_be_started_any_more_all_who_wait_are_told() -> None:
+    class Once(Dying):
+        def _started(self) -> Started:
+            if self.started:
+                raise UserError("The model is gone.")
+            return super()._started()
+
+    with Once("", "", 1) as workers:
+        found = asked(workers, b"", b"", b"")
+    assert [str(each) for each in found] == ["The model is gone."] * 3
 
 
 def test_a_model_that_changed_is_not_served_by_new_processes() -> None:
@@ -51,9 +134,17 @@ def test_a_model_that_changed_is_not_served_by_new_processes() -> None:
         pass
 
 
-def test_a_request_whose_time_is_over_is_not_begun() -> None:
-    model = load_model(MODEL)
-    with Workers(model.uri, model.digest, 1) as workers:
-        with pytest.raises(LateError):
-            asyncio.run(workers.predict((Path(MODEL).parent / "0.jpg").read_bytes(), 1, 0.0, time.monotonic() - 1))
+def test_a_picture_that_nobody_waits_for_any_more_is_not_begun() -> None:
+    async def ask(workers: Workers) -> list[str]:
+        async with workers.answering():
+            os.kill(pids(workers)[0], signal.SIGSTOP)
+            first, second = (asyncio.create_task(workers.predict(picture(), 1, Rejection())) for _ in range(2))
+            await asyncio.sleep(0.1)
+            second.cancel()
+            await asyncio.sleep(0.1)
+            os.kill(pids(workers)[0], signal.SIGCONT)
+            return [(await first).status, (await workers.predict(picture(), 1, Rejection())).status]
+
+    with of_model(1) as workers:
+        assert asyncio.run(ask(workers)) == ["ok", "ok"]
         assert workers.restarts == 0

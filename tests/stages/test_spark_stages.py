@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyspark.ml import Pipeline, PipelineModel
+from pyspark.sql import functions as F
 from pyspark.testing import assertDataFrameEqual
 
 from job.errors import UserError
@@ -249,17 +250,57 @@ def test_large_sums_are_added_up_by_the_executors_and_are_the_same(bags, monkeyp
     assert found.axes.tobytes() == expected.axes.tobytes()
 
 
-def test_a_classifier_of_large_sums_is_that_of_small_ones(bags, monkeypatch):
+@pytest.mark.parametrize("kind", ["lda", "rda"])
+def test_a_classifier_of_large_sums_is_that_of_small_ones(kind, bags, monkeypatch):
     frame = (
         CategoryIndexer(categories=NAMES).transform(PrincipalComponents(k=6).fit(bags).transform(bags)).repartition(5)
     )
-    estimator = CategoryClassifier(kind="lda", categories=NAMES, calibrated=True)
+    estimator = CategoryClassifier(kind=kind, categories=NAMES, calibrated=True)
     expected = estimator.fit(frame).trained.arrays
     monkeypatch.setattr(parts, "MOST_BYTES", 0)
     found = estimator.fit(frame).trained.arrays
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_allclose(found[name], array, rtol=1e-9, atol=1e-12)
+
+
+def test_distances_are_those_of_pictures_without_their_changed_copies_on_a_frame_as_on_its_rows(bags):
+    indexer = CategoryIndexer(categories=NAMES)
+    frame = indexer.transform(PrincipalComponents(k=6).fit(bags).transform(bags)).drop("bag").persist()
+    copied = frame.withColumn("copy", F.lit(0)).union(frame.withColumn("copy", F.lit(1)))
+    estimator = CategoryClassifier(kind="lda", categories=NAMES, calibrated=True)
+    found, plain = (estimator.fit(each).trained.arrays for each in (copied.repartition(3), frame))
+    ordered = rows(frame)
+    features = np.array([row["features"]["values"] for row in ordered])
+    labels = np.array([int(row["label"]) for row in ordered])
+    peer = estimator.fit_arrays(
+        np.vstack([features, features + 5]),
+        np.tile(labels, 2),
+        names=[row["ima"] for row in ordered] * 2,
+        copies=np.repeat([False, True], len(labels)),
+    ).trained.arrays
+    for name in ("whitening", "centres", "held_distances"):
+        np.testing.assert_allclose(found[name], plain[name], rtol=1e-6, atol=1e-9)
+    # other copies are another classifier, but its distances are those of the same pictures
+    assert len(peer["held_distances"]) == len(plain["held_distances"])
+    assert peer["held_distances"].max() < 3 * plain["held_distances"].max()
+
+
+def test_a_second_look_at_a_frame_finds_what_one_at_its_rows_does(bags):
+    frame = CategoryIndexer(categories=NAMES).transform(PrincipalComponents(k=6).fit(bags).transform(bags))
+    frame = frame.drop("bag").withColumn("weight", F.col("label") + 0.5).persist()
+    estimator = CategoryClassifier(kind="rda", categories=NAMES, calibrated=True)
+    found = estimator.copy({estimator.weightCol: "weight"}).fit(frame.repartition(4)).trained.arrays
+    ordered = rows(frame)
+    peer = estimator.fit_arrays(
+        np.array([row["features"]["values"] for row in ordered]),
+        np.array([int(row["label"]) for row in ordered]),
+        names=[row["ima"] for row in ordered],
+        weights=np.array([row["weight"] for row in ordered]),
+    ).trained.arrays
+    assert {"factors", "temperature", "held_distances"} < found.keys() == peer.keys()
+    for name, array in peer.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-6, atol=1e-9)
 
 
 def test_components_of_no_rows_are_refused_in_a_sentence(bags):

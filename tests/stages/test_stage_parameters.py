@@ -48,6 +48,7 @@ def test_parameters_are_given_by_name_have_a_default_and_a_sentence_each(kind):
                 "mask": False,
                 "disturbance": "blur",
                 "copies": ["mild"],
+                "copiedCol": "chosen",
                 "seed": 4,
                 "copyCol": "n",
                 "looks": True,

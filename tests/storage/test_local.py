@@ -79,6 +79,16 @@ def test_a_listing_comes_sorted_where_all_pictures_are_in_folders(tmp_path: Path
     assert storage.list_images(str(tmp_path))["name"].to_pylist() == sorted([*names, "B.jpg"], key=str.encode)
 
 
+def test_what_is_no_picture_or_hidden_is_counted_by_kind(tmp_path: Path):
+    names = ["A/1.jpg", "A/b/2.PNG", "A/x.psd", "A/b/y.PSD", "A/readme", "A/.1.jpg", "A/odd.a suffix of many letters"]
+    for name in [*names, "A/.cache/3.jpg", "A/.cache/4.jpg", "A/b/ends.", "A/\udcff.tx\udcff"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    others = storage.PassedOver()
+    assert storage.list_images(str(tmp_path), "A", passed_over=others)["name"].to_pylist() == ["A/1.jpg", "A/b/2.PNG"]
+    assert others.counts() == {"no suffix": 3, ".psd": 2, "hidden": 2, ".tx\\xff": 1}
+
+
 def test_a_prefix_is_a_folder_and_stays_in_the_names(folder: Path):
     assert storage.list_images(str(folder), "Test")["name"].to_pylist() == ["Test/Lemon/1.jpg"]
     assert storage.list_images(str(folder), "Tes").num_rows == 0

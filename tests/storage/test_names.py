@@ -4,7 +4,9 @@ import pytest
 from job.storage.names import is_hidden, is_picture, is_sorted, pictures
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "A.JPEG", "b.Png", "jpg.jpg", "🍎.png", "a.jpe", "a.WebP", "a.tif"])
+@pytest.mark.parametrize(
+    "name", ["a.jpg", "A.JPEG", "b.Png", "jpg.jpg", "🍎.png", "a.jpe", "a.JFIF", "a.WebP", "a.tif"]
+)
 def test_pictures_are_known_by_the_ends_of_their_names_in_any_case(name: str):
     assert is_picture(name)
 

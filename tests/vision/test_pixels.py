@@ -4,6 +4,8 @@ import struct
 import subprocess
 import sys
 import zlib
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -204,3 +206,95 @@ def test_single_thread_leaves_opencv_one_thread():
         assert cv2.getNumThreads() == 1
     finally:
         cv2.setNumThreads(before)
+
+
+SHORT_OF_MEMORY = """
+import resource, sys
+import cv2
+import numpy as np
+from job.vision import pixels
+
+cv2.setNumThreads(1)
+noise = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (2500, 2500, 3), np.uint8), (9, 9), 0)
+files = [
+    cv2.imencode(suffix, noise, options)[1].tobytes()
+    for suffix, options in ((".jpg", []), (".jpg", [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]), (".png", []))
+]
+del noise
+pixels.decode(files[0])
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+for room in range(0, 64 << 20, 4 << 20):
+    resource.setrlimit(resource.RLIMIT_AS, (size + room, -1))
+    for number, data in enumerate(files):
+        for decode in (pixels.decode, pixels.decode_colour):
+            try:
+                decode(data)
+                print(number, "a picture")
+            except MemoryError:
+                print(number, "no memory")
+"""
+
+
+def test_what_can_not_be_decoded_for_lack_of_memory_is_no_damaged_picture():
+    """A worker whose memory is short must not leave out good pictures."""
+    command = [sys.executable, "-c", SHORT_OF_MEMORY]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    found = done.stdout.splitlines()
+    assert len(found) == 16 * 3 * 2
+    assert set(found) == {f"{number} {what}" for number in range(3) for what in ("a picture", "no memory")}
+
+
+def scan_damaged(turn, *options):
+    """A JPEG of which some bytes of the scan are others."""
+    data = bytearray(encoded(".jpg", sample_colour(), *options))
+    rng, start = np.random.default_rng(turn), data.index(b"\xff\xda") + 20
+    for place in rng.integers(start, len(data) - 2, 4):
+        data[place] = int(rng.integers(0xFF))
+    return bytes(data)
+
+
+def sample_colour():
+    return decode_colour(sample.sample_picture(0, 0))
+
+
+def test_a_jpeg_that_is_damaged_inside_is_named_where_the_decoder_notices_and_nothing_is_written(capfd):
+    found = Counter()
+    for turn in range(100):
+        data = scan_damaged(turn, *([cv2.IMWRITE_JPEG_PROGRESSIVE, 1] if turn % 2 else []))
+        try:
+            assert decode_colour(data).shape == (100, 100, 3)
+            found["used"] += 1
+        except Unusable as unusable:
+            found[unusable.reason] += 1
+    assert set(found) <= {"used", "damaged", "not_an_image"}
+    assert found["damaged"] >= 25, found
+    assert capfd.readouterr().err == ""
+
+
+def test_bytes_that_the_decoder_skips_are_no_damage():
+    data = encoded(".jpg")
+    noise = data[:-2] + b"\x12\x34\x56" + data[-2:]
+    np.testing.assert_array_equal(decode_colour(noise), decode_colour(data))
+
+
+def test_a_restart_marker_that_is_another_is_damage():
+    data = encoded(".jpg", textured(64, 64), cv2.IMWRITE_JPEG_RST_INTERVAL, 1)
+    place = data.index(b"\xff\xd3")
+    assert reason(data[:place] + b"\xff\xd7" + data[place + 2 :]) == "damaged"
+
+
+def test_threads_that_decode_at_the_same_time_hear_of_their_own_pictures_alone():
+    whole = encoded(".jpg", sample_colour())
+    broken = next(data for data in map(scan_damaged, range(100)) if outcome(data) == "damaged")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(outcome, [whole, broken] * 200))
+    assert found == ["used", "damaged"] * 200
+
+
+def outcome(data):
+    try:
+        decode(data)
+    except Unusable as unusable:
+        return unusable.reason
+    return "used"

@@ -30,6 +30,8 @@ def values(one: Candidate) -> dict[str, Any]:
     found["vocabulary_sample"] = settings.vocabulary_sample
     found["classifier"] = settings.classifier
     found["augment"] = settings.augment or "off"
+    if found["augment"] != "off":
+        found["augment_images"] = settings.augment_images
     if settings.keep_background:
         found["keep_background"] = True
     return found | {"seed": settings.seed}

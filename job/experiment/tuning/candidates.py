@@ -56,6 +56,8 @@ DEFAULT = str(Settings.__dataclass_fields__["preset"].default)
 
 HSV = "hsv:root/logistic"
 _REGISTRIES: Mapping[str, Registry[Any]] = {"preset": PRESETS, "descriptor": DESCRIPTORS, "classifier": CLASSIFIERS}
+COPIED = 1_000_000
+"""Candidates learn from copies of so many pictures of a category, so of all: they share what is described."""
 # A grid of more is surely a slip of the pen.
 _MOST = 200
 
@@ -148,6 +150,8 @@ def candidate(name: str, given: Mapping[str, Any], base: Settings) -> Candidate:
     flags: dict[str, Any] = {"seed": str(base.seed), "protocol": base.protocol, **given}
     try:
         settings = resolve(flags, {}, choices=choices())
+        if settings.augment not in (None, "off"):
+            settings = replace(settings, augment_images=COPIED)
         return Candidate(name, given, settings, Recipe.of(settings))
     except UsageError as error:
         return Candidate(name, given, None, None, error.message)

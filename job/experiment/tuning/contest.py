@@ -185,6 +185,7 @@ class Contest:
             columns=columns,
             rows={name: known.rows[name] for name in columns},
             drawn={name: rows for name, rows in known.drawn.items() if name in columns},
+            copies=known.described * len(numbers),
         )
 
     # ---- vectors
@@ -366,6 +367,7 @@ class Contest:
                 recipe.scaled,
                 recipe.components,
                 recipe.seed,
+                recipe.weights,
             ),
             copies=tuple(variant_of(number) for number in numbers),
             mask=recipe.mask,

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from job import dataset
 from job.columns import flatten
+from job.engine.crashes import apart_after_a_crash, tried_again
 from job.errors import UserError
 from job.experiment.clock import Clock
-from job.experiment.extract import Extracted, Partitioning, draws_of, summary, usable
+from job.experiment.extract import Extracted, Partitioning, Summary, draws_of, summary, usable
 from job.experiment.fit import few_tasks, learn_encoder
 from job.experiment.recipe import Block, Recipe
 from job.extraction import Extraction
@@ -157,21 +158,30 @@ def describe(
         seed=seed,
     )
 
-    def work(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        for batch in batches:
-            yield from extraction.describe(batch)
-
-    with clock.operation("extract_descriptors", disturbance or "train", spark) as finding:
+    with clock.operation("extract_descriptors", disturbance or "train", spark, pictures=len(images)) as finding:
         count = partitioning.of(images)
         parts = pa.Table.from_batches(dataset.shards(images, count, seed, partitioning.cores))
         addresses = spark.createDataFrame(parts.select(list(kept))).select(F.lit(images.root).alias("root"), *kept)
-        frame = addresses.mapInArrow(work, schema).persist()
         draws: dict[str, sampling.Draw] = {}
         for recipe in () if disturbance else recipes:
             for name, draw in draws_of(recipe, images, count, partitioning.cores).items():
                 if name not in draws or draw.wanted > draws[name].wanted:
                     draws[name] = draw
-        found = summary(frame, columns, draws)
+
+        def described(*, apart: bool) -> "tuple[DataFrame, Summary]":
+            def work(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+                again = tried_again()
+                for batch in batches:
+                    yield from extraction.describe(batch, apart=apart or again)
+
+            frame = addresses.mapInArrow(work, schema).persist()
+            try:
+                return frame, summary(frame, columns, draws)
+            except BaseException:
+                frame.unpersist()
+                raise
+
+        frame, found = apart_after_a_crash(described)
         finding.facts = {
             "descriptor": "+".join(columns),
             "pictures": len(images),

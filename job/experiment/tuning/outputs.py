@@ -2,21 +2,19 @@
 
 import json
 from collections.abc import Mapping
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pyarrow import csv as arrow_csv
 
 from job import dataset, storage
 from job.experiment.clock import timings
 from job.experiment.tuning import best
 from job.experiment.tuning.ranking import known_mean, pareto
 from job.experiment.tuning.results import SCHEMA_VERSION, Tuned, described
-from job.report import tuning
+from job.report import tables, tuning
 from job.report.console import Console
 from job.report.tables import to_csv
 from job.settings import Settings
@@ -25,11 +23,8 @@ BEST = "best.toml"
 
 
 def from_csv(content: bytes) -> pa.Table:
-    """What `to_csv` made of a table of texts and whole numbers."""
-    names = {name: pa.string() for name in ("ima", "cat", "path", "reason")}
-    options = arrow_csv.ConvertOptions(column_types=names)
-    parse = arrow_csv.ParseOptions(newlines_in_values=True)
-    return arrow_csv.read_csv(BytesIO(content), parse_options=parse, convert_options=options)
+    """A table of pictures, written by an earlier comparison, whose other columns are whole numbers."""
+    return tables.from_csv(content, dict.fromkeys(("ima", "cat", "path", "reason"), pa.string()))
 
 
 def write(

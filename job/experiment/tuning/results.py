@@ -18,7 +18,16 @@ from job.experiment.tuning.ranking import Result
 from job.learn import intervals
 
 SCHEMA_VERSION = 1
-NOT_OURS = (*SETTINGS, "no_classify", "export_intermediate", "cache", "dry_run", "debug", "wait_for_data")
+NOT_OURS = (
+    *SETTINGS,
+    "augment_images",
+    "no_classify",
+    "export_intermediate",
+    "cache",
+    "dry_run",
+    "debug",
+    "wait_for_data",
+)
 """Settings of a run that a comparison has not: candidates have their own, or it does without."""
 _KEPT = "results"
 

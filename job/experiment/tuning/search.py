@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def execute(
 
     """
     name = settings.run_name or run.default_run_name()
-    clock = Clock(run.told(console), begun)
+    clock = Clock(run.told(console), begun, console)
     asked = {key: value for key, value in settings.public().items() if key not in results.NOT_OURS}
     console.start(name, {**asked, **options.public()})
     if settings.public_read:
@@ -157,6 +158,7 @@ class _Search:
         last = len(pictures.rungs) - 1
         for rung in range(len(pictures.rungs)):
             with self._clock.operation("cross_validate", f"rung {rung + 1}") as finding:
+                finding.parts = partial(self._compared, rung, alive)
                 own, failed = self._rung(pictures, rung, alive)
                 found.append(own)
                 for place in alive:
@@ -314,6 +316,11 @@ class _Search:
         own = {place: self._result(raw[rung, place], rung, pictures) for place in alive if (rung, place) in raw}
         return own, {place: self._failed[place] for place in alive if place in self._failed}
 
+    def _compared(self, rung: int, alive: Sequence[int]) -> tuple[int, int, str]:
+        """How many of these candidates are done."""
+        done = sum((rung, place) in self._raw or place in self._failed for place in alive)
+        return done, len(alive), "candidates"
+
     def _remember(self, rung: int, alive: Sequence[int]) -> None:
         """Takes what an earlier attempt has kept."""
         if not self._options.resume:
@@ -367,7 +374,8 @@ class _Search:
 
         rows = []
         with self._clock.operation("score_winner", "test") as finding:
-            rounds = Rounds(self._spark, recipe, self._images, self._partitioning, clock=Clock(), check=check)
+            quiet = self._clock.aside()
+            rounds = Rounds(self._spark, recipe, self._images, self._partitioning, clock=quiet, check=check)
             for number, part in enumerate(run.rounds_of(self._settings, self._images)):
                 known = self._contest.known(recipe) if part.train.rows is None and not number else None
                 for split, scores in rounds.scores(part, *(known or ())).items():

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -13,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
+from job.apart import CRASHED
 from job.engine.worker_environment import PROCESS_VARIABLES
 from job.errors import UserError
 from job.model import load_model
 from job.model.batch import predicted, unusable
-from job.model.predict import CRASHED
+from job.model.predict import NOTHING_REJECTED, Rejection
+from job.signals import answered_later, not_inherited
 
 if TYPE_CHECKING:
     from job.model.predict import Model
@@ -40,15 +41,15 @@ class Task:
         Address of the model, and the digest that it must have.
     root
         Address that the names of pictures are relative to.
-    reject_below
-        Where the most probable category has a probability below this, the status is "unknown".
+    rejection
+        When the status is "unknown".
 
     """
 
     model: str
     digest: str
     root: str
-    reject_below: float
+    rejection: Rejection = NOTHING_REJECTED
 
 
 class Pool:
@@ -112,14 +113,18 @@ class Pool:
 
     def _ask(self, names: Sequence[str]) -> "Future[pa.Table] | None":
         """The answer of a process, or None where the processes have ended."""
-        if self._executor is None:
-            self._executor = ProcessPoolExecutor(
-                self._count, mp_context=multiprocessing.get_context("spawn"), initializer=_begin
-            )
         try:
-            # processes are started here: a Ctrl-C is for this one alone, which finishes its work in hand
-            with _environment(PROCESS_VARIABLES), _signals_held():
-                return self._executor.submit(_work, self._task, names)
+            # Processes are started here: a Ctrl-C is for this one alone, which finishes its work in hand. A process
+            # that was started and not noted would be waited for at the end, for ever; a semaphore that was made and
+            # not noted would be told of.
+            with answered_later():
+                if self._executor is None:
+                    self._executor = ProcessPoolExecutor(
+                        self._count, mp_context=multiprocessing.get_context("spawn"), initializer=_begin
+                    )
+                # after the executor was made, which lets signals through again
+                with _environment(PROCESS_VARIABLES), not_inherited():
+                    return self._executor.submit(_work, self._task, names)
         except BrokenProcessPool:
             return None
 
@@ -166,16 +171,6 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Context manager: SIGINT and SIGTERM reach this thread after the block, and what it starts never."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 # ---- in a process of the pool
 
 _loaded: "Model | None" = None
@@ -198,4 +193,4 @@ def _work(task: Task, names: Sequence[str]) -> pa.Table:
         if found.digest != task.digest:
             raise ReplacedError(f"The model at '{task.model}' was replaced meanwhile: start the watch again.")
         _loaded = found
-    return predicted(_loaded, task.root, names, task.reject_below)
+    return predicted(_loaded, task.root, names, task.rejection)

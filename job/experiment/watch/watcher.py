@@ -21,7 +21,7 @@ from job.experiment.watch.arrivals import SETTLING, Arrivals
 from job.experiment.watch.ledger import SCHEMA, VERSION, Ledger
 from job.experiment.watch.meters import Meters
 from job.experiment.watch.pool import Pool, ReplacedError, Task
-from job.model.predict import OK, UNKNOWN, Model
+from job.model.predict import NOTHING_REJECTED, OK, UNKNOWN, Model, Rejection
 from job.report.console import Console
 from job.signals import Ending, told_to_end
 from job.storage.runfolder import TakenError
@@ -49,8 +49,8 @@ class Watch:
         Seconds from one listing to the next.
     once
         Whether the watch ends when it has predicted what was there.
-    reject_below
-        Where the most probable category has a probability below this, the status is "unknown".
+    rejection
+        When the status is "unknown".
 
     """
 
@@ -59,7 +59,7 @@ class Watch:
     name: str
     every: float
     once: bool
-    reject_below: float
+    rejection: Rejection = NOTHING_REJECTED
 
 
 def execute(watch: Watch, model: Model, console: Console, meters: Meters | None) -> None:
@@ -79,9 +79,10 @@ def execute(watch: Watch, model: Model, console: Console, meters: Meters | None)
     if storage.is_packed(storage.data_root(root)):
         raise UserError(f"'{watch.data}' holds packed pictures, to which none are added: leave out --watch.", 2)
     storage.check(root)
-    model.predict([])  # raises UserError for a model that can't
+    model.check(watch.rejection.unknown)
     console.start(watch.name, {"data": root, "out": watch.out, "model": model.uri, "every": watch.every})
-    with Pool(Task(model.uri, model.digest, root, watch.reject_below), available_cores()) as pool:
+    task = Task(model.uri, model.digest, root, watch.rejection)
+    with told_to_end(at_once=True) as ending, Pool(task, available_cores()) as pool:
         if not watch.once:
             pool.warm()
         with _claimed(watch, root) as (folder, heart):
@@ -89,10 +90,10 @@ def execute(watch: Watch, model: Model, console: Console, meters: Meters | None)
             ledger.restore()
             if len(ledger):
                 console.step("read_batches", "all", {"pictures": len(ledger)})
-            with told_to_end() as ending:
-                _Watcher(watch, model, ledger, Arrivals(root), pool, heart, ending, console, meters).work()
-                if ending.told:
-                    raise KeyboardInterrupt
+            ending.at_once = False
+            _Watcher(watch, model, ledger, Arrivals(root), pool, heart, ending, console, meters).work()
+            if ending.told:
+                raise KeyboardInterrupt
     console.done(folder.uri(), None, time.perf_counter() - begun)
 
 
@@ -213,7 +214,7 @@ class _Watcher:
         seconds = _ages(pictures, now)
         facts = {
             "model": {"uri": self.model.uri, "digest": self.model.digest},
-            "reject_below": self.watch.reject_below,
+            **self.watch.rejection.asked(),
             "data": self.arrivals.root,
             "predicted_at": now.isoformat(timespec="milliseconds"),
             "arrival_to_prediction_seconds": {"median": _percentile(seconds, 50), "p95": _percentile(seconds, 95)},

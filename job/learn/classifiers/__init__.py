@@ -13,6 +13,7 @@ CLASSIFIERS: "Registry[Classifier]" = Registry(
         "mlp": "job.learn.classifiers.mlp:MLP",
         "logistic": "job.learn.classifiers.logistic:LOGISTIC",
         "lda": "job.learn.classifiers.lda:LDA",
+        "rda": "job.learn.classifiers.rda:RDA",
         "ridge": "job.learn.classifiers.ridge:RIDGE",
         "linear-svm": "job.learn.classifiers.linear_svm:LINEAR_SVM",
     },

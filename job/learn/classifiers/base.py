@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.learn.moments import Moments, moments
+from job.learn.network import ArrayRows, Rows
+from job.learn.spreads import Spreads
+from job.threads import Threads
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,13 @@ class Learn(Protocol):
         """Learn."""
 
 
+class LearnFromRows(Protocol):
+    """Learns from rows that may be on executors: see `Classifier.from_rows`."""
+
+    def __call__(self, rows: Rows, categories: int, *, seed: int, max_iterations: int) -> Trained:
+        """Learn."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classifier:
     """How categories are learned from features.
@@ -51,19 +61,38 @@ class Classifier:
     ----------
     name
         What the settings call it.
-    learn
-        Learns; called by `fit`.
     chances
         Computes probabilities; called by `probabilities`.
+    learn
+        Learns from features in one place; called by `fit` where there is neither `from_moments` nor `from_rows`.
     from_moments
         Learns from sums over features that parts of them add up to, or None where the features themselves are needed.
+    from_rows
+        Learns from rows that stay where they are, by sums over them that are asked for again and again; None where the
+        features themselves are needed in one place.
+    with_distances
+        Adds what `distances` needs, from the counts (C,) and the means (C, d) of the pictures of each category without
+        their changed copies; None for a classifier that knows no distances. To tell by them what is unknown, a model
+        also has `held_distances`, those of pictures held out (`job.learn.unknown`).
+    distances
+        How far features (n, d) are from the nearest category: float64 of shape (n,).
+    coordinates
+        Where features (n, d) are in the space of what `from_moments` has learned: float64 (n, w), for a second look at
+        the rows; None where what was learned takes none. None for a classifier that never takes one.
+    refined
+        Learns from sums over those coordinates, as parts of them add up to, what the first look could not tell.
 
     """
 
     name: str
-    learn: Learn
     chances: Callable[[NDArray[np.float64], Trained], NDArray[np.float64]]
+    learn: Learn | None = None
     from_moments: Callable[[Moments], Trained] | None = None
+    from_rows: LearnFromRows | None = None
+    with_distances: Callable[[Trained, NDArray[np.float64], NDArray[np.float64]], Trained] | None = None
+    distances: Callable[[NDArray[np.float64], Trained], NDArray[np.float64]] | None = None
+    coordinates: Callable[[NDArray[np.float64], Trained], NDArray[np.float64] | None] | None = None
+    refined: Callable[[Trained, Spreads], Trained] | None = None
 
     def fit(
         self,
@@ -99,11 +128,34 @@ class Classifier:
             Weights were given to a classifier that does not learn from sums, and would ignore them.
 
         """
+        if self.from_moments is not None:
+            trained = self.from_moments(moments(features, labels, categories, weights))
+            return self.refine(trained, self.seen_again(trained, features, labels, categories, weights))
         if weights is not None:
-            if self.from_moments is None:
-                raise ValueError(f"The classifier '{self.name}' takes no weights: choose one that learns from sums.")
-            return self.from_moments(moments(features, labels, categories, weights))
+            raise ValueError(f"The classifier '{self.name}' takes no weights: choose one that learns from sums.")
+        if self.from_rows is not None:
+            with Threads(threads) as pool:
+                rows = ArrayRows(features, labels, pool.map)
+                return self.from_rows(rows, categories, seed=seed, max_iterations=max_iterations)
+        if self.learn is None:
+            raise ValueError(f"The classifier '{self.name}' has no way to learn: give it one of the three.")
         return self.learn(features, labels, categories, seed=seed, max_iterations=max_iterations, threads=threads)
+
+    def seen_again(
+        self,
+        trained: Trained,
+        features: NDArray[np.float64],
+        labels: NDArray[np.int64],
+        categories: int,
+        weights: NDArray[np.floating] | None = None,
+    ) -> Spreads | None:
+        """Sums of a second look at rows, by what `from_moments` has learned; None where none is taken."""
+        found = None if self.coordinates is None else self.coordinates(features, trained)
+        return None if found is None else Spreads.over(found, labels, categories, weights)
+
+    def refine(self, trained: Trained, found: Spreads | None) -> Trained:
+        """What is learned after a second look; `trained` itself where none was taken."""
+        return trained if found is None or self.refined is None else self.refined(trained, found)
 
     def probabilities(self, features: NDArray[np.float64], trained: Trained) -> NDArray[np.float64]:
         """Probability of each category for features (n, d): float64 of shape (n, C); rows add up to 1."""

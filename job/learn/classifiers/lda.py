@@ -7,9 +7,10 @@ that has the same trace. The result is that of scikit-learn's LinearDiscriminant
 import numpy as np
 from numpy.typing import NDArray
 
+from job.learn import unknown
 from job.learn.classifiers.base import Classifier, Trained
 from job.learn.classifiers.linear import NEVER, probabilities, solved
-from job.learn.moments import Moments, moments
+from job.learn.moments import Moments
 
 # Share of the identity in the covariance. Chosen in docs/choosing-the-model.md.
 SHRINKAGE = 0.02
@@ -45,17 +46,19 @@ def from_moments(found: Moments, shrinkage: float = SHRINKAGE) -> Trained:
     return Trained({"coefficients": coefficients, "intercepts": intercepts}, {"shrinkage": shrinkage})
 
 
-def _learn(
-    features: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    categories: int,
-    *,
-    seed: int,
-    max_iterations: int,
-    threads: int,
-) -> Trained:
-    del seed, max_iterations, threads
-    return from_moments(moments(features, labels, categories))
+def _with_distances(trained: Trained, counts: NDArray[np.float64], means: NDArray[np.float64]) -> Trained:
+    space = unknown.space(trained.arrays["coefficients"], means, counts)
+    return Trained({**trained.arrays, **space}, trained.facts)
 
 
-LDA = Classifier(name="lda", learn=_learn, chances=probabilities, from_moments=from_moments)
+def _distances(features: NDArray[np.float64], trained: Trained) -> NDArray[np.float64]:
+    return unknown.distances(features, trained.arrays["coefficients"], trained.arrays)
+
+
+LDA = Classifier(
+    name="lda",
+    chances=probabilities,
+    from_moments=from_moments,
+    with_distances=_with_distances,
+    distances=_distances,
+)

@@ -23,10 +23,14 @@ def softmax(values: NDArray[np.float64], temperature: float = 1.0) -> NDArray[np
     return np.asarray(exponents / exponents.sum(axis=1, keepdims=True), np.float64)
 
 
+def heat(trained: Trained) -> float:
+    """The `temperature` of a model, 1 where it has none."""
+    return float(trained.arrays["temperature"]) if "temperature" in trained.arrays else 1.0
+
+
 def probabilities(features: NDArray[np.float64], trained: Trained) -> NDArray[np.float64]:
     """Softmax of the scores, divided by the `temperature` where the model has one."""
-    temperature = float(trained.arrays["temperature"]) if "temperature" in trained.arrays else 1.0
-    return softmax(scores(features, trained), temperature)
+    return softmax(scores(features, trained), heat(trained))
 
 
 def solved(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:

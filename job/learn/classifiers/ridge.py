@@ -5,11 +5,10 @@ temperature is to be calibrated on pictures held out.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from job.learn.classifiers.base import Classifier, Trained
 from job.learn.classifiers.linear import NEVER, probabilities, solved
-from job.learn.moments import Moments, moments
+from job.learn.moments import Moments
 
 # What is added to the diagonal of the rows' products, as a share of its mean.
 PENALTY = 0.01
@@ -40,17 +39,4 @@ def from_moments(found: Moments, penalty: float = PENALTY, *, relative: bool = T
     return Trained(arrays, {"penalty": penalty})
 
 
-def _learn(
-    features: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    categories: int,
-    *,
-    seed: int,
-    max_iterations: int,
-    threads: int,
-) -> Trained:
-    del seed, max_iterations, threads
-    return from_moments(moments(features, labels, categories))
-
-
-RIDGE = Classifier(name="ridge", learn=_learn, chances=probabilities, from_moments=from_moments)
+RIDGE = Classifier(name="ridge", chances=probabilities, from_moments=from_moments)

@@ -160,9 +160,7 @@ class Evidence:
             groups, rows.names, rows.labels, self.seed, out_of_fold.parts_for(rows.values.shape[1])
         )
         values = np.asarray(rows.values)
-        chances = out_of_fold.probabilities(
-            self.classifier, values, rows.labels, len(self.categories), held, seed=self.seed, threads=self.threads
-        )
+        chances = out_of_fold.probabilities(self.classifier, values, rows.labels, len(self.categories), held)
         return Rows(rows.names, rows.labels, chances)
 
     def _pairs_of(self, rows: Rows) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:

@@ -10,6 +10,8 @@ from job.learn.projection import projected
 
 # Pictures are compared by so many random projections of their features.
 _WIDTH = 96
+# Copies are as far from each other as rounding makes them: this share of the length of their features, or less.
+_SAME = 2e-3
 _BLOCK = 1024
 
 
@@ -34,6 +36,7 @@ class Outliers:
         if TRAIN not in evidence.features or len(evidence.features[TRAIN].labels) <= self.neighbour:
             return []
         known = projected(np.asarray(evidence.features[TRAIN].values), _WIDTH, evidence.seed)
+        same = _SAME * float(np.sqrt(np.einsum("nd,nd->n", known, known, dtype=np.float64).mean()))
         found: list[Issue] = []
         medians = np.full(len(evidence.categories), np.inf)
         for split, rows in evidence.features.items():
@@ -41,7 +44,9 @@ class Outliers:
             distances = farness(own, known, self.neighbour + (split == TRAIN))
             if split == TRAIN:
                 for label in np.unique(rows.labels).tolist():
-                    medians[label] = np.median(distances[rows.labels == label])
+                    median = np.median(distances[rows.labels == label])
+                    # where most pictures of a category are copies, nothing is known of how far others may be
+                    medians[label] = median if median > same else np.inf
             typical = medians[rows.labels]
             for row in np.flatnonzero(distances > self.times * typical).tolist():
                 score = 1 - float(typical[row] / distances[row])

@@ -51,6 +51,8 @@ class Descriptor:
         Side of the window that a row describes, in diameters of its keypoint.
     encoding
         Name of the encoding that makes features of its rows unless another is asked for.
+    weight
+        How far apart the rows of its block are beside those of other blocks, each scaled to 1.
     palette
         Where a row counts colours: computes the colour that each of its values stands for, uint8 (width, 3), red first.
         For the report.
@@ -71,6 +73,7 @@ class Descriptor:
     binary: bool = False
     span: float = 1.5
     encoding: str = "counts"
+    weight: float = 1.0
     palette: Callable[[], NDArray[np.uint8]] | None = None
     library: str = "opencv-python-headless"
 

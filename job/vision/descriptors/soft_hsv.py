@@ -7,6 +7,8 @@ from job.vision.descriptors.base import Descriptor
 from job.vision.descriptors.hsv import BINS, HSV, palette
 from job.vision.picture import Picture
 
+# Chosen in docs/choosing-the-model.md.
+WEIGHT = 2.0
 # Share of a bin in itself and in its neighbours along each axis, in quarters: whole numbers stay whole.
 _KERNEL = (1, 2, 1)
 
@@ -43,5 +45,6 @@ SOFT_HSV = Descriptor(
     pixels="colour",
     local=False,
     encoding="fourth-root",
+    weight=WEIGHT,
     palette=palette,
 )

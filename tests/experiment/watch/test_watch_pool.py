@@ -33,7 +33,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def task(data: Path, model: Path = MODEL) -> Task:
-    return Task(str(model), load_model(model).digest, str(data), 0.0)
+    return Task(str(model), load_model(model).digest, str(data))
 
 
 def rows(table: pa.Table) -> list[dict[str, Any]]:
@@ -101,14 +101,14 @@ def test_processes_that_can_not_live_are_told(data: Path, monkeypatch: pytest.Mo
 
 
 def test_another_model_at_the_address_is_told(data: Path):
-    other = Task(str(MODEL), "another digest", str(data), 0.0)
+    other = Task(str(MODEL), "another digest", str(data))
     with Pool(other, 1) as pool, pytest.raises(ReplacedError, match="was replaced meanwhile"):
         pool.predict(NAMES[:1])
 
 
 def test_errors_of_the_store_are_those_of_the_process(data: Path, tmp_path: Path):
     with (
-        Pool(Task(str(tmp_path / "none"), "d", str(data), 0.0), 1) as pool,
+        Pool(Task(str(tmp_path / "none"), "d", str(data)), 1) as pool,
         pytest.raises(UserError, match="no model at"),
     ):
         pool.predict(NAMES[:1])
@@ -120,11 +120,46 @@ from job import load_model
 from job.experiment.watch.pool import Pool, Task
 if __name__ == "__main__":
     model, data = sys.argv[1:]
-    with Pool(Task(model, load_model(model).digest, data, 0.0), 2) as pool:
+    with Pool(Task(model, load_model(model).digest, data), 2) as pool:
         pool.predict([f"{number:02d}.jpg" for number in range(20)])
         print(*pool._executor._processes, flush=True)
         time.sleep(60)
 """
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+from concurrent.futures import ProcessPoolExecutor
+from job import load_model
+from job.experiment.watch.pool import Pool, Task
+start = ProcessPoolExecutor._spawn_process
+def interrupted(self):
+    start(self)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.2)
+ProcessPoolExecutor._spawn_process = interrupted
+if __name__ == "__main__":
+    # a signal may come by any thread, such as those of libraries
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    model, data = sys.argv[1:]
+    with Pool(Task(model, load_model(model).digest, data), 2) as pool:
+        pool.warm()
+"""
+
+
+def test_an_interruption_while_processes_are_started_leaves_none_to_be_waited_for(data: Path, tmp_path: Path):
+    program = tmp_path / "program.py"
+    program.write_text(INTERRUPTED, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(program), str(MODEL), str(data)],
+        env=clean_environment(PYTHONPATH=str(Path.cwd())),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGINT
+    assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
 
 
 def test_the_processes_end_when_the_one_that_started_them_is_killed(data: Path, tmp_path: Path):

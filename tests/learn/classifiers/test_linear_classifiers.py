@@ -12,12 +12,8 @@ NAMES = ["lda", "ridge", "linear-svm"]
 
 
 @pytest.fixture(scope="module")
-def rows():
-    random = np.random.default_rng(2)
-    labels = random.integers(0, 6, 1200)
-    means = random.normal(0, 1.2, (6, 20))
-    mix = random.normal(0, 1, (20, 20)) / 4
-    return means[labels] + random.normal(0, 1, (1200, 20)) @ mix, labels
+def rows(of_one_shape):
+    return of_one_shape(0, 1.2)
 
 
 @pytest.mark.parametrize("shrinkage", [0.0, 0.02, 0.3])

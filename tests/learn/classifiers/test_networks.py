@@ -22,8 +22,8 @@ def rows():
 def networks(rows):
     """What each name stands for, written out."""
     return {
-        "mlp": network.train(*rows, [5, 5, 5, 3], **OPTIONS),
-        "logistic": network.train(*rows, [5, 3], scaled=True, penalty=PENALTY, **OPTIONS),
+        "mlp": network.train(network.ArrayRows(*rows), [5, 5, 5, 3], **OPTIONS),
+        "logistic": network.train(network.ArrayRows(*rows), [5, 3], scaled=True, penalty=PENALTY, **OPTIONS),
     }
 
 

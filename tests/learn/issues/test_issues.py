@@ -167,6 +167,16 @@ def test_a_picture_of_another_category_is_no_outlier():
     assert find("outlier", clustered(wrong=(5,), spread=0.5)) == []
 
 
+def test_a_category_of_copies_says_nothing_of_how_far_others_may_be():
+    own = clustered(spread=0.5)
+    values = own.features["train"].values
+    values[:40] = values[0] + 100
+    values[60:120] += 100
+    assert [issue.ima for issue in find("outlier", own)] == []
+    values[130] += 40
+    assert [issue.ima for issue in find("outlier", own)] == ["Cherry/x130.jpg"]
+
+
 def test_too_few_pictures_have_no_outliers():
     assert find("outlier", clustered(pictures=1)) == []
 

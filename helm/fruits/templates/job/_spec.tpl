@@ -17,8 +17,10 @@
 {{- end -}}
 
 {{/* Spark properties, as a JSON object. Driver and executors prove to each other by a secret that Spark makes for each
-application that they belong together, and encrypt what they say. A pod that vanished is missed after some seconds, where
-Spark by itself looks twice a minute. */}}
+application that they belong together, and encrypt what they say. That a running pod was deleted by force is seen when
+Spark looks which pods there are: here each second, by itself twice a minute. Who reads from it gives up after ten
+seconds, not after two minutes, and makes again what it had. An executor that hands over its blocks looks whether all
+are moved each five seconds, not each thirty, in which none takes its place (tests/benchmarks/cluster_faults.py). */}}
 {{- define "fruits.job.sparkConf" -}}
 {{- $trust := dict
       "spark.authenticate" true
@@ -26,9 +28,10 @@ Spark by itself looks twice a minute. */}}
       "spark.network.crypto.authEngineVersion" 2
       "spark.network.crypto.cipher" "AES/GCM/NoPadding" -}}
 {{- $watch := dict
-      "spark.kubernetes.executor.apiPollingInterval" "5s"
+      "spark.kubernetes.executor.apiPollingInterval" "1s"
       "spark.kubernetes.executor.missingPodDetectDelta" "5s"
-      "spark.kubernetes.executor.enablePollingWithResourceVersion" true -}}
+      "spark.kubernetes.executor.enablePollingWithResourceVersion" true
+      "spark.shuffle.io.connectionTimeout" "10s" -}}
 {{- $ports := dict
       "spark.driver.port" .Values.ports.driver
       "spark.driver.blockManager.port" .Values.ports.blockManager
@@ -41,6 +44,7 @@ Spark by itself looks twice a minute. */}}
       "spark.storage.decommission.enabled" true
       "spark.storage.decommission.rddBlocks.enabled" true
       "spark.storage.decommission.shuffleBlocks.enabled" true
+      "spark.storage.decommission.replicationReattemptInterval" "5s"
       "spark.kubernetes.executor.terminationGracePeriodSeconds"
         (printf "%ss" (include "fruits.scalar" .Values.executor.decommissioning.gracePeriodSeconds)) -}}
 {{- end -}}

@@ -1,0 +1,49 @@
+"""What a server serves, and how it says that it does not answer a request."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from starlette.exceptions import HTTPException
+
+from job.errors import tell
+from job.model.predict import NOTHING_REJECTED, Model, Rejection
+from job.serve.limits import Limits, Load
+from job.serve.metrics import Metrics
+from job.serve.workers import Workers
+
+AGAIN: Mapping[str, str] = {"Retry-After": "1"}
+"""The header that says after how many seconds it may be worth trying again."""
+CLOSE: Mapping[str, str] = {"Connection": "close"}
+"""The header that says that the connection ends with this answer."""
+
+
+@dataclass
+class Serving:
+    """What the application serves, and how. `draining` is set when the server is about to stop.
+
+    `warn` is told what went wrong that is no fault of a request; `answered`, where there is one, the method, path, code
+    and seconds of each answer. It must not raise.
+    """
+
+    model: Model
+    workers: Workers
+    limits: Limits
+    top_k: int = 3
+    rejection: Rejection = NOTHING_REJECTED
+    draining: bool = False
+    warn: Callable[[str], None] = tell
+    answered: Callable[[str, str, int, float], None] | None = None
+    load: Load = field(init=False)
+    metrics: Metrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.load = Load(self.limits)
+        self.metrics = Metrics(self.model.digest, lambda: self.load.pictures, lambda: self.workers.restarts)
+
+
+class Refused(HTTPException):
+    """A request that is not answered: code, a word for programs and a sentence for people."""
+
+    def __init__(self, code: int, status: str, reason: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(code, reason, dict(headers or {}))
+        self.status = status
