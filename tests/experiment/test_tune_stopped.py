@@ -259,7 +259,7 @@ def test_a_candidate_that_fails_is_told_and_the_others_go_on(tune):
         "accurate": "done",
     }
     assert rows["hsv/broken"]["said"] == "is broken."
-    assert "Python worker exited unexpectedly" in rows["hsv/deadly"]["said"]
+    assert "worker that worked on it ended unexpectedly: it crashed" in rows["hsv/deadly"]["said"]
     assert "--words 9000 is more than the" in rows["rootsift:counts:9000/logistic"]["said"]
     assert "The candidate hsv/broken failed: is broken." in answer.out
     assert set(record(found)["failed"]) == {"hsv/broken", "hsv/deadly", "rootsift:counts:9000/logistic"}

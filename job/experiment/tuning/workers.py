@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job import dataset, storage
+from job.engine.crashes import worker_ended
 from job.experiment.tuning.trial import Trial
 from job.vision import pixels
 
@@ -59,6 +60,8 @@ def by_worker(
 
 def sentence(error: Exception) -> str:
     """What an error says, as one sentence: of a worker's or of Java's, the last line that is no place in a program."""
+    if worker_ended(error):
+        return "The Python worker that worked on it ended unexpectedly: it crashed, or had too little memory."
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = [line for line in lines if not re.match(r"at [\w.$]|\.\.\. \d+ more|Driver stacktrace", line)]
     named = [line for line in said if re.match(r"(?:Caused by: )?[\w.$]+(?:Error|Exception): \S", line)]
