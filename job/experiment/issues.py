@@ -5,7 +5,7 @@ whatever the partitions, and a sentence says so.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -139,6 +139,11 @@ def look(
     categories = [*fitted.categories, *sorted(names - set(fitted.categories))]
     with clock.operation("find_issues", "all", spark) as finding:
         gathered = gather(splits, fitted, categories)
+        seen, there = len(splits["train"][0].images), sum(counts.values())
+        if seen < there:
+            note = f"The first round of the protocol learns from {seen:,} of {there:,} training pictures: "
+            note += "the others were not looked at."
+            gathered = replace(gathered, notes=(note, *gathered.notes))
         found = find(gathered, fitted, scores, {name: counts.get(name, 0) for name in categories})
         finding.facts = {**found.counts(), "leaks": len(found.leaks()), "frames": found.frames}
     return found, gathered

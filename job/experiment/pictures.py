@@ -16,6 +16,7 @@ from job.experiment.fit import Matrix
 from job.experiment.recipe import Block
 from job.experiment.results import RunResult
 from job.learn.encodings import ENCODINGS
+from job.learn.issues.base import Issue
 from job.report import blocks, html, tables
 from job.vision import drawing, pixels
 from job.vision.descriptors import DESCRIPTORS
@@ -184,13 +185,21 @@ def _issues(result: RunResult, kind: str, pool: ThreadPoolExecutor) -> list[html
                 found[place] = content
         return found
 
-    captions = [f"{issue.cat}, rather {issue.suggested}" if issue.suggested else issue.cat for issue in shown]
-    captions = [f"{said}: {issue.ima.rsplit('/', 1)[-1]}" for said, issue in zip(captions, shown, strict=True)]
-    figures = pool.map(_thumbnail, captions, read([(issue.split, issue.ima) for issue in shown]))
+    figures = pool.map(
+        _thumbnail, [_said(issue, train) for issue in shown], read([(issue.split, issue.ima) for issue in shown])
+    )
     if not any(issue.other for issue in shown):
         return [figure for figure in figures if figure]
     others = pool.map(_thumbnail, [issue.other for issue in shown], read([(train, issue.other) for issue in shown]))
     return [figure._replace(beside=other) for figure, other in zip(figures, others, strict=True) if figure]
+
+
+def _said(issue: Issue, train: str) -> str:
+    """What stands below an issue's picture: of a copy its whole name, since its twin may be called the same."""
+    if issue.other:
+        return issue.ima if issue.split == train else f"Leak: {issue.ima}"
+    said = f"{issue.cat}, rather {issue.suggested}" if issue.suggested else issue.cat
+    return f"{said}: {issue.ima.rsplit('/', 1)[-1]}"
 
 
 def nearest(known: Matrix | None, scored: Matrix | None, names: Sequence[str]) -> list[tuple[str, str]]:

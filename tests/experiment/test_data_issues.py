@@ -73,6 +73,15 @@ def test_wrong_labels_are_listed_first_with_what_is_right(found: Results):
     assert first["Training/Corn/also-wrong.jpg"]["suggested"] == "Raspberry"
 
 
+def test_leaks_come_before_other_copies_and_say_so_below_their_pictures(found: Results):
+    splits = [row["split"] for row in of(found, "near_duplicate")]
+    assert splits[:2] == ["test", "test"]
+    assert set(splits[2:]) == {"train"}
+    source = (found.folder / "report.html").read_text(encoding="utf-8")
+    assert "Leak: Test/Corn/leak.jpg" in source
+    assert "Leak: Training" not in source
+
+
 def test_copies_are_listed_with_their_twins(found: Results):
     pairs = {(row["split"], row["ima"], row["other"]) for row in of(found, "near_duplicate")}
     plums = {pair for pair in pairs if "Plum" in pair[1]}
@@ -164,6 +173,17 @@ def test_of_too_many_pictures_a_sample_is_looked_at_and_it_is_said(run: Runner, 
     again = run(flawed, "--min-partitions", 5)
     assert again.manifest["data_issues"]["notes"] == notes
     assert notes[0] in (some.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_it_is_said_which_pictures_the_first_round_of_a_protocol_left_out(run: Runner, flawed: Path):
+    few = run(flawed, "--protocol", "few-shot", "--preset", "fast")
+    listed = int(few.manifest["dataset"]["train"]["images"])
+    (note,) = (note for note in few.manifest["data_issues"]["notes"] if "round" in note)
+    assert note == (
+        f"The first round of the protocol learns from {listed} of {len(list(flawed.glob('Training/*/*')))} training "
+        "pictures: the others were not looked at."
+    )
+    assert note in (few.folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_without_a_classifier_only_what_needs_none_is_said(run: Runner, flawed: Path):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from job.learn.issues.base import Evidence, Issue
+from job.learn.issues.base import TRAIN, Evidence, Issue
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class NearDuplicates:
     levels: float = 10.0
 
     def find(self, evidence: Evidence) -> list[Issue]:
-        """The pairs of each split, the most alike first."""
+        """The pairs of each split, the most alike first; leaks come before copies within the training pictures."""
         found = []
-        for split, pairs in evidence.twins.items():
+        for split, pairs in sorted(evidence.twins.items(), key=lambda own: own[0] == TRAIN):
             own, known = evidence.looks[split], evidence.looks["train"]
             order = np.lexsort((pairs.others, pairs.rows, pairs.distances))
             for row, other, distance in zip(
