@@ -24,7 +24,7 @@ def rows_of(recipe: Mapping[str, Any], categories: int | None = None) -> list[li
     copies = list(recipe.get("copies") or [])
     rows = [[Box("picture", "background left out" if recipe.get("mask") else "with its background")]]
     if copies:
-        rows.append([Box("changed copies", f"{' and '.join(copies)}, of training pictures only")])
+        rows.append([Box("changed copies", f"{', '.join(copies)}: of training pictures only")])
     blocks = [_block(str(name)) for name in recipe.get("blocks") or []]
     rows += [blocks[start : start + _A_ROW] for start in range(0, len(blocks), _A_ROW)]
     if recipe.get("scaled"):

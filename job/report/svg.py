@@ -15,6 +15,8 @@ from job.report import text
 WIDTH = 860
 """Width of a figure that fills the page."""
 
+# Wider ones are half as large on a phone of 390 pixels.
+_BROAD = 640
 # Numbers beyond these get hues by the golden angle; markers change too, for those who can't tell hues apart.
 _PALETTE = ("#2f7ed8", "#e8833a", "#3a9d5d", "#c8487c", "#8a63d2", "#a88b1f", "#1fa3ad", "#d0483b")
 _GOLDEN_ANGLE = 137.508
@@ -30,12 +32,14 @@ def colour(index: int) -> str:
 def svg(width: float, height: float, note: str, parts: Sequence[Markup], *, natural: bool = False) -> Markup:
     """A whole figure; `note` says what it shows to those who can't see it.
 
-    `natural` figures keep their size and scroll; the others shrink with the page.
+    `natural` figures keep their size and scroll; the others shrink with the page, but broad ones not to that of a
+    phone, on which their words could not be read.
     """
+    kind = " natural" if natural else " broad" if width > _BROAD else ""
     return Markup(
         '<svg class="figure{}" viewBox="0 0 {:.0f} {:.0f}" width="{:.0f}" height="{:.0f}" role="img"'
         ' aria-label="{}">{}</svg>'
-    ).format(" natural" if natural else "", width, height, width, height, note, Markup("").join(parts))
+    ).format(kind, width, height, width, height, note, Markup("").join(parts))
 
 
 def words(x: float, y: float, said: str, kind: str = "axis", anchor: str = "start", font: int = 13) -> Markup:

@@ -8,7 +8,7 @@ import pytest
 from job.report import blocks, figures, tables
 from job.report.html import MAP_POINTS, Figure, Pictures, render
 
-VOID = {"meta", "link", "img", "br", "hr", "input"}
+VOID = {"meta", "link", "img", "br", "hr", "input", "wbr"}
 LOADING = {"src", "href", "srcset", "data", "poster", "action", "xlink:href"}
 
 
@@ -18,6 +18,7 @@ class Page(HTMLParser):
     def __init__(self, source):
         super().__init__()
         self.open, self.tags, self.attributes, self.texts = [], [], [], []
+        self.goes_on = False  # a line may break at <wbr>, but no word ends there
         self.feed(source)
         self.close()
         assert self.open == []
@@ -25,6 +26,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         self.attributes += [(tag, name, value) for name, value in attrs]
+        self.goes_on = tag == "wbr"
         if tag not in VOID:
             self.open.append(tag)
 
@@ -36,7 +38,11 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.texts.append(data)
+        if self.goes_on:
+            self.texts[-1] += data
+        else:
+            self.texts.append(data)
+        self.goes_on = False
 
     @property
     def text(self):
@@ -71,6 +77,17 @@ def test_the_page_loads_nothing_from_anywhere(page, source):
     assert not {"script", "iframe", "object", "embed"} & set(page.tags)
     assert "url(" not in source
     assert "@import" not in source
+
+
+def test_on_a_phone_tables_scroll_by_themselves_and_words_of_broad_figures_keep_their_size(source):
+    body = source[source.index("<main>") :]
+    tables = [table.start() for table in re.finditer(r"<table(?! class=\"facts\")", body)]
+    assert len(tables) > 5
+    for start in tables:
+        assert re.search(r'<div class="scroll"[^>]*>\s*$', body[:start]), body[start:][:80]
+    for kinds, width in re.findall(r'<svg class="figure([^"]*)" viewBox="0 0 (\d+)', body):
+        assert int(width) <= 640 or kinds.strip() in ("natural", "broad"), width
+    assert re.search(r"max-width: 640px\) \{[^@]*svg\.figure\.broad \{ max-width: none; \}", source)
 
 
 def test_a_script_in_a_category_name_stays_text(page, source, evil):
@@ -108,7 +125,7 @@ def test_rounds_of_a_protocol_have_intervals_and_differences_beside_each_other(p
         assert cell in page.text
     assert "this run less histogram of colours" in page.text
     # an interval and a point for each model of each round
-    figure = re.search(r'<section id="protocol">.*?<svg class="figure".*?</svg>', source, re.DOTALL)[0]
+    figure = re.search(r'<section id="protocol">.*?<svg class="figure broad".*?</svg>', source, re.DOTALL)[0]
     assert figure.count('<line class="span"') == 4
     del manifest["protocol"]
     assert "Protocol" not in Page(render(manifest, {}, Pictures())).text
@@ -173,7 +190,7 @@ def features(rows, seed):
 def test_the_map_draws_the_same_sample_whatever_the_order_of_the_rows():
     first, second = (render({}, {"df_lab_features_train": features(5000, seed)}, Pictures()) for seed in (1, 2))
     assert first == second
-    drawn = re.search(r'<svg class="figure".*?</svg>', first, re.DOTALL)
+    drawn = re.search(r'<svg class="figure broad".*?</svg>', first, re.DOTALL)
     assert len(re.findall(r"<(?:circle|polygon) ", drawn[0])) == MAP_POINTS
     assert "2,000 of 5,000 pictures are drawn" in Page(first).text
 
