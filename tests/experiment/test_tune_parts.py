@@ -47,6 +47,18 @@ def test_the_winner_is_the_cheapest_within_one_standard_error():
     assert ranking.winner({0: result(0.9, 1.0, size=5), 1: result(0.9, 1.0, size=4)}) == 1
 
 
+def test_the_best_comes_first_and_of_equal_ones_the_cheaper():
+    found = {
+        0: None,
+        1: result(0.9, 4.0),
+        2: result(0.9, 2.0),
+        3: result(0.99, 1.0),  # dropped on the first pictures
+        4: result(0.8, 1.0, rung=1),
+        5: result(0.9, 3.0, rung=1),
+    }
+    assert sorted(found, key=lambda place: ranking.standing(found[place])) == [5, 4, 3, 2, 1, 0]
+
+
 def test_the_better_half_goes_on_with_what_is_cheap_and_near_and_what_is_always_kept():
     found = {
         0: result(0.90, 4.0, spread=0.02),

@@ -119,7 +119,7 @@ def test_wide_things_scroll_and_figures_keep_their_size(source):
     for table in re.finditer(r"<table(?! class=\"facts\")", body):
         assert re.search(r'<div class="scroll"[^>]*>\s*$', body[: table.start()]), body[table.start() :][:80]
     figures = re.findall(r'<figure class="scroll"[^>]*><svg class="figure natural" viewBox="0 0 (\d+)', body)
-    assert figures == ["760"]
+    assert figures == ["860"]
     smallest = min(int(size) for size in re.findall(r'font-size="(\d+)"', body))
     assert smallest >= 12
 
@@ -145,10 +145,42 @@ def test_a_mark_stands_where_accuracy_and_cost_say(content):
     assert [places[rank][1] for rank in ranks] == sorted(places[rank][1] for rank in ranks)
 
 
+def test_no_rank_stands_on_a_mark_or_on_another_rank_and_none_is_behind_an_interval(content):
+    random = np.random.default_rng(0)
+    rows = [row for row in content["candidates"] if row["accuracy"] is not None]
+    for row in rows:  # a cloud, as candidates that are alike make it
+        row["ms_per_picture"] = float(np.exp(random.normal(0.7, 0.3)))
+        row["accuracy"] = 0.97 + 0.01 * random.normal()
+    figure = str(tuning.pareto(rows))
+    ranks = re.findall(r'class="value rank" x="([\d.]+)" y="([\d.]+)"[^>]*>(\d+)<', figure)
+    marks = [(float(x), float(y)) for x, y in re.findall(r'<circle [^>]*cx="([\d.]+)" cy="([\d.]+)"', figure)]
+    boxes = [(float(x), float(y) - 9, float(x) + 6.5 * len(rank), float(y)) for x, y, rank in ranks]
+    assert len(boxes) > len(rows) / 2
+    for place, (left, top, right, bottom) in enumerate(boxes):
+        assert not any(left - 5 < x < right + 5 and top - 5 < y < bottom + 5 for x, y in marks)
+        for other in boxes[:place]:
+            assert left >= other[2] or other[0] >= right or top >= other[3] or other[1] >= bottom
+    assert figure.rindex('class="span"') < figure.index('class="value rank"')
+
+
+def test_a_name_breaks_at_its_joints_alone():
+    assert tuning.breakable("soft-hsv+lbp:root/<lda>") == "soft-hsv+<wbr>lbp:<wbr>root/<wbr>&lt;lda&gt;"
+
+
+def test_where_all_is_right_the_axis_has_a_length_and_the_page_says_what_no_width_means(content):
+    for row in content["candidates"]:
+        if row["accuracy"] is not None:
+            row.update(accuracy=1.0, low=1.0, high=1.0)
+    found = tuning.bars(content["candidates"])
+    assert found["least"] == 0.95
+    assert {middle for _, _, _, middle, _ in found["rows"]} == {100.0}
+    assert "not that there will be none" in Page(tuning.render(content)).text
+
+
 def test_numbers_of_marks_at_the_same_place_are_beside_each_other(content):
     row = content["candidates"][1]
     figure = tuning.pareto([{**row, "rank": rank} for rank in (1, 2, 3)])
-    places = re.findall(r'class="value" x="([\d.]+)" y="([\d.]+)"', figure)
+    places = re.findall(r'class="value rank" x="([\d.]+)" y="([\d.]+)"', figure)
     assert len(set(places)) == 3
 
 

@@ -111,6 +111,13 @@ def cost(result: Result) -> float:
     return float("inf") if result.milliseconds is None else result.milliseconds
 
 
+def standing(result: Result | None) -> tuple[float, float, float]:
+    """Sorts the best first: by how far they came, then by accuracy, then by cost; those without a result last."""
+    if result is None:
+        return 1.0, 0.0, 0.0
+    return -float(result.rung), -round(result.mean, 12), cost(result)
+
+
 def winner(results: Mapping[int, Result]) -> int:
     """The cheapest candidate within one standard error of the best (Breiman et al., 1984), all of one rung."""
     best = max(results.values(), key=lambda result: result.mean)

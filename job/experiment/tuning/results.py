@@ -23,6 +23,9 @@ NOT_OURS = (
     "augment_images",
     "no_classify",
     "export_intermediate",
+    "learning_curve",
+    "test_fraction",
+    "labels",
     "cache",
     "dry_run",
     "debug",
@@ -95,13 +98,8 @@ class Tuned:
     steps: tuple[Step, ...]
 
     def order(self) -> list[int]:
-        """Places of the candidates, the best first: by how far they came, then by accuracy."""
-
-        def key(place: int) -> tuple[float, float, int]:
-            result = self.outcomes[place].result
-            return (1.0, 0.0, place) if result is None else (-float(result.rung), -result.mean, place)
-
-        return sorted(self.outcomes, key=key)
+        """Places of the candidates, the best first."""
+        return sorted(self.outcomes, key=lambda place: (*ranking.standing(self.outcomes[place].result), place))
 
     def difference(self, place: int, other: int) -> intervals.Interval | None:
         """A candidate's accuracy less another's, on the same folds of the same pictures, those of its last rung; None
