@@ -100,11 +100,18 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parsed, unknown = top.parse_known_args(arguments[:end])
     if unknown:
         given, _, _ = unknown[0].partition("=")
-        meant = did_you_mean(given, options_of(top, parsed.command)) if given.startswith("--") else ""
+        meant = _meant(given, top, parsed.command) if given.startswith("--") else ""
         raise UsageError(f"Unknown option '{unknown[0]}'{meant}: see `fruits {parsed.command} --help`.")
     if rest:
         getattr(parsed, rest).extend(arguments[end + 1 :])
     return parsed
+
+
+def _meant(option: str, top: argparse.ArgumentParser, command: str) -> str:
+    """What somebody may have meant by an option that a command does not have, as a part of a sentence."""
+    if command != "run" and option in options_of(parser(("run",)), "run"):
+        return f", which `fruits run` has and `fruits {command}` has not"
+    return did_you_mean(option, options_of(top, command))
 
 
 def _check_current_folder() -> None:

@@ -192,7 +192,7 @@ def _dry_run(settings: Settings, field: "Field", arguments: argparse.Namespace) 
 
     console = console_of(arguments)
     shown: dict[str, Any] = {key: value for key, value in settings.public().items() if key not in NOT_OURS}
-    console.start(settings.run_name or "(the UTC time)", shown)
+    console.start(settings.run_name or "(the UTC time)", {**shown, **_options(field, arguments).public()}, "tune")
     data = run.data_of(settings)
     train = run.chosen(settings, run.listed(settings, data, "train"))
     for one in field.candidates:

@@ -83,7 +83,7 @@ def execute(
     asked = {key: value for key, value in settings.public().items() if key in SETTINGS}
     asked |= {"model": model.uri, **rejection.asked()}
     model.check(rejection.unknown)
-    console.start(name, asked)
+    console.start(name, asked, "predict")
     if settings.public_read:
         console.warning("Everybody will be able to read the results (--public-read).")
     folder = storage.RunFolder(settings.out, name, public_read=settings.public_read, goes_on=True)

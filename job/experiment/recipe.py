@@ -141,7 +141,7 @@ def _copies(settings: Settings) -> tuple[str, ...]:
     for level in levels:
         if level not in LEVELS:
             raise UsageError(
-                f"--augment names '{level}': choose of {', '.join(LEVELS)}, joined by + for several copies."
+                f"--augment names '{level}': choose one of {', '.join(LEVELS)}, joined by + for several copies."
             )
     if levels and not settings.no_classify and CLASSIFIERS.get(settings.classifier).from_moments is None:
         raise UsageError(
@@ -162,9 +162,9 @@ def blocks_of(features: str | None, descriptor: str | None, words: int) -> tuple
         name, _, rest = text.partition(":")
         encoding, _, own = rest.partition(":")
         if name not in DESCRIPTORS:
-            raise UsageError(f"--features names '{name}': choose of {', '.join(DESCRIPTORS)}.")
+            raise UsageError(f"--features names '{name}': choose one of {', '.join(DESCRIPTORS)}.")
         if encoding and encoding not in ENCODINGS:
-            raise UsageError(f"--features names the encoding '{encoding}': choose of {', '.join(ENCODINGS)}.")
+            raise UsageError(f"--features names the encoding '{encoding}': choose one of {', '.join(ENCODINGS)}.")
         found.append(_block(name, encoding, int(own or words)))
     return tuple(found)
 

@@ -63,15 +63,16 @@ class Console:
         self._bar: Bar | None = None
         self._lock = threading.Lock()
 
-    def start(self, run_name: str, settings: Mapping[str, object]) -> None:
-        """The run's name and its settings; secrets are hidden, settings left at nothing are left out."""
+    def start(self, run_name: str, settings: Mapping[str, object], command: str = "run") -> None:
+        """The name of what `command` begins, and its settings; secrets are hidden, settings left at nothing are left
+        out."""
         if self._quiet:
             return
         shown = {key: redact(key, value) for key, value in settings.items() if value is not None}
         if not self._terminal:
             self._line("start", {"run_name": run_name, **shown})
             return
-        self._rule(f"fruits run · {run_name}")
+        self._rule(f"fruits {command} · {run_name}")
         self._facts(shown)
 
     def step(

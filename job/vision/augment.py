@@ -88,7 +88,7 @@ class Strengths:
         """These strengths for the kinds named, all others off. ValueError for a name that is not in `KINDS`."""
         names = set(kinds)
         if unknown := sorted(names - set(KINDS)):
-            raise ValueError(f"There is no kind of augmentation '{unknown[0]}': choose of {', '.join(KINDS)}.")
+            raise ValueError(f"There is no kind of augmentation '{unknown[0]}': choose one of {', '.join(KINDS)}.")
         if "rotation" in names:
             names |= {"stretch", "shear"}
         return Strengths(**{name: getattr(self, name) for name in self.__dataclass_fields__ if name in names})

@@ -65,10 +65,10 @@ def test_the_default_is_the_preset_of_a_run():
     ("text", "said"),
     [
         ("acurate", "--candidates has 'acurate', and 'acurate' is neither a preset nor a descriptor (did you mean 'ac"),
-        ("acurate", "curate'?): choose of accurate, sift, fast, "),
+        ("acurate", "curate'?): choose one of accurate, sift, fast, reference, rootsift, orb, "),
         ("hsv+ptches", "'ptches' is neither a preset nor a descriptor (did you mean 'patches'?)"),
-        ("hsv:rot", "there is no encoding 'rot' (did you mean 'root'?): choose of counts, "),
-        ("hsv/logistics", "there is no classifier 'logistics' (did you mean 'logistic'?): choose of mlp, "),
+        ("hsv:rot", "there is no encoding 'rot' (did you mean 'root'?): choose one of counts, "),
+        ("hsv/logistics", "there is no classifier 'logistics' (did you mean 'logistic'?): choose one of mlp, "),
         ("hsv/lda/milde", "there is no level of augmentation 'milde' (did you mean 'mild'?)"),
         ("hsv/lda/mild/more", "--candidates has 'hsv/lda/mild/more': write a preset or blocks"),
         ("/lda", "--candidates has '/lda': write a preset or blocks"),
@@ -133,7 +133,7 @@ def test_a_combination_that_can_not_be_keeps_its_sentence(grid):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("wrds = [1]", "has the key 'wrds', which is no part of a recipe (did you mean 'words'?): choose of preset, "),
+        ("wrds = [1]", "has the key 'wrds', which is no part of a recipe (did you mean 'words'?): choose one of "),
         ("data = 'x'", "has the key 'data', which is no part of a recipe"),
         ("words = ['many']", "is 'many': it must be a whole number"),
         ("words = []", "'words' in"),
@@ -172,6 +172,9 @@ def test_the_plan_names_candidates_folds_and_rungs_and_does_no_work(answer, samp
     assert all("grouped_by=frames pictures=20" in line for line in folds)
     assert [line for line in lines if "operation=rung " in line] == ["event=step operation=rung split=1 pictures=60"]
     assert not (tmp_path / "out").exists()
+    begun = next(line for line in lines if line.startswith("event=start "))
+    assert "folds=3" in begun
+    assert "learning_curve" not in begun  # which a comparison does not have
 
 
 @pytest.mark.parametrize(
@@ -183,7 +186,8 @@ def test_the_plan_names_candidates_folds_and_rungs_and_does_no_work(answer, samp
         (("--group-by", "(s"), "--group-by is '(s', which is no regular expression"),
         (("--folds", "1"), "must be a whole number of 2 or more"),
         (("--budget", "soon"), "must be a time such as 90s, 30m or 2h"),
-        (("--words", "100"), "Unknown option '--words'"),
+        (("--words", "100"), "Unknown option '--words', which `fruits run` has and `fruits tune` has not: see"),
+        (("--resum",), "Unknown option '--resum' (did you mean '--resume'?)"),
         (("--protocol", "rotate"), "--protocol is 'rotate' (did you mean 'rotation'?): choose one of"),
     ],
 )

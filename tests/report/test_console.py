@@ -25,6 +25,15 @@ TIMINGS = tables.timings_table([("read_images", "train", 0.5, None, 4), ("fit_vo
 WHOLE = tables.timings_table([("total", "all", 12345.678, None, None)])
 
 
+def test_the_heading_names_the_command():
+    stream = io.StringIO()
+    console = Console(stream, terminal=True)
+    console.start("monday", {}, "tune")
+    console.start("tuesday", {})
+    assert "fruits tune · monday" in stream.getvalue()
+    assert "fruits run · tuesday" in stream.getvalue()
+
+
 def tell_everything(console):
     console.start("my run", {"words": 50, "out": None, "conf": {"fs.s3a.secret.key": "hush"}})
     console.categories("train", {"Lemon": 492, "Apple [red]": 1000})

@@ -136,5 +136,5 @@ def test_kinds_are_taken_from_a_level():
 def test_unknown_levels_and_kinds_get_a_sentence():
     with pytest.raises(ValueError, match="no level of augmentation 'wild': choose one of off, mild, strong"):
         strengths("wild")
-    with pytest.raises(ValueError, match="no kind of augmentation 'fog': choose of light, gamma"):
+    with pytest.raises(ValueError, match="no kind of augmentation 'fog': choose one of light, gamma"):
         strengths("mild", ["fog"])

@@ -1,6 +1,5 @@
 """What is compared: recipes by the names of presets, by blocks of features, or by a grid of settings."""
 
-import difflib
 import hashlib
 import itertools
 import json
@@ -17,6 +16,7 @@ from job.experiment.recipe import Recipe
 from job.experiment.rounds import BESIDE
 from job.learn.classifiers import CLASSIFIERS
 from job.learn.encodings import ENCODINGS
+from job.near_miss import did_you_mean
 from job.presets import PRESETS
 from job.registry import Registry
 from job.settings import Settings, resolve
@@ -239,8 +239,8 @@ def _lists(values: Mapping[str, Any], path: str) -> dict[str, list[Any]]:
     for key, listed in lists.items():
         if key not in SETTINGS:
             raise UsageError(
-                f"The grid '{path}' has the key '{key}', which is no part of a recipe{_near(key, SETTINGS)}: choose of "
-                f"{', '.join(SETTINGS)}."
+                f"The grid '{path}' has the key '{key}', which is no part of a recipe{did_you_mean(key, SETTINGS)}: "
+                f"choose one of {', '.join(SETTINGS)}."
             )
         if not listed:
             raise UsageError(f"'{key}' in {path} is empty: give it a value, or leave it out.")
@@ -302,10 +302,10 @@ def _check(key: str, value: Any, where: str) -> None:
             name, _, rest = block.partition(":")
             encoding = rest.partition(":")[0]
             if name not in DESCRIPTORS:
-                both = [*PRESETS.names, *DESCRIPTORS.names]
+                both = list(dict.fromkeys([*PRESETS.names, *DESCRIPTORS.names]))
                 raise UsageError(
-                    f"{where}, and '{name}' is neither a preset nor a descriptor{_near(name, both)}: choose of "
-                    f"{', '.join(both)}."
+                    f"{where}, and '{name}' is neither a preset nor a descriptor{did_you_mean(name, both)}: choose "
+                    f"one of {', '.join(both)}."
                 )
             if encoding and encoding not in ENCODINGS:
                 raise _unknown("encoding", encoding, ENCODINGS.names, where)
@@ -320,10 +320,6 @@ def _check(key: str, value: Any, where: str) -> None:
 
 
 def _unknown(kind: str, text: str, names: Sequence[str], where: str) -> UsageError:
-    return UsageError(f"{where}, and there is no {kind} '{text}'{_near(text, names)}: choose of {', '.join(names)}.")
-
-
-def _near(text: str, names: Sequence[str]) -> str:
-    """What was likely meant, as a part of a sentence."""
-    found = difflib.get_close_matches(text, names, 1, 0.6)
-    return f" (did you mean '{found[0]}'?)" if found else ""
+    return UsageError(
+        f"{where}, and there is no {kind} '{text}'{did_you_mean(text, names)}: choose one of {', '.join(names)}."
+    )

@@ -56,7 +56,7 @@ def execute(
     name = settings.run_name or run.default_run_name()
     clock = Clock(run.told(console), begun, console)
     asked = {key: value for key, value in settings.public().items() if key not in results.NOT_OURS}
-    console.start(name, {**asked, **options.public()})
+    console.start(name, {**asked, **options.public()}, "tune")
     if settings.public_read:
         console.warning("Everybody will be able to read the results (--public-read).")
     folder = storage.RunFolder(settings.out, name, public_read=settings.public_read, goes_on=True)

@@ -80,7 +80,7 @@ def execute(watch: Watch, model: Model, console: Console, meters: Meters | None)
         raise UserError(f"'{watch.data}' holds packed pictures, to which none are added: leave out --watch.", 2)
     storage.check(root)
     model.check(watch.rejection.unknown)
-    console.start(watch.name, {"data": root, "out": watch.out, "model": model.uri, "every": watch.every})
+    console.start(watch.name, {"data": root, "out": watch.out, "model": model.uri, "every": watch.every}, "predict")
     task = Task(model.uri, model.digest, root, watch.rejection)
     with told_to_end(at_once=True) as ending, Pool(task, available_cores()) as pool:
         if not watch.once:
