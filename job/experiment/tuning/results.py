@@ -255,8 +255,10 @@ def names_kept(folder: storage.RunFolder) -> set[str]:
 
 
 @contextmanager
-def claimed(folder: storage.RunFolder, work: Mapping[str, Any], *, resume: bool) -> Iterator[None]:
-    """The folder is this attempt's own. When it fails, results are kept for another attempt, if there are any.
+def claimed(folder: storage.RunFolder, work: Mapping[str, Any], *, resume: bool) -> Iterator[bool]:
+    """The folder is this attempt's own; gives whether an earlier one began it.
+
+    When this one fails, results are kept for another attempt, if there are any.
 
     Raises UserError when the folder holds the beginning of other work, or of the same without --resume.
     """
@@ -273,7 +275,7 @@ def claimed(folder: storage.RunFolder, work: Mapping[str, Any], *, resume: bool)
     try:
         if earlier is None:
             folder.begin(work)
-        yield
+        yield earlier is not None
     except BaseException:
         if names_kept(folder):
             folder.release()

@@ -65,7 +65,9 @@ def execute(
     run.rounds_of(settings, images)  # raises UserError where the protocol can't be made of these pictures
     if settings.event_log:
         storage.make_folder(settings.event_log)
-    with results.claimed(folder, work_of(settings, options, images), resume=options.resume):
+    with results.claimed(folder, work_of(settings, options, images), resume=options.resume) as begun_before:
+        if options.resume and not begun_before:
+            console.warning(f"There is no beginning of a run '{name}' in '{settings.out}': all is done from the start.")
         try:
             tuned = _tuned(settings, options, images, session, folder, clock, console)
             outputs.write(tuned, settings, data, images, folder)
@@ -334,7 +336,8 @@ class _Search:
                     self._raw[rung, place] = earlier
                     count += 1
         if count:
-            self._console.warning(f"{count} candidates were fitted by an earlier attempt, and are not again.")
+            were = "candidate was" if count == 1 else "candidates were"
+            self._console.warning(f"{count} {were} fitted by an earlier attempt, and not again.")
 
     def _result(self, found: Mapping[str, Any], rung: int, pictures: Pictures) -> Result:
         folds = found["folds"]
