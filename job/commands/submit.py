@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 DESCRIPTION = (
     "Gives a SparkApplication to the Spark operator, follows it to its end with the driver's log, and returns the "
-    "job's exit code. `fruits submit predict -- ...` submits another command than `run`."
+    "job's exit code. `fruits submit predict -- ...` and `fruits submit tune -- ...` submit another "
+    "command than `run`."
 )
 EXAMPLES = (
     "fruits submit --executors 2 --results results -- --data s3://bucket/pictures --words 200",
     "fruits submit predict -- --model s3://bucket/out/monday --data s3://bucket/new",
+    "fruits submit tune -- --data s3://bucket/pictures --protocol rotation --budget 1h",
 )
 REST = "arguments"
 # Commands that work with Spark: each is a module of this package, whose `check_submitted(arguments)`, if there is one,
@@ -83,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="[COMMAND] -- ARGUMENTS",
         help="a command (run) and its arguments, in place of the manifest's: -- --data s3://bucket/prefix --words 100, "
-        "or predict -- --model s3://bucket/out/run --data s3://bucket/new",
+        "predict -- --model s3://bucket/out/run --data s3://bucket/new, or tune -- --data s3://bucket/prefix",
     )
 
 

@@ -4,10 +4,10 @@ import json
 from functools import cache
 
 import pytest
-from chart import CHART, case, render
+from chart import CHART, case, refusal, render
 
-from job.commands import predict
-from job.commands.parsers import COMMANDS, parser, parsers_of
+from job.commands import predict, tune
+from job.commands.parsers import COMMANDS, options_of, parser, parsers_of
 from job.parser import Parser
 
 
@@ -66,6 +66,31 @@ def test_the_schema_knows_the_flags_of_a_prediction_and_no_others() -> None:
     (_, of_schedule) = schema["predict"]["properties"]["arguments"]["allOf"]
     for flag in {*of_job["properties"], *of_schedule["properties"]}:
         assert f" --{flag} " in help_of("predict").replace("\n", " \n")
+
+
+def test_what_is_compared_in_the_cluster_passes_the_commands_own_checks() -> None:
+    own = Parser(prog="fruits tune")
+    tune.add_arguments(own)
+    command, *flags = case("ci/tune-values.yaml").flags()
+    assert command == "tune"
+    found = own.parse_args(flags)
+    assert (found.data, found.candidates) == ("s3://fruits/pictures", "accurate,fast,soft-hsv+lbp/lda/strong")
+    assert (found.folds, found.budget, found.resume) == (4, 3600, True)
+    tune.check_submitted(found)
+
+
+def test_the_schema_knows_the_flags_of_a_comparison_and_no_others() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["job"]
+    known = set(schema["allOf"][1]["then"]["properties"]["arguments"]["properties"])
+    options = {option.removeprefix("--") for option in options_of(parser(("tune",)), "tune")}
+    # Files of another machine, what the chart sets itself, and what does no work.
+    assert known == options - {"grid", "trials", "master", "wait-for-data", "dry-run", "help", "help-all"}
+
+
+@pytest.mark.parametrize("setting", ["words=50", "grid=x.toml", "protocl=rotation"])
+def test_a_flag_that_a_comparison_does_not_have_is_refused_before_it_can_fail(setting: str) -> None:
+    name = setting.partition("=")[0]
+    assert f"'{name}'" in refusal("job.command=tune", f"job.arguments.{setting}")
 
 
 def test_the_command_knows_how_the_sample_is_asked_for_and_uploaded() -> None:
