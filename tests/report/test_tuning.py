@@ -106,6 +106,15 @@ def test_the_page_is_well_formed_and_has_every_candidate_and_category(source, co
     assert "a is b" in page.text
 
 
+def test_of_several_rounds_the_top_shows_the_mean_and_the_range(content):
+    (one,) = content["winner"]["test"]
+    blur = {**one, "round": "robustness", "split": "blur", "accuracy": 0.77}
+    content["winner"]["test"] = [one, blur]
+    text = Page(tuning.render(content)).text
+    assert "winner, test pictures 87.0 % mean of 2, 77.0 % to 97.0 %" in text
+    assert text.count("blur") == 1  # in the table of rounds alone
+
+
 def test_the_page_asks_for_nothing_and_runs_nothing(source, evil):
     assert evil not in source
     assert "<script" not in source
