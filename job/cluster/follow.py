@@ -109,6 +109,8 @@ class Follower:
         if driver and diagnosis.container_state(driver, DRIVER)[0] in ("running", "terminated"):
             uid = driver["metadata"]["uid"]
             if self._log is None or self._log.uid != uid:
+                if self._log is not None:  # an attempt that is over is told to its end before the next one
+                    self._log.join(_LOG_END)
                 self._log = _Log(self, driver)
                 self._log.start()
 

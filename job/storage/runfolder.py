@@ -22,6 +22,8 @@ PROGRESS = "_progress.json"
 """Name of the file that says what unfinished work in the folder is, for a run that goes on with it."""
 
 _NOT_RESULTS = {MANIFEST, CLAIM, PROGRESS}
+# Looks at a claim of which a sign of life is waited for.
+_LOOKS = 20
 
 
 class StoredFile(NamedTuple):
@@ -46,8 +48,8 @@ class RunFolder:
     behind is removed; with `goes_on` it is kept, if `begin` was called in that attempt.
 
     With `silence`, a number of seconds, the owner calls `renew` more often than that. Attempts that do so take over
-    from each other wherever they were: `claim` waits so long, and a claim that was not renewed meanwhile is a dead
-    one's.
+    from each other wherever they were: `claim` waits so long for a sign of life, and a claim that was not renewed
+    meanwhile is a dead one's.
     """
 
     def __init__(
@@ -187,8 +189,12 @@ class RunFolder:
             return True
         if not self._silence or not may_fall_silent(claim):
             return False
-        time.sleep(self._silence)
-        return self._store.exists(self.uri(CLAIM)) and self._store.read_bytes(self.uri(CLAIM)) == claim
+        limit = time.monotonic() + self._silence
+        while (left := limit - time.monotonic()) > 0:
+            time.sleep(min(left, self._silence / _LOOKS))
+            if not self._store.exists(self.uri(CLAIM)) or self._store.read_bytes(self.uri(CLAIM)) != claim:
+                return False
+        return True
 
     def _taken(self) -> TakenError:
         if self._silence:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,8 @@ class FakeCluster:
         # lines of the driver's log; the first answers about it break off after so many
         self.log: list[str] = []
         self.log_breaks: list[int] = []
+        # seconds after which the first answers about it come
+        self.log_pauses: list[float] = []
         self.installed = True
         self.namespaces = {"fruits"}
         self.operators = [self.operator("fruits")]
@@ -160,6 +163,8 @@ class _Handler(BaseHTTPRequestHandler):
         size = int(self.headers.get("Content-Length") or 0)
         asked = json.loads(self.rfile.read(size)) if size else None
         if path.endswith("/log"):
+            if self.cluster.log_pauses:
+                time.sleep(self.cluster.log_pauses.pop(0))
             lines = [
                 line if line.startswith("2026-") else f"2026-01-01T00:00:00.{place:09d}Z {line}"
                 for place, line in enumerate(self.cluster.log)

@@ -226,7 +226,7 @@ def test_a_cluster_that_does_not_answer_is_told_within_seconds(cluster: FakeClus
     code, _, said = submit()
     assert code == 1
     assert "The cluster at http://127.0.0.1:9 does not answer" in said
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60
 
 
 def test_a_machine_that_knows_no_cluster_is_told(monkeypatch: pytest.MonkeyPatch, submit: Submit) -> None:
@@ -278,6 +278,14 @@ def test_a_log_line_is_told_once_however_often_the_log_is_read(cluster: FakeClus
     assert submit()[1].splitlines() == ["one", "two"]
     cluster.scenes = [("RUNNING", "", [first])] * 10 + [("RUNNING", "", [second])] * 10 + [("COMPLETED", "", [second])]
     cluster.application, cluster._place = None, 0
+    assert submit()[1].splitlines() == ["one", "two"] * 2
+
+
+def test_the_log_of_an_attempt_is_told_to_its_end_before_that_of_the_next(cluster: FakeCluster, submit: Submit) -> None:
+    first, second = pod("driver", RUNNING), pod("driver", RUNNING)
+    second["metadata"]["uid"] = "another attempt"
+    cluster.log, cluster.log_pauses = ["one", "two"], [1.0]
+    cluster.scenes = [("RUNNING", "", [first])] * 3 + [("RUNNING", "", [second])] * 3 + [("COMPLETED", "", [second])]
     assert submit()[1].splitlines() == ["one", "two"] * 2
 
 

@@ -120,7 +120,6 @@ def test_a_claim_of_a_pod_that_is_gone_is_taken_over_once_it_is_silent(bucket: s
     claim = json.loads(first._claim)
     first._claim = json.dumps({**claim, "host": "fruits-predict-1", "place": "pod in fruits"}).encode()
     first._store.write_bytes(first.uri("_running.json"), first._claim)
-    second = RunFolder(f"s3://{bucket}/out", "live", goes_on=True, silence=0.3)
     stop = threading.Event()
 
     def live() -> None:
@@ -129,10 +128,11 @@ def test_a_claim_of_a_pod_that_is_gone_is_taken_over_once_it_is_silent(bucket: s
 
     alive = threading.Thread(target=live)
     alive.start()
-    with pytest.raises(UserError, match="Another process is at work"):
-        second.claim()
+    with pytest.raises(UserError, match="Another process is at work"):  # with the first sign of life
+        RunFolder(f"s3://{bucket}/out", "live", goes_on=True, silence=60).claim()
     stop.set()
     alive.join()
+    second = RunFolder(f"s3://{bucket}/out", "live", goes_on=True, silence=0.3)
     second.claim()
     assert second.begun() == {"watch": "x"}
     with pytest.raises(UserError, match="Another process is at work"):

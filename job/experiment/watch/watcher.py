@@ -238,9 +238,9 @@ class _Watcher:
             "rejected": rejected,
             **{f"arrival_to_prediction_{name}": value for name, value in times.items()},
         }
-        self.console.step("predict", "new", facts, seconds=taken)
-        if self.meters:
+        if self.meters:  # first: who has read the line finds it in the metrics
             self.meters.batch(statuses, seconds)
+        self.console.step("predict", "new", facts, seconds=taken)
 
 
 def _ages(pictures: pa.Table, now: datetime) -> NDArray[np.float64]:
