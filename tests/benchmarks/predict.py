@@ -25,6 +25,7 @@ from typing import Any
 import measure
 from pictures import choose, stage
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "s3"))
 
 PICTURES, LARGE = 500, 20_000

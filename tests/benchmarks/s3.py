@@ -43,6 +43,7 @@ from job.settings import Settings
 from job.storage.pack import pack
 from job.storage.upload import create_bucket, upload
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "s3"))
 from s3_proxy import Proxy
 from s3_servers import Server, program

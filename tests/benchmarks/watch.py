@@ -29,6 +29,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "s3"))
 
 

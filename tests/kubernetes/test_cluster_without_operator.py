@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ from typing import Any
 
 import kube
 import pytest
+from running import free_port
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def bare(tmp_path: Path) -> Iterator[Path]:
         if os.environ.get("CI"):
             pytest.fail(sentence)
         pytest.skip(sentence)
-    client, peer, secure = free_ports(3)
+    client, peer, secure = (free_port() for _ in range(3))
     token, key = secrets.token_hex(16), tmp_path / "accounts.key"
     (tmp_path / "tokens.csv").write_text(f"{token},me,me,system:masters\n")
     subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
@@ -79,21 +79,13 @@ def bare(tmp_path: Path) -> Iterator[Path]:
                 subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             )
             running.callback(process.kill)
-        kube.until(60, "an API server", lambda: kube.kubectl("--kubeconfig", kubeconfig, "get", "--raw", "/readyz"))
+        kube.until(180, "an API server", lambda: kube.kubectl("--kubeconfig", kubeconfig, "get", "--raw", "/readyz"))
         yield kubeconfig
 
 
-def free_ports(number: int) -> list[int]:
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(number)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-
-
 def test_a_cluster_without_the_operator_is_told_at_once(bare: Path, fruits: Callable[..., Any]) -> None:
-    done = fruits("submit", timeout=30, KUBECONFIG=str(bare))
-    examined = fruits("doctor", "--namespace", "fruits", timeout=30, KUBECONFIG=str(bare))
+    done = fruits("submit", KUBECONFIG=str(bare))
+    examined = fruits("doctor", "--namespace", "fruits", KUBECONFIG=str(bare))
     assert done.returncode == 1
     assert "fruits: The Spark operator is not installed in the cluster" in done.stderr
     assert "helm install spark-operator" in done.stderr

@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import botocore.config
 import botocore.exceptions
 import botocore.session
 import pytest
+from running import free_port
 
 CACHE = Path.home() / ".cache" / "fruits-cluster" / "bin"
 PROGRAMS = {"minio": "FRUITS_MINIO", "versitygw": "FRUITS_VERSITYGW"}
@@ -28,12 +28,6 @@ def program(kind: str) -> str | None:
         return named
     built = CACHE / kind
     return shutil.which(kind) or (str(built) if built.is_file() else None)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:
@@ -96,7 +90,7 @@ class Server:
             self.process = None
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         client = self.client()
         while True:
             try:

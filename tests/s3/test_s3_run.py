@@ -50,7 +50,7 @@ class Ended(NamedTuple):
     seconds: float
 
 
-def fruits(environment: dict[str, str], *arguments: str, limit: float = 170) -> Ended:
+def fruits(environment: dict[str, str], *arguments: str, limit: float = 400) -> Ended:
     begun = time.monotonic()
     process = start(environment, *arguments)
     out, err = process.communicate(timeout=limit)
@@ -264,7 +264,7 @@ def refused(server: Server, filled: str, runs: Runs) -> dict[str, Ended]:
 )
 def test_wrong_settings_end_soon_with_one_sentence(refused: dict[str, Ended], name: str, said: str):
     done = refused[name]
-    assert done.seconds < 25  # 15 s of the store's, and the start of two programs
+    assert done.seconds < 80  # a store that is away in the midst of a run is waited for for 90 s
     assert done.code in (1, 2)
     assert len(done.err.strip().splitlines()) == 1, done.err
     assert said in done.err

@@ -199,7 +199,7 @@ def progress(done, of):
         os.kill(os.getpid(), signal.SIGKILL)
 pack({str(tree)!r}, {target!r}, file_bytes=1, progress=progress)
 """
-    killed = subprocess.run([sys.executable, "-c", program], check=False, timeout=60)
+    killed = subprocess.run([sys.executable, "-c", program], check=False, timeout=300)
     assert killed.returncode == -9
     left = {entry["Key"] for entry in server.client().list_objects_v2(Bucket=bucket)["Contents"]}
     assert any(key.endswith(".parquet") for key in left)
@@ -346,7 +346,7 @@ def test_both_roles_work_for_spark(server: Server, issuer: Issuer, token: Path):
         "PYTHONPATH": str(Path.cwd()),
     }
     command = [sys.executable, str(Path(__file__).with_name("spark_roles.py")), server.bucket(), server.bucket()]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr[-5_000:]
     assert json.loads(done.stdout.splitlines()[-1]) == [10, 10]
     asked = {"account" if "AssumeRoleWithWebIdentity" in asked else asked for asked in issuer.asked}

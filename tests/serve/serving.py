@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Queue
@@ -18,6 +20,8 @@ from running import clean_environment
 
 V1 = Path(__file__).parents[1] / "model" / "data" / "v1"
 MODEL = V1 / "model"
+# Longer than any answer takes on a machine that does much else.
+DEADLINE = "120s"
 
 
 @dataclass
@@ -41,7 +45,7 @@ class Server:
     port: int
     said: list[str] = field(default_factory=list)
 
-    def connection(self, timeout: float = 30) -> http.client.HTTPConnection:
+    def connection(self, timeout: float = 120) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Reply:
@@ -60,7 +64,7 @@ class Server:
     def end(self, number: int = signal.SIGTERM) -> int:
         """Its exit code after that signal."""
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(180)
 
     def workers(self) -> list[int]:
         """Processes that predict: those below the fork server."""
@@ -81,6 +85,8 @@ def start(*arguments: object) -> Server:
     command = [sys.executable, "-m", "job", "serve", "--port", "0", "--workers", "2", *map(str, arguments)]
     if "--model" not in arguments:
         command += ["--model", str(MODEL)]
+    if "--deadline" not in arguments:
+        command += ["--deadline", DEADLINE]
     process = subprocess.Popen(
         command, env=clean_environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
@@ -97,7 +103,7 @@ def start(*arguments: object) -> Server:
         listening.put(None)
 
     threading.Thread(target=read, daemon=True).start()
-    port = listening.get(timeout=60)
+    port = listening.get(timeout=180)
     assert port is not None, f"the server ended: {''.join(said)}"
     return Server(process, port, said)
 
@@ -106,7 +112,7 @@ def stop(server: Server) -> None:
     if server.process.poll() is None:
         server.process.send_signal(signal.SIGTERM)
         try:
-            server.process.wait(30)
+            server.process.wait(120)
         except subprocess.TimeoutExpired:
             server.process.kill()
             raise
@@ -119,6 +125,14 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def gone(pids: Iterable[int]) -> bool:
+    """Whether these processes are gone, which is waited for: who ends them need not wait until they have ended."""
+    limit = time.monotonic() + 120
+    while (left := any(map(alive, pids))) and time.monotonic() < limit:
+        time.sleep(0.05)
+    return not left
 
 
 def drawn_requests(port: int, examples: int, folder: Path, *, seed: int = 1) -> subprocess.CompletedProcess:

@@ -13,7 +13,7 @@ MOST = 8 << 20
 
 
 def connected(server) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=120)
 
 
 def until_closed(client: socket.socket) -> bytes:

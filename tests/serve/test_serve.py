@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 from running import clean_environment, fruits
-from serving import MODEL, V1, alive
+from serving import MODEL, V1, gone
 
 from job import load_model
 
@@ -178,7 +178,7 @@ def test_a_form_that_is_damaged_or_without_files_is_refused(server, body, kind) 
 
 
 def test_a_body_that_says_it_is_a_gigabyte_is_refused_before_it_is_sent(server) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as client:
         client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1073741824\r\n\r\n")
         assert client.recv(1000).startswith(b"HTTP/1.1 413 ")
 
@@ -189,7 +189,7 @@ def test_a_gigabyte_that_does_not_say_so_is_refused_once_it_is_too_much(served) 
     server = served("--max-body", "2m")
     before = psutil.Process(server.process.pid).memory_info().rss
     sent = 0
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as client:
         client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         part = b"10000\r\n" + bytes(65536) + b"\r\n"
         try:
@@ -205,7 +205,7 @@ def test_a_gigabyte_that_does_not_say_so_is_refused_once_it_is_too_much(served) 
 
 def test_a_body_that_does_not_come_is_given_up(served, picture) -> None:
     server = served("--deadline", "1s")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as client:
         client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
         assert client.recv(1000).startswith(b"HTTP/1.1 408 ")
 
@@ -213,7 +213,7 @@ def test_a_body_that_does_not_come_is_given_up(served, picture) -> None:
 def test_headers_that_do_not_come_are_given_up(served) -> None:
     server = served("--deadline", "1s")
     for first in (b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=120) as client:
             client.sendall(first)
             if first:
                 assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
@@ -250,13 +250,13 @@ def test_what_is_more_than_the_server_takes_on_is_refused_and_may_come_again(ser
 
 
 def test_a_process_that_hangs_costs_its_request_alone(served, picture) -> None:
-    server = served("--deadline", "2s", "--workers", "1")
+    server = served("--deadline", "4s", "--workers", "1")  # within which another process is started
     (pid,) = server.workers()
     os.kill(pid, signal.SIGSTOP)
     found = server.predict(picture)
     assert (found.code, found.json["status"], found.headers["retry-after"]) == (503, "late", "1")
     assert server.predict(picture).code == 200
-    assert not alive(pid)
+    assert gone([pid])
 
 
 def test_a_process_that_dies_is_replaced_and_nobody_notices(served, picture) -> None:
@@ -301,7 +301,7 @@ def test_sigterm_ends_it_when_all_that_was_asked_is_answered(served, picture) ->
     # those that are being worked on are answered; a connection that the kernel took on but the server did not may be
     # reset, which a service with --drain avoids
     server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(30) == 0
+    assert server.process.wait(120) == 0
     over.set()
     for thread in threads:
         thread.join()
@@ -310,13 +310,13 @@ def test_sigterm_ends_it_when_all_that_was_asked_is_answered(served, picture) ->
 
 
 def test_a_drain_answers_all_and_says_that_it_is_not_ready(served, picture) -> None:
-    server = served("--drain", "3s")
+    server = served("--drain", "6s")
     server.process.send_signal(signal.SIGTERM)
     while server.ask("GET", "/readyz").code != 503:
         time.sleep(0.05)
     found = server.predict(picture)
     assert (found.code, found.headers["connection"]) == (200, "close")
-    assert server.process.wait(30) == 0
+    assert server.process.wait(120) == 0
 
 
 def test_ctrl_c_is_an_interruption_and_leaves_no_process(served) -> None:
@@ -324,7 +324,14 @@ def test_ctrl_c_is_an_interruption_and_leaves_no_process(served) -> None:
     workers = server.workers()
     assert len(workers) == 2
     assert server.end(signal.SIGINT) == 130
-    assert not any(map(alive, workers))
+    assert gone(workers)
+
+
+def is_fork_server(process: psutil.Process) -> bool:
+    try:
+        return "forkserver" in " ".join(process.cmdline())
+    except psutil.Error:  # it has ended since
+        return False
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.3])
@@ -334,15 +341,15 @@ def test_ctrl_c_while_the_processes_are_started_is_told_in_one_sentence(pause) -
         command, stderr=subprocess.PIPE, text=True, env=clean_environment(), start_new_session=True
     ) as process:
         children: list[psutil.Process] = []
-        while not any("forkserver" in " ".join(child.cmdline()) for child in children):
+        while not any(map(is_fork_server, children)):
             assert process.poll() is None
             children = psutil.Process(process.pid).children(recursive=True)
         time.sleep(pause)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        said, code = process.stderr.read(), process.wait(60)
+        said, code = process.stderr.read(), process.wait(180)
     assert (code, said.splitlines()[-1]) == (130, "fruits: Interrupted: nothing was left half-written.")
     assert "Traceback" not in said
-    _, left = psutil.wait_procs(children, timeout=20)
+    _, left = psutil.wait_procs(children, timeout=120)
     assert not left
 
 
@@ -350,10 +357,7 @@ def test_a_server_that_is_killed_leaves_no_process(served) -> None:
     server = served()
     workers = server.workers()
     server.process.kill()
-    deadline = time.monotonic() + 20
-    while any(map(alive, workers)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not any(map(alive, workers))
+    assert gone(workers)
 
 
 def test_a_port_that_is_taken_is_told(server) -> None:
