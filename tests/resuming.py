@@ -41,17 +41,24 @@ def killed_at(share: float, pictures: int, cache: Cache, log: Path, arguments: S
     with log.open("wb") as out:
         command = [sys.executable, "-m", "job", "run", *map(str, arguments)]
         process = subprocess.Popen(command, env=clean_environment(), stdout=out, stderr=out, start_new_session=True)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while len(cache.names("Training")) < share * pictures:
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.01)
-        for each in [*psutil.Process(process.pid).children(recursive=True), process]:
+        children = psutil.Process(process.pid).children(recursive=True)
+        for each in [*children, process]:
             with suppress(psutil.NoSuchProcess):
                 each.kill()
         process.wait()
-    time.sleep(0.2)  # until the last of them is gone
-    return cache.names("Training")
+    _, alive = psutil.wait_procs(children, timeout=120)
+    assert not alive
+    # a store may still be at what it was sent whole
+    before: set[str] = set()
+    while (found := cache.names("Training")) != before:
+        before = found
+        time.sleep(0.3)
+    return found
 
 
 def started_again(arguments: Sequence[object]) -> tuple[Answer, dict[str, int]]:

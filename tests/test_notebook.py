@@ -42,7 +42,7 @@ def executed(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     folder = tmp_path_factory.mktemp("notebook")
     document = nbformat.read(NOTEBOOK, as_version=4)
     document.cells.insert(-1, nbformat.v4.new_code_cell(ASKED))
-    client = NotebookClient(document, timeout=170, resources={"metadata": {"path": str(folder)}})
+    client = NotebookClient(document, timeout=400, resources={"metadata": {"path": str(folder)}})
     client.execute(env=clean_environment(**SETTINGS, FRUITS_DATA=str(pictures), FRUITS_OUT="out"))
     return document, json.loads((folder / "found.json").read_text())
 

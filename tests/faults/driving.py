@@ -88,15 +88,15 @@ class Driving:
                         found.append(child)
         return found
 
-    def executor(self, limit: float = 30) -> psutil.Process:
+    def executor(self, limit: float = 120) -> psutil.Process:
         """One of the executors that work, as soon as there is one."""
         return self.some(1, limit)[0]
 
-    def some(self, count: int, limit: float = 30) -> list[psutil.Process]:
+    def some(self, count: int, limit: float = 120) -> list[psutil.Process]:
         """So many of the executors that work, as soon as they are there."""
         return _soon(lambda: found[:count] if len(found := self.executors()) >= count else [], limit)
 
-    def worker(self, limit: float = 30) -> psutil.Process:
+    def worker(self, limit: float = 120) -> psutil.Process:
         """A Python worker of one of the executors, as soon as there is one."""
 
         def look() -> list[psutil.Process]:
@@ -120,7 +120,7 @@ class Driving:
     def __exit__(self, *_: object) -> None:
         self.kill()
         for reader in self._readers:
-            reader.join(20)
+            reader.join(60)
         if self.process.stdin:
             with suppress(OSError):
                 self.process.stdin.close()
@@ -133,7 +133,7 @@ class Command(Driving):
         self.begun = time.monotonic()
         super().__init__([*before, sys.executable, "-m", "job", *arguments], environment)
 
-    def reached(self, operation: str, split: str = "", limit: float = 90) -> None:
+    def reached(self, operation: str, split: str = "", limit: float = 240) -> None:
         """Waits until that operation is over."""
         self.wait_for(f"event=step operation={operation}{f' split={split}' if split else ''}", limit)
 
@@ -141,7 +141,7 @@ class Command(Driving):
         """What it said, once it has ended; fails when it takes longer."""
         code = self.process.wait(max(1.0, self.begun + limit - time.monotonic()))
         for reader in self._readers:
-            reader.join(20)
+            reader.join(60)
         return Answer(code, "\n".join(self.out), "\n".join(self.err))
 
 
@@ -152,7 +152,7 @@ class House(Driving):
         program = Path(__file__).with_name("house.py")
         given = environment_of(folder, environment)
         super().__init__([sys.executable, program, MASTER, *CONF, *conf], given)
-        self.wait_for("event=ready", 90)
+        self.wait_for("event=ready", 240)
 
     def begin(self, *arguments: object) -> "HouseRun":
         return HouseRun(self, arguments)
@@ -169,7 +169,7 @@ class HouseRun:
         house.process.stdin.write(json.dumps([str(argument) for argument in arguments]) + "\n")
         house.process.stdin.flush()
 
-    def reached(self, operation: str, split: str = "", limit: float = 90) -> None:
+    def reached(self, operation: str, split: str = "", limit: float = 240) -> None:
         said = f"event=step operation={operation}{f' split={split}' if split else ''}"
         self.house.wait_for(said, limit, self._first, unless="event=ended")
 

@@ -16,38 +16,44 @@ import psutil
 from driving import Driving
 
 Fault = Callable[[Driving, float], None]
+# Seconds within which a process is met that has not ended by the time the fault reaches it.
+_LIMIT = 120.0
 T = TypeVar("T")
 
 
 def pod_kill(run: Driving, _seconds: float = 0) -> None:
     """An executor is gone from one moment to the next, as a pod that is force-deleted."""
-    run.executor().kill()
+    _met(run.executor, psutil.Process.kill)
 
 
 def pod_delete(run: Driving, _seconds: float = 0) -> None:
     """An executor is told to end, as Kubernetes does when a pod is deleted or a node is drained."""
-    run.executor().terminate()
+    _met(run.executor, psutil.Process.terminate)
 
 
 def pod_kill_two(run: Driving, _seconds: float = 0) -> None:
     """Both executors are gone at once."""
     for executor in run.some(2):
-        executor.kill()
+        with suppress(psutil.NoSuchProcess):
+            executor.kill()
 
 
 def container_kill(run: Driving, _seconds: float = 0) -> None:
     """A Python worker is gone, as when the kernel chooses it while memory is short."""
-    run.worker().kill()
+    _met(run.worker, psutil.Process.kill)
 
 
 def process_kill(run: Driving, _seconds: float = 0) -> None:
     """The process is gone from which an executor's Python workers are forked, and they with it."""
-    worker = run.worker()
-    daemon = worker.parent()
-    for process in (daemon, worker):
-        if process is not None:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+
+    def kill_both(worker: psutil.Process) -> None:
+        daemon = worker.parent()
+        assert daemon is not None
+        daemon.kill()
+        with suppress(psutil.NoSuchProcess):
+            worker.kill()
+
+    _met(run.worker, kill_both)
 
 
 def process_stop(run: Driving, seconds: float = 5.0) -> None:
@@ -77,7 +83,7 @@ def stress_memory(run: Driving, _seconds: float = 0) -> None:
 
 def decommission(run: Driving, _seconds: float = 0) -> None:
     """An executor is told to hand over what it has and to go, as on the notice of a spot node."""
-    run.executor().send_signal(signal.SIGPWR)
+    _met(run.executor, lambda executor: executor.send_signal(signal.SIGPWR))
 
 
 KINDS: dict[str, Fault] = {
@@ -91,6 +97,17 @@ KINDS: dict[str, Fault] = {
     "stress-memory": stress_memory,
     "decommission": decommission,
 }
+
+
+def _met(find: Callable[[], psutil.Process], fault: Callable[[psutil.Process], None]) -> None:
+    """Provokes a fault in a process that is found, or in the next one where that has ended since, as what an earlier
+    fault is the end of does."""
+    limit = time.monotonic() + _LIMIT
+    while True:
+        try:
+            return fault(find())
+        except psutil.NoSuchProcess:
+            assert time.monotonic() < limit
 
 
 def _still(processes: list[psutil.Process], seconds: float) -> None:

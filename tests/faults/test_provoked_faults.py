@@ -22,7 +22,7 @@ from running import QUICK
 from s3_proxy import FirstTime, Proxy
 from s3_servers import Server
 
-LIMIT = 150
+LIMIT = 300
 HERE = ("--master", "local[2]", "--conf", f"spark.driver.extraJavaOptions={QUICK}")
 
 
@@ -202,5 +202,5 @@ def test_a_driver_that_is_killed_and_started_again_finds_the_same(
         answer = again.ended(LIMIT)
     assert answer.code == 0, answer.err
     assert_same(tmp_path / "out" / "again", undisturbed)
-    _, alive = psutil.wait_procs(processes, timeout=30)
+    _, alive = psutil.wait_procs(processes, timeout=120)
     assert not alive

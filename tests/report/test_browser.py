@@ -46,7 +46,7 @@ def visit(chromium, tmp_path):
         page.write_text(source, encoding="utf-8")
         profile = tmp_path / "profile"
         command = [chromium, *FLAGS, f"--user-data-dir={profile}", f"--log-net-log={log}", "--dump-dom", page.as_uri()]
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=400, check=True)
         messages = re.findall(r':CONSOLE[:(]\d+\)?\] "(.*)", source', answer.stderr)
         return answer.stdout, messages, requests_of_pages(json.loads(log.read_text()))
 
@@ -81,7 +81,7 @@ def test_the_picture_in_the_readme_is_of_the_report_of_the_generated_sample(chro
     report, taken = results(tmp_path / "out").folder / "report.html", tmp_path / "report.png"
     look = ("--hide-scrollbars", "--window-size=1000,1350", "--force-device-scale-factor=1", f"--screenshot={taken}")
     profile = f"--user-data-dir={tmp_path / 'profile'}"
-    subprocess.run([chromium, *FLAGS, *look, profile, report.as_uri()], capture_output=True, timeout=120, check=True)
+    subprocess.run([chromium, *FLAGS, *look, profile, report.as_uri()], capture_output=True, timeout=400, check=True)
     kept = Path(os.environ.get("FRUITS_PICTURE") or PICTURE)
     if "FRUITS_PICTURE" in os.environ:
         shutil.copy(taken, kept)

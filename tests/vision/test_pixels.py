@@ -238,7 +238,7 @@ for room in range(0, 64 << 20, 4 << 20):
 def test_what_can_not_be_decoded_for_lack_of_memory_is_no_damaged_picture():
     """A worker whose memory is short must not leave out good pictures."""
     command = [sys.executable, "-c", SHORT_OF_MEMORY]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr
     found = done.stdout.splitlines()
     assert len(found) == 16 * 3 * 2
