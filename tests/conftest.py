@@ -48,6 +48,12 @@ _LONG = (
     "tests/cases/",
     "tests/image/",
     "tests/engine/",
+    "tests/test_notebook.py",
+    "tests/stages/",
+    "tests/serve/",
+    "tests/model/",
+    "tests/report/test_browser.py",
+    "tests/commands/",
 )
 
 

@@ -41,11 +41,11 @@ class Answer:
         return self
 
 
-def tool(*arguments: object, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
+def tool(*arguments: object, timeout: float = 300) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([TOOL, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False)
 
 
-def run(*arguments: object, options: tuple[str, ...] = RESTRICTED, timeout: float = 300) -> Answer:
+def run(*arguments: object, options: tuple[str, ...] = RESTRICTED, timeout: float = 600) -> Answer:
     """A container that ends by itself, with nothing but what is in the image."""
     begun = time.monotonic()
     done = tool("run", "--rm", *options, IMAGE, *arguments, timeout=timeout)

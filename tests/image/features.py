@@ -41,7 +41,7 @@ def feature(function: Callable[[SparkSession], None]) -> Callable[[SparkSession]
 
 
 def fetch(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=20) as answer:
+    with urllib.request.urlopen(url, timeout=120) as answer:
         return answer.read().decode()
 
 

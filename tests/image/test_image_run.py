@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from containers import RESTRICTED, ROOT, python, run, running, tool, until
-from running import Shared
+from running import QUICK, Shared
 from test_image_entrypoint import STRANGER, variables
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FRUITS = ROOT.parent / "shared" / "fruits-360"
 DESCRIPTORS = ("sift", "rootsift", "orb", "surf")
+# The program that tries what is used of Spark, on a JVM that is compiled as a driver's is.
+FEATURES = ("-v", f"{Path(__file__).with_name('features.py')}:/features.py:ro", f"--env=JDK_JAVA_OPTIONS={QUICK}")
 EVERY_DESCRIPTOR = (
     "--features",
     "+".join(f"{name}:counts:30" for name in DESCRIPTORS),
@@ -119,23 +121,22 @@ def test_everything_that_the_product_uses_of_spark_still_works() -> None:
     answer = run(
         "python",
         "/features.py",
-        timeout=600,
-        options=(*RESTRICTED, "-v", f"{Path(__file__).with_name('features.py')}:/features.py:ro"),
+        timeout=900,
+        options=(*RESTRICTED, *FEATURES),
     )
     assert answer.succeeded().out.splitlines()[-1] == "ok all"
 
 
 def test_sparks_own_way_to_s3_works(minio: "Server") -> None:
     bucket = minio.bucket()
-    mount = ("-v", f"{Path(__file__).with_name('features.py')}:/features.py:ro", "--network=host")
     answer = run(
         "python",
         "/features.py",
         "--only-s3",
         minio.endpoint,
         bucket,
-        timeout=600,
-        options=(*RESTRICTED[1:], *mount, *variables(minio.environment())),
+        timeout=900,
+        options=(*RESTRICTED[1:], *FEATURES, "--network=host", *variables(minio.environment())),
     )
     assert "ok s3a" in answer.succeeded().out
 
@@ -162,10 +163,10 @@ def test_a_sample_is_uploaded_and_the_main_job_reads_and_writes_s3(minio: "Serve
 
 def test_jupyterlab_answers_and_its_kernel_runs_a_session() -> None:
     home = ("--tmpfs=/home/spark:rw,mode=1777",)
-    ask = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8888/{}', timeout=10).read().decode())"
+    ask = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8888/{}', timeout=100).read().decode())"
     arguments = ("jupyter", "lab", "--ip=127.0.0.1", "--port=8888", "--no-browser", "--IdentityProvider.token=")
     with running(*arguments, options=(*RESTRICTED, *home)) as name:
-        until(60, "JupyterLab", lambda: tool("exec", name, "python", "-c", ask.format("api/status")).returncode == 0)
+        until(240, "JupyterLab", lambda: tool("exec", name, "python", "-c", ask.format("api/status")).returncode == 0)
         assert "JupyterLab" in python(name, ask.format("lab"))
         assert '"python3"' in python(name, ask.format("api/kernelspecs"))
     cell = (

@@ -26,7 +26,7 @@ def cluster() -> None:
     try:
         for name in ("kubectl", "helm"):
             assert kube.tool(name), f"{name} is not installed"
-        kube.kubectl("get", "--raw", "/readyz", "--request-timeout=5s")
+        kube.kubectl("get", "--raw", "/readyz", "--request-timeout=60s")
         kube.kubectl("get", "crd", "sparkapplications.sparkoperator.k8s.io")
     except AssertionError as error:
         sentence = f"no cluster with the Spark operator (.ci/cluster brings one up): {error}"
@@ -37,14 +37,14 @@ def cluster() -> None:
     if "fruits" in kube.helm("list", "-q").split():  # of an earlier run that was stopped
         kube.helm("uninstall", "fruits", "--wait")
     kube.kubectl("delete", "sparkapplications", "--all", "--wait")
-    kube.until(60, "an empty namespace", lambda: not kube.left_over())
+    kube.until(240, "an empty namespace", lambda: not kube.left_over())
 
 
 @pytest.fixture
 def fruits() -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """The command on this machine."""
 
-    def run(*arguments: object, timeout: float = 170, **more: str) -> "subprocess.CompletedProcess[str]":
+    def run(*arguments: object, timeout: float = 400, **more: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-m", "job", *map(str, arguments)],
             env=kube.plain_environment(more),

@@ -69,11 +69,11 @@ def _run(name: str, arguments: Sequence[str | Path], text: str | None, timeout: 
     return done.stdout
 
 
-def kubectl(*arguments: str | Path, text: str | None = None, timeout: float = 120) -> str:
+def kubectl(*arguments: str | Path, text: str | None = None, timeout: float = 400) -> str:
     return _run("kubectl", ["-n", NAMESPACE, *arguments], text, timeout)
 
 
-def helm(*arguments: str | Path, timeout: float = 300) -> str:
+def helm(*arguments: str | Path, timeout: float = 600) -> str:
     return _run("helm", ["-n", NAMESPACE, *arguments], None, timeout)
 
 
@@ -111,7 +111,7 @@ def until(limit: float, what: str, check: Callable[[], Any]) -> Any:
         time.sleep(1.0)  # a kubectl each time, which takes the cores from what is waited for
 
 
-def completed(application: str, limit: float = 180) -> Document:
+def completed(application: str, limit: float = 400) -> Document:
     """The SparkApplication once it has completed; fails with the end of its log when it fails."""
     try:
         until(limit, f"{application} completes", lambda: going(application) == "COMPLETED")

@@ -25,14 +25,14 @@ def chart() -> Iterator[None]:
     """The store with the sample and the service accounts; gone again when the next module installs the chart."""
     kube.helm("install", "fruits", kube.CHART, *kube.values(), "--set", "job.enabled=false,historyServer.enabled=false")
     kube.until(
-        120,
+        240,
         "the sample is in the store",
         lambda: any(job.get("status", {}).get("succeeded") for job in kube.get("jobs")["items"]),
     )
     yield
     kube.kubectl("delete", "sparkapplications", "--all", "--wait")
     kube.helm("uninstall", "fruits", "--wait")
-    kube.until(60, "an empty namespace", lambda: not kube.left_over())
+    kube.until(240, "an empty namespace", lambda: not kube.left_over())
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_one_and_two_executors_are_measured_and_find_the_same(fruits: Fruits, fo
             "sift",
             "--words",
             "40",
-            timeout=400,
+            timeout=900,
             **environment,
         )
     assert done.returncode == 0, done.stderr + done.stdout

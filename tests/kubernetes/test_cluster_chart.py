@@ -24,7 +24,7 @@ def first() -> kube.Document:
 
 
 def fetch(address: str, path: str) -> Any:
-    with urllib.request.urlopen(f"http://{address}{path}", timeout=20) as answer:
+    with urllib.request.urlopen(f"http://{address}{path}", timeout=120) as answer:
         content = answer.read().decode()
     return json.loads(content) if path.startswith("/api") else content
 
@@ -42,7 +42,7 @@ def test_the_user_interface_of_a_running_job_is_reached_by_one_command() -> None
         with kube.forwarded("fruits-driver", 4040) as address:
             return fetch(address, "/api/v1/applications")
 
-    (application,) = kube.until(120, "the driver's port 4040", asked)
+    (application,) = kube.until(300, "the driver's port 4040", asked)
     assert application["attempts"][0]["completed"] is False
 
 
@@ -81,7 +81,7 @@ def test_its_results_are_those_of_a_run_on_this_machine(
 
 
 def test_the_chart_s_own_tests_pass(first: kube.Document) -> None:
-    said = kube.helm("test", "fruits", "--timeout", "120s")
+    said = kube.helm("test", "fruits", "--timeout", "300s")
     assert said.count("Phase:          Succeeded") == 4
 
 
@@ -89,7 +89,7 @@ def test_the_history_server_has_the_finished_run(first: kube.Document) -> None:
     name = first["status"]["sparkApplicationId"]
     with kube.forwarded("svc/fruits-history-server", 18080) as address:
         found = kube.until(
-            60,
+            240,
             f"{name} in the history server",
             lambda: [
                 application
@@ -126,27 +126,27 @@ def test_an_upgrade_keeps_the_password_and_the_finished_job(first: kube.Document
 
 def test_its_model_answers_over_http_in_the_cluster(first: kube.Document) -> None:
     sets = ("serve.enabled=true", "serve.model=s3://fruits/out/first", "serve.replicas=1",
-            "serve.resources.requests.cpu=50m")  # fmt: skip
+            "serve.resources.requests.cpu=50m", "serve.arguments.deadline=60s")  # fmt: skip
     arguments = [item for each in sets for item in ("--set", each)]
     kube.helm("upgrade", "fruits", kube.CHART, "--reuse-values", *arguments)
-    kube.kubectl("rollout", "status", "deployment/fruits-serve", "--timeout=120s")
+    kube.kubectl("rollout", "status", "deployment/fruits-serve", "--timeout=300s")
     picture = sample_picture(0, 0, split="test")
     with kube.forwarded("svc/fruits-serve", 80) as address:
-        with urllib.request.urlopen(f"http://{address}/predict", data=picture, timeout=30) as answer:
+        with urllib.request.urlopen(f"http://{address}/predict", data=picture, timeout=120) as answer:
             found = json.load(answer)
         assert found["status"] == "ok"
         assert 'fruits_pictures_total{status="ok"} 1.0' in fetch(address, "/metrics")
-    said = kube.helm("test", "fruits", "--timeout", "120s")
+    said = kube.helm("test", "fruits", "--timeout", "300s")
     assert said.count("Phase:          Succeeded") == 5
 
 
 def test_the_notebook_asks_for_its_token() -> None:
-    kube.kubectl("rollout", "status", "statefulset/fruits-notebook", "--timeout=90s")
+    kube.kubectl("rollout", "status", "statefulset/fruits-notebook", "--timeout=300s")
     import base64
 
     token = base64.b64decode(kube.get("secret", "fruits-notebook")["data"]["token"]).decode()
     with kube.forwarded("pod/fruits-notebook-0", 8888) as address:
-        assert kube.until(60, "JupyterLab", lambda: fetch(address, f"/api/status?token={token}"))
+        assert kube.until(240, "JupyterLab", lambda: fetch(address, f"/api/status?token={token}"))
         with pytest.raises(urllib.error.HTTPError, match="403"):
             fetch(address, "/api/contents")
 
@@ -164,7 +164,7 @@ def test_the_notebook_runs_on_executors_of_the_cluster() -> None:
         "--execute",
         "--output=executed",
         "pipeline.ipynb",
-        timeout=240,
+        timeout=600,
     )
     executed = json.loads(kube.kubectl("exec", "fruits-notebook-0", "-c", "notebook", "--", "cat", "executed.ipynb"))
     said = "\n".join(
@@ -177,4 +177,4 @@ def test_the_notebook_runs_on_executors_of_the_cluster() -> None:
     assert "accuracy 1.0" in said
     assert "tasks" in said
     # the session has stopped, and with it its executors
-    kube.until(30, "executors gone", lambda: not kube.get("pods", "-l", "spark-role=executor")["items"])
+    kube.until(240, "executors gone", lambda: not kube.get("pods", "-l", "spark-role=executor")["items"])

@@ -34,6 +34,6 @@ def test_applied_manifests_run_to_completion_and_go_without_a_trace() -> None:
         )
         assert written.count("manifest.json") == 1
     finally:
-        kube.kubectl("delete", "--ignore-not-found", "--wait", "-f", "-", text=text, timeout=180)
+        kube.kubectl("delete", "--ignore-not-found", "--wait", "-f", "-", text=text, timeout=400)
         kube.kubectl("delete", "secret", "fruits-store")
-    kube.until(60, "an empty namespace", lambda: not kube.left_over())
+    kube.until(240, "an empty namespace", lambda: not kube.left_over())
