@@ -15,10 +15,10 @@ import psutil
 import pyarrow.parquet as pq
 import pyspark
 import pytest
-from running import QUICK, Answer, clean_environment, fruits, results
+from running import Answer, clean_environment, fruits, results
 
 FRUITS = (str(Path(sys.executable).with_name("fruits")),)
-FAST = ("--preset", "fast", "--master", "local[2]", "--conf", f"spark.driver.extraJavaOptions={QUICK}")
+FAST = ("--preset", "fast", "--master", "local[2]")
 
 
 @pytest.fixture

@@ -129,7 +129,7 @@ def test_a_claim_of_a_pod_that_is_gone_is_taken_over_once_it_is_silent(bucket: s
     alive = threading.Thread(target=live)
     alive.start()
     with pytest.raises(UserError, match="Another process is at work"):  # with the first sign of life
-        RunFolder(f"s3://{bucket}/out", "live", goes_on=True, silence=60).claim()
+        RunFolder(f"s3://{bucket}/out", "live", goes_on=True, silence=20).claim()
     stop.set()
     alive.join()
     second = RunFolder(f"s3://{bucket}/out", "live", goes_on=True, silence=0.3)

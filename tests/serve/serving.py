@@ -144,6 +144,8 @@ def drawn_requests(port: int, examples: int, folder: Path, *, seed: int = 1) -> 
         [command, "run", f"http://127.0.0.1:{port}/openapi.json", "--max-examples", str(examples),
          "--seed", str(seed), "--generation-database", "none", "--continue-on-failure",
          # what is drawn is hardly ever a picture
-         "--exclude-checks", "positive_data_acceptance"],
+         "--exclude-checks", "positive_data_acceptance",
+         # how long anything takes is no matter
+         "--suppress-health-check", "too_slow", "--request-timeout", DEADLINE.rstrip("s")],
         capture_output=True, text=True, check=False, cwd=folder,
     )  # fmt: skip

@@ -250,7 +250,7 @@ def test_an_owner_elsewhere_that_renews_its_claim_is_left_alone(tmp_path: Path):
     alive = threading.Thread(target=live)
     alive.start()
     with pytest.raises(TakenError) as caught:
-        watching(tmp_path, silence=60).claim()  # ends with the first sign of life
+        watching(tmp_path, silence=20).claim()  # ends with the first sign of life
     assert caught.value.exit_code == 2
     stopped.set()
     alive.join()
