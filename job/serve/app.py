@@ -14,14 +14,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from job.serve.metrics import CONTENT_TYPE
 from job.serve.openapi import description, page
-from job.serve.predictions import Predictions
+from job.serve.predictions import PATH, Predictions
 from job.serve.serving import AGAIN, CLOSE, Refused, Serving
+
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
 def application(serving: Serving) -> Starlette:
     """The application for a model."""
+    predictions = Predictions(serving)
     routes = [
-        Route("/predict", Predictions(serving), methods=["POST"]),
+        Route(PATH, predictions, methods=["POST"]),
         Route("/", _page),
         Route("/healthz", _healthz),
         Route("/readyz", _readyz),
@@ -31,7 +34,9 @@ def application(serving: Serving) -> Starlette:
     ]
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(_Counted, serving=serving, paths={route.path for route in routes})],
+        middleware=[
+            Middleware(_Counted, serving=serving, predictions=predictions, paths={route.path for route in routes})
+        ],
         exception_handlers={HTTPException: _refusal, Exception: _failure},
     )
     app.router.redirect_slashes = False
@@ -94,9 +99,9 @@ async def _page(request: Request) -> Response:
 
 async def _refusal(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    headers = dict(error.headers or {})
     if isinstance(error, Refused):
-        return JSONResponse({"status": error.status, "reason": error.detail}, error.status_code, headers)
+        return error.response()
+    headers = dict(error.headers or {})
     said = {
         404: ("unknown_path", "There is nothing at this path: see / for what there is."),
         405: ("wrong_method", f"This path answers {headers.get('Allow', 'other methods')} only."),
@@ -114,27 +119,30 @@ async def _failure(request: Request, error: Exception) -> Response:
 
 
 class _Counted:
-    """Counts answers, says that a connection ends where the server is about to stop, and adds what browsers ask for."""
+    """Counts answers, says that a connection ends where the server is about to stop, and adds what browsers ask for.
 
-    def __init__(self, app: ASGIApp, serving: Serving, paths: AbstractSet[str]) -> None:
-        self._app, self._serving, self._paths = app, serving, paths
+    Requests for predictions go from here to what answers them: looking for their route would cost as much again.
+    """
+
+    def __init__(self, app: ASGIApp, serving: Serving, predictions: Predictions, paths: AbstractSet[str]) -> None:
+        self._app, self._serving, self._predictions, self._paths = app, serving, predictions, paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path = scope["path"] if scope["path"] in self._paths else "other"
-        begun, answered = time.monotonic(), self._serving.answered
+        serving, path, begun = self._serving, scope["path"], time.monotonic()
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                if answered is not None:
-                    answered(scope["method"], scope["path"], message["status"], time.monotonic() - begun)
-                self._serving.metrics.request(path, message["status"]).inc()
-                headers = [*message.get("headers", []), (b"x-content-type-options", b"nosniff")]
-                if self._serving.draining and "connection" not in Headers(raw=headers):
+                if serving.answered is not None:
+                    serving.answered(scope["method"], path, message["status"], time.monotonic() - begun)
+                serving.metrics.request(path if path in self._paths else "other", message["status"]).inc()
+                headers = [*message.get("headers", ()), _NOSNIFF]
+                if serving.draining and "connection" not in Headers(raw=headers):
                     headers.append((b"connection", b"close"))
-                message = {**message, "headers": headers}
+                message["headers"] = headers
             await send(message)
 
-        await self._app(scope, receive, counted)
+        app = self._predictions if path == PATH and scope["method"] == "POST" else self._app
+        await app(scope, receive, counted)

@@ -5,10 +5,9 @@ import json
 import time
 from collections.abc import AsyncGenerator, Sequence
 
-from starlette.datastructures import QueryParams, UploadFile
+from starlette.datastructures import Headers, QueryParams, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from job.errors import UserError
@@ -17,13 +16,14 @@ from job.serve.limits import BusyError, Holding, Limits
 from job.serve.line import Answer
 from job.serve.serving import AGAIN, CLOSE, Refused, Serving
 
+PATH = "/predict"
 _CODES = {OK: 200, UNKNOWN: 200, "empty": 400, "too_large": 413, "not_an_image": 415, "not_supported": 415}
 _UNUSABLE = 422
 
 
 class Predictions:
     """The answers to pictures, as an ASGI application: what a request costs beside the model counts here, so that
-    nothing stands between it and the server that is not needed."""
+    nothing stands between it and the server that is not needed, and neither request nor response is made an object."""
 
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
@@ -32,25 +32,37 @@ class Predictions:
         """Answers one request."""
         begun = time.monotonic()
         try:
-            response = await self._answered(Request(scope, receive))
+            code, body = await self._answered(scope, receive)
+        except Refused as refused:
+            await refused.response()(scope, receive, send)
+            return
         finally:
             self._serving.metrics.seconds.observe(time.monotonic() - begun)
-        await response(scope, receive, send)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": code, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
-    async def _answered(self, request: Request) -> Response:
+    async def _answered(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
+        """Code and JSON of the answer to a request. Raises Refused where it is not answered."""
         serving, arrived = self._serving, False
         limits = serving.limits
-        top_k, rejection = _asked(request, serving)
+        top_k, rejection = _asked(scope["query_string"], serving)
+        length = kind = b""
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                length = value
+            elif name == b"content-type":
+                kind = value
         try:
             with serving.load.holding() as holding:
                 async with asyncio.timeout(limits.seconds):
-                    body = await _body(request, limits, holding)
+                    body = await _body(receive, length, limits, holding)
                     arrived = True
-                    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-                    if kind == "multipart/form-data":
-                        return await self._several(await _parts(request, body, limits), top_k, rejection)
+                    if kind.partition(b";")[0].strip().lower() == b"multipart/form-data":
+                        parts = await _parts(Headers(scope=scope), body, limits)
+                        return await self._several(parts, top_k, rejection)
                     (found,) = await self._answers([body], top_k, rejection)
-                    return Response(found.json, _CODES.get(found.status, _UNUSABLE), media_type="application/json")
+                    return _CODES.get(found.status, _UNUSABLE), found.json
         except TimeoutError:
             late = f"within {limits.seconds:g} seconds"
             if arrived:
@@ -81,21 +93,21 @@ class Predictions:
             serving.metrics.picture(answer.status).inc()
         return answers
 
-    async def _several(self, parts: Sequence[tuple[str, bytes]], top_k: int, rejection: Rejection) -> Response:
+    async def _several(self, parts: Sequence[tuple[str, bytes]], top_k: int, rejection: Rejection) -> tuple[int, bytes]:
         found = await self._answers([content for _, content in parts], top_k, rejection)
         codes = {_CODES.get(answer.status, _UNUSABLE) for answer in found}
         named = [{"picture": name, **json.loads(answer.json)} for (name, _), answer in zip(parts, found, strict=True)]
         # some could be used: each says for itself; none could, for one reason: that is the code
         code = 200 if 200 in codes else codes.pop() if len(codes) == 1 else _UNUSABLE
-        return JSONResponse({"predictions": named}, code)
+        return code, bytes(JSONResponse({"predictions": named}).body)
 
 
-def _asked(request: Request, serving: Serving) -> tuple[int, Rejection]:
+def _asked(query: bytes, serving: Serving) -> tuple[int, Rejection]:
     """The parameters `top_k`, `reject_below` and `reject_unknown`.
 
     Raises Refused for others, and for values that they can't have.
     """
-    top_k, query = serving.top_k, request.scope["query_string"]
+    top_k = serving.top_k
     if not query:
         return top_k, serving.rejection
     rejected = serving.rejection.asked()
@@ -125,19 +137,18 @@ def _fraction(name: str, text: str) -> float:
     return found
 
 
-async def _body(request: Request, limits: Limits, holding: Holding) -> bytes:
-    """The body of a request, counted as held.
+async def _body(receive: Receive, length: bytes, limits: Limits, holding: Holding) -> bytes:
+    """The body of a request that says this of its length, counted as held.
 
     Raises Refused when it is too large or its sender goes away; BusyError when too many bytes are held already.
     """
     large = f"The body has more than the {limits.body} bytes that this server takes."
-    length = request.headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and int(length) > limits.body:
+    if length.isdigit() and int(length) > limits.body:
         raise Refused(413, "too_large", large, CLOSE)
     parts: list[bytes] = []
     more = True
     while more:
-        message = await request.receive()
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise Refused(400, "gone", "The sender went away before the body was whole.", CLOSE)
         part, more = message.get("body", b""), message.get("more_body", False)
@@ -148,13 +159,13 @@ async def _body(request: Request, limits: Limits, holding: Holding) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _parts(request: Request, body: bytes, limits: Limits) -> list[tuple[str, bytes]]:
+async def _parts(headers: Headers, body: bytes, limits: Limits) -> list[tuple[str, bytes]]:
     """Names and contents of the pictures in a body of several parts."""
 
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
 
-    parser = MultiPartParser(request.headers, stream(), max_files=limits.pictures, max_fields=limits.pictures)
+    parser = MultiPartParser(headers, stream(), max_files=limits.pictures, max_fields=limits.pictures)
     parser.spool_max_size = limits.body + 1  # it is in memory already, and no file is written
     try:
         form = await parser.parse()

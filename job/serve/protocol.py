@@ -3,12 +3,42 @@
 import asyncio
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 # Most bytes without an end: of a request's line and headers, of trailers, of what else stands between pieces of a body.
 _HEAD = 16 << 10
 # Most requests of a connection that are sent before the first one is answered.
 _AHEAD = 64
+
+
+class _Whole:
+    """What uvicorn writes one answer to: the head waits for the body, and both go in one piece.
+
+    A write of its own for the head would wake the client up twice, and cost as much as parsing the request does.
+    """
+
+    def __init__(self, answer: RequestResponseCycle) -> None:
+        self._transport = answer.transport
+        self._head = b""
+        # Until the head is there.
+        self._answer: RequestResponseCycle | None = answer
+
+    def write(self, data: bytes) -> None:
+        if self._answer is not None and self._answer.response_started:
+            self._answer, self._head = None, data
+        elif self._head:
+            head, self._head = self._head, b""
+            self._transport.writelines((head, data))
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        if self._head:
+            self.write(b"")
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
 
 
 class Patient(HttpToolsProtocol):
@@ -101,6 +131,8 @@ class Patient(HttpToolsProtocol):
         self._got_on = True
         if not self._declining:
             super().on_headers_complete()
+            if self.scope["method"] != "HEAD":  # whose answer is a head alone
+                self.cycle.transport = _Whole(self.cycle)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
         """The parser's: a piece of the body."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 
 from job.errors import tell
 from job.model.predict import NOTHING_REJECTED, Model, Rejection
@@ -47,3 +48,7 @@ class Refused(HTTPException):
     def __init__(self, code: int, status: str, reason: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(code, reason, dict(headers or {}))
         self.status = status
+
+    def response(self) -> JSONResponse:
+        """What is answered instead."""
+        return JSONResponse({"status": self.status, "reason": self.detail}, self.status_code, self.headers)

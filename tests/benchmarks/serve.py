@@ -8,7 +8,9 @@
 
 The client shares the cores with the server: what it takes is in all figures. How much CPU that is, and what the server
 itself takes, stands beside them (`cpu_ms`, of one request), and the share of the bare loop which the server would reach
-if the loop had no more CPU than the client leaves (`http_over_bare_beside_client`).
+if the loop had no more CPU than the client leaves (`http_over_bare_beside_client`). Requests of a CPU second of the
+server's processes beside pictures of a CPU second of the loop (`http_over_bare_by_cpu`) say the same of a machine that
+does other things as well.
 """
 
 import argparse
@@ -233,15 +235,17 @@ class Load:
 def rates(model: str, pictures: Sequence[bytes], workers: int, repeats: int) -> dict[str, Any]:
     """Pictures a second of the bare loop and of the server, by turns."""
     found: dict[str, list[float]] = {"bare": [], "http": []}
-    loads, cpu = [], 0.0
+    loads, cpu = [], []
     for _ in range(repeats):
-        rate, cpu = bare_rate(model, pictures, workers)
+        rate, milliseconds = bare_rate(model, pictures, workers)
         found["bare"].append(rate)
+        cpu.append(milliseconds)
         with served(model, workers) as server:
             Load(server, pictures).run(2, clients=1)
             loads.append(Load(server, pictures).run(SECONDS, clients=4 * workers))
             found["http"].append(loads[-1].rate)
     ratio = statistics.median(found["http"]) / statistics.median(found["bare"])
+    of_server = [load.cpu_ms["server"] + load.cpu_ms["processes"] for load in loads]
     client = statistics.median(load.cpu[0] / load.seconds for load in loads) / multiprocessing.cpu_count()
     return {
         "rate": {name: [round(value, 1) for value in values] for name, values in found.items()},
@@ -249,7 +253,8 @@ def rates(model: str, pictures: Sequence[bytes], workers: int, repeats: int) -> 
         "least": 0.8,
         "client_share_of_all_cores": round(client, 3),
         "http_over_bare_beside_client": round(ratio / (1 - client), 3),
-        "cpu_ms": {"bare": round(cpu, 3), **loads[-1].cpu_ms},
+        "http_over_bare_by_cpu": round(statistics.median(cpu) / statistics.median(of_server), 3),
+        "cpu_ms": {"bare": round(cpu[-1], 3), **loads[-1].cpu_ms},
         "refused": sum(load.refused for load in loads),
     }
 

@@ -101,6 +101,22 @@ def test_a_connection_is_kept_for_the_next_request(server, picture) -> None:
             assert b'"status":"ok"' in answers(client, 1)
 
 
+def test_an_answer_comes_in_one_piece_so_that_the_client_wakes_up_once(server, picture) -> None:
+    with connected(server) as client:
+        for _ in range(30):
+            client.sendall(ASK + b"Content-Length: %d\r\n\r\n" % len(picture) + picture)
+            assert client.recv(1 << 16).endswith(b"}")
+
+
+def test_an_answer_without_a_body_does_not_wait_for_one(server) -> None:
+    with connected(server) as client:
+        for _ in range(2):
+            client.sendall(HEALTH.replace(b"GET", b"HEAD"))
+            answered = client.recv(1 << 16)
+            assert answered.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert answered.endswith(b"\r\n\r\n")
+
+
 def test_requests_that_do_not_wait_for_answers_are_answered_in_their_order(server, picture) -> None:
     asked = ASK + b"Content-Length: %d\r\n\r\n" % len(picture) + picture
     with connected(server) as client:
