@@ -6,7 +6,6 @@ from collections.abc import Set as AbstractSet
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -15,12 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from job.serve.metrics import CONTENT_TYPE
 from job.serve.openapi import description, page
 from job.serve.predictions import PATH, Predictions
-from job.serve.serving import AGAIN, CLOSE, Refused, Serving
+from job.serve.serving import AGAIN, Refused, Serving
 
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
-def application(serving: Serving) -> Starlette:
+def application(serving: Serving) -> ASGIApp:
     """The application for a model."""
     predictions = Predictions(serving)
     routes = [
@@ -32,16 +31,10 @@ def application(serving: Serving) -> Starlette:
         Route("/model", _model),
         Route("/openapi.json", _openapi),
     ]
-    app = Starlette(
-        routes=routes,
-        middleware=[
-            Middleware(_Counted, serving=serving, predictions=predictions, paths={route.path for route in routes})
-        ],
-        exception_handlers={HTTPException: _refusal, Exception: _failure},
-    )
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _refusal, Exception: _failure})
     app.router.redirect_slashes = False
     app.state.serving = serving
-    return app
+    return _Counted(app, serving, predictions, {route.path for route in routes})
 
 
 def _serving(request: Request) -> Serving:
@@ -111,8 +104,7 @@ async def _refusal(_: Request, error: Exception) -> Response:
 
 
 async def _failure(request: Request, error: Exception) -> Response:
-    _serving(request).warn(f"A request failed, which is a fault of this program: {type(error).__name__}: {error}.")
-    return JSONResponse({"status": "failed", "reason": "The server failed: its log says more."}, 500, dict(CLOSE))
+    return _serving(request).failed(error)
 
 
 # ---- around all of it

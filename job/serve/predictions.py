@@ -36,6 +36,9 @@ class Predictions:
         except Refused as refused:
             await refused.response()(scope, receive, send)
             return
+        except Exception as error:
+            await self._serving.failed(error)(scope, receive, send)
+            raise
         finally:
             self._serving.metrics.seconds.observe(time.monotonic() - begun)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]

@@ -41,6 +41,12 @@ class Serving:
         self.load = Load(self.limits)
         self.metrics = Metrics(self.model.digest, lambda: self.load.pictures, lambda: self.workers.restarts)
 
+    def failed(self, error: Exception) -> JSONResponse:
+        """What is answered where this program has a fault, which `warn` is told."""
+        self.warn(f"A request failed, which is a fault of this program: {type(error).__name__}: {error}.")
+        said = {"status": "failed", "reason": "The server failed: its log says more."}
+        return JSONResponse(said, 500, dict(CLOSE))
+
 
 class Refused(HTTPException):
     """A request that is not answered: code, a word for programs and a sentence for people."""

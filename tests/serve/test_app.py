@@ -22,7 +22,7 @@ class Failing:
         raise ZeroDivisionError("division by zero")
 
 
-def test_a_fault_of_the_program_is_an_answer_and_is_told() -> None:
+def test_a_fault_of_the_program_is_an_answer_and_is_told_and_counted() -> None:
     told: list[str] = []
     serving = Serving(load_model(MODEL), Failing(), Limits(), warn=told.append)  # type: ignore[arg-type]
     sent: list[dict[str, Any]] = []
@@ -43,3 +43,4 @@ def test_a_fault_of_the_program_is_an_answer_and_is_told() -> None:
     assert start["status"] == 500
     assert json.loads(body["body"])["status"] == "failed"
     assert told == ["A request failed, which is a fault of this program: ZeroDivisionError: division by zero."]
+    assert b'fruits_requests_total{code="500",path="/predict"} 1.0' in serving.metrics.text()
