@@ -42,8 +42,11 @@ def packed(matrix: NDArray[Any]) -> pa.BinaryArray:
     return pa.BinaryArray.from_buffers(pa.binary(), len(rows), [None, pa.py_buffer(offsets), pa.py_buffer(rows)])
 
 
-def unpacked(column: pa.BinaryArray, dtype: type, width: int) -> NDArray[Any]:
-    """A column of packed binary, each of `width` values, as a matrix (n, width), without a copy."""
+def unpacked(column: pa.BinaryArray | pa.ChunkedArray, dtype: type | np.dtype[Any], width: int) -> NDArray[Any]:
+    """A column of packed binary, each of `width` values, as a matrix (n, width). One in one piece is not copied."""
+    if isinstance(column, pa.ChunkedArray):
+        parts = [unpacked(chunk, dtype, width) for chunk in column.chunks]
+        return parts[0] if len(parts) == 1 else np.concatenate([np.empty((0, width), dtype), *parts])
     if not len(column):
         return np.empty((0, width), dtype)
     _, offsets, data = column.buffers()

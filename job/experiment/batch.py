@@ -28,6 +28,7 @@ from job.model.predict import OK, UNKNOWN, Model, Rejection
 from job.report import tables
 from job.report.console import Console
 from job.settings import Settings
+from job.storage.tables import from_parquet
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -167,7 +168,7 @@ def _rest(
 
     def names_in(part: str) -> pa.ChunkedArray | None:
         try:
-            return parts.from_parquet(storage.read_bytes(folder.uri(f"{place}/{part}")), ["ima"])["ima"]
+            return from_parquet(storage.read_bytes(folder.uri(f"{place}/{part}")), ["ima"])["ima"]
         except (pa.ArrowInvalid, KeyError):
             return None  # half-written
 
@@ -308,7 +309,7 @@ def _gathered(
 
 
 def _read(uri: str, categories: Sequence[str], *, keep: bool) -> _Part:
-    table = parts.from_parquet(storage.read_bytes(uri))
+    table = from_parquet(storage.read_bytes(uri))
     true = pc.index_in(dataset.folders_of(table["ima"]), pa.array(categories, pa.string()))
     both = pc.and_(pc.is_valid(true), pc.is_valid(table["prediction"]))
     pairs = true.filter(both).to_numpy().astype(np.int64) * len(categories)

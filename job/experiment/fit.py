@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from job.columns import ragged, rows_of
+from job.columns import ragged
+from job.columns import vectors as vector_column
 from job.errors import UserError
 from job.experiment.clock import Clock
 from job.experiment.extract import Extracted, extractor, originals
@@ -92,7 +93,8 @@ class Encoded:
     described
         Number of pictures.
     bags
-        Frame `ima, cat` and the column of each block (`Fitted.bag_columns`), kept by the executors.
+        Frame `ima, cat` and the column of each block (`Fitted.bag_columns`), kept by the executors; vectors are bytes
+        there, which `Fitted.blocks_of` reads.
     bag_matrix
         The same in the driver; None where that would be too large.
     sparse
@@ -172,23 +174,38 @@ class Fitted:
 
         return PipelineModel(stages=self.stages())
 
+    def blocks_of(self) -> "Callable[[pa.RecordBatch | pa.Table], list[NDArray[Any]]]":
+        """What reads the vectors of each block, int32 or float32 (n, width of the block), of bags."""
+        from job.stages.vocabulary import blocks_of
+
+        return blocks_of(self.encoders)
+
     def vectors_of(self) -> "Callable[[pa.RecordBatch], NDArray[np.float64]]":
-        """What makes feature vectors (n, width) of a batch with the blocks' columns, in a worker."""
-        columns = self.bag_columns
+        """What makes feature vectors (n, width) of a batch of bags, in a worker."""
+        blocks = self.blocks_of()
         scaling = None if self.scaler is None else self.scaler.fitted
         projection = None if self.reducer is None else self.reducer.projection
 
         def made(batch: pa.RecordBatch) -> NDArray[np.float64]:
-            return vectors([rows_of(batch[name]) for name in columns], scaling, projection)
+            return vectors(blocks(batch), scaling, projection)
 
         return made
 
     def featured(self, bags: "DataFrame") -> "DataFrame":
-        """A frame of bags with `features` and `label`, made by the executors."""
-        frame = bags
-        for stage in (self.scaler, self.reducer, self.indexer):
-            frame = frame if stage is None else stage.transform(frame)
-        return frame
+        """A frame `ima, cat, label, features` of bags, made by the executors."""
+        from pyspark.ml.linalg import VectorUDT
+
+        from job.stages.base import append_columns
+
+        made = self.vectors_of()
+        frame = append_columns(
+            bags,
+            self.bag_columns,
+            {"features": VectorUDT()},
+            lambda batch: [vector_column(made(batch))],
+            keep=("ima", "cat"),
+        )
+        return self.indexer.transform(frame)
 
 
 def fit(
@@ -304,7 +321,7 @@ def learn_encoder(train: Extracted, recipe: Recipe, place: int, cores: int) -> "
 
 def count_words(fitted: Fitted, extracted: Extracted, *, cores: int, clock: Clock) -> Encoded:
     """The bags of a split, in the driver where they are small enough; told as `assign_words` and `bag_of_words`."""
-    from job.stages.vocabulary import encoded
+    from job.stages.vocabulary import encoded_as_bytes
 
     split, width = extracted.images.split, fitted.bag_width
     copied = ["copy"] if "copy" in extracted.frame.columns else []
@@ -314,7 +331,7 @@ def count_words(fitted: Fitted, extracted: Extracted, *, cores: int, clock: Cloc
     with clock.operation("assign_words", split, spark, pictures=pictures) as finding:
         frame = few_tasks(extracted.usable(), extracted.described, cores, 4 * count * width)
         seen = ["look"] if small and "look" in extracted.frame.columns else []
-        bags = encoded(frame, fitted.encoders, keep=("ima", "cat", *copied, *seen)).persist()
+        bags = encoded_as_bytes(frame, fitted.encoders, keep=("ima", "cat", *copied, *seen)).persist()
         sparse = None
         if small:
             table = bags.toArrow()
@@ -330,7 +347,7 @@ def count_words(fitted: Fitted, extracted: Extracted, *, cores: int, clock: Cloc
             if seen:
                 own = table.filter(pc.equal(table["copy"], 0)) if copied else table
                 looks, table = own.select(["ima", "cat", "look"]), table.drop_columns(["look"])
-            parts = [rows_of(table[name], None if len(table) else 0) for name in fitted.bag_columns]
+            parts = fitted.blocks_of()(table)
             matrix = Matrix(table.drop_columns(fitted.bag_columns), parts[0] if len(parts) == 1 else np.hstack(parts))
             finding.preview = matrix.originals().first().wide()
         finding.facts = {"rows": extracted.described, "columns": 2 + width}
@@ -346,12 +363,12 @@ def _gathered_sparse(bags: "DataFrame", fitted: Fitted) -> Matrix:
     """Bags of counts in the driver: `ima, cat`, and a sparse matrix of scipy, int32 (n, width)."""
     from scipy.sparse import csr_array
 
-    columns = fitted.bag_columns
+    blocks = fitted.blocks_of()
 
     def work(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
             if batch.num_rows:
-                rows = np.hstack([rows_of(batch[name]) for name in columns])
+                rows = np.hstack(blocks(batch))
                 row, column = np.nonzero(rows)
                 counts = np.bincount(row, minlength=batch.num_rows).astype(np.int64)
                 parts = [ragged(column.astype(np.int32), counts), ragged(rows[row, column], counts)]
@@ -379,26 +396,28 @@ def _reduce(fitted: Fitted, train: Extracted, clock: Clock) -> Fitted:
     with clock.operation("reduce_dimensions", train.images.split, train.frame.sparkSession) as finding:
         scaler = reducer = None
         frame, values = counted.bags, None if counted.gathered is None else counted.gathered.values
-        column = fitted.bag_columns[0]
+        columns, blocks = fitted.bag_columns, fitted.blocks_of()
+        column = columns[0]
         if recipe.scaled or len(recipe.blocks) > 1 or not recipe.components:
             if values is not None and not isinstance(values, np.ndarray):
                 values = None  # several blocks of counts: they are scaled on the executors
             from job.stages.scaler import BlockScaler
 
             column = "blocks" if recipe.components else "features"
-            estimator = BlockScaler(
-                inputCols=fitted.bag_columns, outputCol=column, scaled=recipe.scaled, weights=recipe.weights
-            )
+            estimator = BlockScaler(inputCols=columns, outputCol=column, scaled=recipe.scaled, weights=recipe.weights)
             if values is None:
-                scaler = estimator.fit(frame)
-                frame = scaler.transform(frame)
+                scaler = estimator.fit_batches(frame, columns, blocks)
             else:
                 scaler = estimator.fit_arrays(values, [encoder.width for encoder in fitted.encoders])
                 # `_features` scales once more: kept, these would be as large as all else in the driver
                 values = scaler.transform_arrays(values) if recipe.components else values
         if recipe.components:
             pca = PrincipalComponents(k=recipe.components, inputCol=column)
-            reducer = pca.fit(frame) if values is None else pca.fit_arrays(values)
+            if values is None:
+                made = replace(fitted, scaler=scaler).vectors_of() if scaler else lambda batch: np.hstack(blocks(batch))
+                reducer = pca.fit_batches(frame, columns, made, fitted.bag_width)
+            else:
+                reducer = pca.fit_arrays(values)
         found = replace(fitted, scaler=scaler, reducer=reducer)
         done = replace(counted, features=_features(found, counted))
         _say_reduced(found, done, finding)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,11 @@ from job.learn import scores
 from job.model import card, mlflow_flavour
 from job.model import format as model_format
 from job.report import html, tables
+from job.storage.tables import PartsOfParquet, to_parquet
 from job.storage.uris import hadoop_uri
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 # A table of more cells is no CSV but a folder of Parquet: as text it would be about 20 bytes a cell.
 MOST_TEXT_CELLS = 5_000_000
@@ -54,15 +58,19 @@ def _write_tables(result: RunResult, folder: storage.RunFolder) -> None:
     for name, split in result.splits.items():
         bags, features = split.encoded.bag_matrix, split.encoded.features
         frame = originals(split.encoded.bags)
-        if bags is None:
-            frame.drop("copy").write.parquet(hadoop_uri(folder.uri(f"bag_of_words_{name}")))
-        else:
+        if bags is not None:
             widths = [encoder.width for encoder in result.fitted.encoders]
             _write_matrix(folder, f"bag_of_words_{name}", bags, result.fitted.bag_columns, widths)
-        if features is None:
-            _featured(result.fitted, frame).write.parquet(hadoop_uri(folder.uri(f"df_lab_features_{name}")))
-        else:
+        if features is not None:
             _write_matrix(folder, f"df_lab_features_{name}", features, ["features"], [result.fitted.width])
+        if bags is None or features is None:
+            _write_on_executors(
+                folder,
+                result.fitted,
+                frame,
+                f"bag_of_words_{name}" if bags is None else None,
+                f"df_lab_features_{name}" if features is None else None,
+            )
     found = {"rejected": result.rejected(), **(result.scores.tables() if result.scores else {})}
     found["data_issues"] = result.issues.table()
     if result.rounds:
@@ -98,26 +106,48 @@ def _write_matrix(
     if own.values.size <= MOST_TEXT_CELLS:
         folder.write(f"{name}.csv", tables.to_csv(own.wide()))
         return
-    from job.model.batch import to_parquet
-
     table = own.rows
     for column, block in zip(columns, np.split(own.values, np.cumsum(widths)[:-1], axis=1), strict=True):
         table = table.append_column(column, lists(block))
     folder.write(f"{name}/part-00000.parquet", to_parquet(table))
 
 
-def _featured(fitted: Fitted, bags: Any) -> Any:
-    """A frame `ima, cat, label, features` with vectors as arrays, which every reader of Parquet knows."""
-    made = fitted.vectors_of()
+def _write_on_executors(
+    folder: storage.RunFolder, fitted: Fitted, bags: "DataFrame", counted: str | None, featured: str | None
+) -> None:
+    """The tables of these names, from bags that the executors keep: in each a file of Parquet for each partition, with
+    the vectors in columns of arrays, which every reader of Parquet knows."""
+    from pyspark import TaskContext
+
+    columns, blocks, made = fitted.bag_columns, fitted.blocks_of(), fitted.vectors_of()
+    # without components features are float32 values times a number, and no more exact as float64
+    kind = np.float64 if fitted.reducer is not None else np.float32
+    addresses = {name: folder.uri(name) for name in (counted, featured) if name}
+    public_read = folder.public_read
 
     def work(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        files = {name: PartsOfParquet(repeated=["cat"]) for name in addresses}
         for batch in batches:
-            features = lists(made(batch))
-            yield pa.RecordBatch.from_arrays([batch["ima"], batch["cat"], batch["label"], features], names)
+            rows = pa.Table.from_batches([batch])
+            if counted:
+                own = rows.select(["ima", "cat"])
+                for column, block in zip(columns, blocks(batch), strict=True):
+                    own = own.append_column(column, lists(block))
+                files[counted].add(own)
+            if featured:
+                features = lists(made(batch).astype(kind))
+                files[featured].add(rows.select(["ima", "cat", "label"]).append_column("features", features))
+        context = TaskContext.get()
+        part = f"part-{context.partitionId() if context else 0:05d}.parquet"
+        for name, file in files.items():
+            if data := file.close():
+                storage.write_bytes(storage.join(addresses[name], part), data, public_read=public_read)
+                stored = storage.stored_file(f"{name}/{part}", data)
+                yield pa.RecordBatch.from_pylist([stored._asdict()])
 
-    names = ["ima", "cat", "label", "features"]
-    frame = fitted.indexer.transform(bags).select("ima", "cat", "label", *fitted.bag_columns)
-    return frame.mapInArrow(work, "ima string, cat string, label double, features array<double>")
+    frame = fitted.indexer.transform(bags).select("ima", "cat", "label", *columns)
+    found = frame.mapInArrow(work, "path string, bytes long, sha256 string").toArrow()
+    folder.know(storage.StoredFile(**row) for row in found.to_pylist())
 
 
 def _write_intermediate(result: RunResult, folder: storage.RunFolder) -> None:

@@ -383,7 +383,7 @@ def warm_up(spark: "SparkSession", images: dataset.Images, recipe: Recipe) -> No
     from pyspark.sql import functions as F
 
     from job.stages import VisualVocabulary
-    from job.stages.vocabulary import encoded
+    from job.stages.vocabulary import encoded_as_bytes
 
     spark.sparkContext.setJobGroup("start_spark all", "warm-up")
     cores, stage = sizes.total_cores(spark), extractor(recipe)
@@ -398,7 +398,7 @@ def warm_up(spark: "SparkSession", images: dataset.Images, recipe: Recipe) -> No
     drawn = summary(found, columns, {name: draw}).drawn.get(name)
     if drawn is not None and len(drawn) >= 2 and recipe.blocks[0].encoding == "counts":
         estimator = VisualVocabulary(k=2, descriptor=name, maxIter=1, inputCol=columns[name])
-        encoded(usable(found), [estimator.fit_drawn(drawn)], keep=("ima", "cat")).toArrow()
+        encoded_as_bytes(usable(found), [estimator.fit_drawn(drawn)], keep=("ima", "cat")).toArrow()
     found.unpersist()
 
 

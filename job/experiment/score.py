@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from job.columns import predicted, rows_of
+from job.columns import packed, predicted, unpacked
 from job.experiment.clock import Clock
 from job.experiment.fit import MOST_CELLS, Encoded, Fitted
 from job.learn.calibration import expected_error
@@ -15,7 +16,7 @@ from job.report import tables
 from job.report.text import PREVIEW_ROWS
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 PREDICTED = ("prediction", "predicted_cat", "probability")
 
@@ -87,15 +88,34 @@ def score(fitted: Fitted, encoded: Encoded, split: str, *, spark: "SparkSession"
     assert fitted.classifier is not None
     with clock.operation("evaluate", split, spark) as finding:
         if encoded.features is None:
-            frame = fitted.classifier.transform(fitted.featured(encoded.bags))
-            table = frame.select("ima", "cat", "label", "probability").toArrow().sort_by("ima")
-            rows, chances = table.drop_columns(["probability"]), rows_of(table["probability"])
+            table = _predicted(fitted, encoded).toArrow()
+            order = pc.sort_indices(table["ima"])
+            rows = table.select(["ima", "cat", "label"]).take(order)
+            chances = unpacked(table["probability"], np.float64, len(fitted.categories))[order.to_numpy()]
         else:
             rows, chances = encoded.features.rows, fitted.classifier.transform_arrays(encoded.features.values)
         found = _scores(split, rows, chances, fitted.categories)
         finding.facts = {"pictures": rows.num_rows, "accuracy": round(found.accuracy, 4)}
         finding.preview = found.categories.slice(0, PREVIEW_ROWS)
     return found
+
+
+def _predicted(fitted: Fitted, encoded: Encoded) -> "DataFrame":
+    """A frame `ima, cat, probability, label` of pictures whose features are on the executors."""
+    from pyspark.sql.types import BinaryType
+
+    from job.stages.base import append_columns
+
+    assert fitted.classifier is not None
+    made, chances_of = fitted.vectors_of(), fitted.classifier.chances_of()
+    frame = append_columns(
+        encoded.bags,
+        fitted.bag_columns,
+        {"probability": BinaryType()},
+        lambda batch: [packed(chances_of(made(batch)))],
+        keep=("ima", "cat"),
+    )
+    return fitted.indexer.transform(frame)
 
 
 def _scores(split: str, rows: pa.Table, chances: NDArray[np.float64], categories: tuple[str, ...]) -> Scores:

@@ -1,7 +1,6 @@
 """What a worker does with pictures that a saved model is to predict: read, predict, leave a file. Imports no Spark."""
 
 import hashlib
-import io
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,10 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pyarrow import parquet
 
 from job import storage
 from job.apart import CRASHED, Apart, CrashedError
+from job.storage.tables import to_parquet
 
 if TYPE_CHECKING:
     from job.model.predict import Model, Prediction, Rejection
@@ -139,15 +138,3 @@ def _together(contents: Iterator[bytes | storage.Fault]) -> Iterator[list[Any]]:
             part, size = [], 0
     if part:
         yield part
-
-
-def to_parquet(table: pa.Table) -> bytes:
-    """A table as a Parquet file."""
-    sink = io.BytesIO()
-    parquet.write_table(table, sink)
-    return sink.getvalue()
-
-
-def from_parquet(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
-    """The table in a Parquet file, or some of its columns. Raises pyarrow.ArrowInvalid for what is none."""
-    return parquet.read_table(io.BytesIO(data), columns=list(columns) if columns else None)

@@ -43,6 +43,8 @@ __all__ = [
 ]
 
 Batches = Iterable[pa.RecordBatch]
+Vectors = Callable[[pa.RecordBatch], NDArray[Any]]
+"""Makes the vectors of a batch, (n, d), in a worker."""
 
 
 class _Addable(Protocol):

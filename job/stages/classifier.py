@@ -32,6 +32,7 @@ from job.stages.base import (
     HasInputCol,
     HasOutputCol,
     Stored,
+    Vectors,
     append_columns,
     at_least,
     collect_sum,
@@ -42,9 +43,6 @@ from job.stages.base import (
     with_columns,
 )
 from job.stages.rows import kept_rows, labels_of
-
-Vectors = Callable[[pa.RecordBatch], NDArray[Any]]
-"""Makes the feature vectors of a batch, floating (n, d), in a worker."""
 
 # Column with the number of a changed copy of a picture, from 1; 0 for the picture itself.
 _COPY = "copy"
@@ -438,7 +436,12 @@ class CategoryClassifierModel(Model, _ClassifierParams, Stored):
 
     def transform_arrays(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities of shape (n, C) for features (n, d) that the driver holds already."""
-        return self._classifier().probabilities(features, self.trained)
+        return self.chances_of()(features)
+
+    def chances_of(self) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+        """What gives probabilities (n, C) for features (n, d), in a worker or in the driver."""
+        classifier, trained = self._classifier(), self.trained
+        return lambda features: classifier.probabilities(features, trained)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What was learned, as its classifier names it."""

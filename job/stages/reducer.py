@@ -1,6 +1,6 @@
 """One vector a picture to features: blocks side by side, and principal components."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -19,6 +19,7 @@ from job.stages.base import (
     HasInputCol,
     HasOutputCol,
     Stored,
+    Vectors,
     append_columns,
     at_least,
     collect_sum,
@@ -60,15 +61,20 @@ class PrincipalComponents(
     def _fit(self, dataset: "DataFrame") -> "PrincipalComponentsModel":
         column = self.getInputCol()
         self.transformSchema(dataset.schema)
+        return self.fit_batches(dataset, [column], lambda batch: rows_of(batch[column]), width_of(dataset, column))
 
-        width = width_of(dataset, column)
+    def fit_batches(
+        self, dataset: "DataFrame", columns: Sequence[str], made: Vectors, width: int
+    ) -> "PrincipalComponentsModel":
+        """The same where `made` gives the vectors (n, width) of a batch with `columns`."""
         self._check(width)
 
         def sums(batch: pa.RecordBatch) -> pca.Moments:
-            return pca.moments(rows_of(batch[column]))
+            return pca.moments(made(batch))
 
-        part = collect_sum(dataset, [column], sums, pca.Moments.of, width=width)
-        assert part is not None
+        part = collect_sum(dataset, list(columns), sums, pca.Moments.of, width=width)
+        if part is None:
+            raise ValueError("There are no rows to find components of.")
         return self._model(pca.fit(part, self.getOrDefault(self.k)))
 
     def fit_arrays(self, rows: Any) -> "PrincipalComponentsModel":

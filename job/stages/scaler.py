@@ -1,6 +1,6 @@
 """The vectors of several blocks side by side, each block scaled as a whole."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -28,6 +28,9 @@ from job.stages.base import (
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+Blocks = Callable[[pa.RecordBatch], list[NDArray[Any]]]
+"""Makes the vectors of each block of a batch, in a worker."""
 
 
 class _ScalerParams(Accessors, HasInputCols, HasOutputCol):
@@ -74,11 +77,15 @@ class BlockScaler(Estimator["BlockScalerModel"], _ScalerParams, DefaultParamsRea
     def _fit(self, dataset: "DataFrame") -> "BlockScalerModel":
         self.transformSchema(dataset.schema)
         columns = self.getInputCols()
+        return self.fit_batches(dataset, columns, lambda batch: [rows_of(batch[name]) for name in columns])
+
+    def fit_batches(self, dataset: "DataFrame", columns: Sequence[str], blocks: Blocks) -> "BlockScalerModel":
+        """The same where `blocks` gives the vectors of each block (n, width) of a batch with `columns`."""
 
         def sums(batch: pa.RecordBatch) -> scaling.Sums:
-            return scaling.sums([rows_of(batch[name]) for name in columns])
+            return scaling.sums(blocks(batch))
 
-        part = collect_sum(dataset, columns, sums, scaling.Sums.of)
+        part = collect_sum(dataset, list(columns), sums, scaling.Sums.of)
         if part is None:
             raise ValueError(f"There are no rows in '{columns[0]}' to scale by.")
         return self._model(part)

@@ -1,6 +1,6 @@
 """Descriptors to one vector a picture: visual words and their counts, or any other encoding."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,7 +12,7 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, DataType, FloatType, IntegerType, StructType
 
-from job.columns import flatten, lists, ragged
+from job.columns import flatten, lists, packed, ragged, unpacked
 from job.cores import available_cores
 from job.learn import kmeans, sampling
 from job.learn.assign import assign
@@ -352,6 +352,34 @@ def encoded(
 ) -> "DataFrame":
     """The frame with the vectors of several models, in one pass. `keep` names the columns that are wanted beside them;
     None keeps all."""
+    return _encoded(dataset, models, keep, lists, {model.getOutputCol(): model._output_type() for model in models})
+
+
+def encoded_as_bytes(
+    dataset: "DataFrame", models: Sequence[VisualVocabularyModel], keep: Sequence[str] | None = None
+) -> "DataFrame":
+    """The same with each vector as bytes, which `blocks_of` reads: Spark hands them on as a whole, and arrays value by
+    value, which takes several times as long (tests/benchmarks/engine.py: large)."""
+    return _encoded(dataset, models, keep, packed, {model.getOutputCol(): BinaryType() for model in models})
+
+
+def blocks_of(models: Sequence[VisualVocabularyModel]) -> Callable[[pa.RecordBatch | pa.Table], list[NDArray[Any]]]:
+    """What reads the columns of `encoded_as_bytes`: it gives the vectors of each model, int32 or float32 (n, width)."""
+    found = [(model.getOutputCol(), model._encoding().dtype, model.width) for model in models]
+
+    def blocks(batch: pa.RecordBatch | pa.Table) -> list[NDArray[Any]]:
+        return [unpacked(batch[name], dtype, width) for name, dtype, width in found]
+
+    return blocks
+
+
+def _encoded(
+    dataset: "DataFrame",
+    models: Sequence[VisualVocabularyModel],
+    keep: Sequence[str] | None,
+    column_of: Callable[[NDArray[Any]], pa.Array],
+    outputs: Mapping[str, DataType],
+) -> "DataFrame":
     schema = dataset.schema
     for model in models:
         model.transformSchema(schema)
@@ -361,8 +389,7 @@ def encoded(
         found = []
         for column, spec, encoding, codebook in specs:
             stacked, pictures = flatten(batch[column], spec.dtype, spec.values)
-            found.append(lists(encoding.encode(spec.unpack(stacked), pictures, batch.num_rows, codebook)))
+            found.append(column_of(encoding.encode(spec.unpack(stacked), pictures, batch.num_rows, codebook)))
         return found
 
-    outputs = {model.getOutputCol(): model._output_type() for model in models}
     return append_columns(dataset, [model.getInputCol() for model in models], outputs, bags, keep)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from job.storage.backend import backend
 from job.storage.config import Credentials, S3Config, s3_config
 from job.storage.names import PassedOver, is_sorted
-from job.storage.runfolder import RunFolder, StoredFile
+from job.storage.runfolder import RunFolder, StoredFile, stored_file
 from job.storage.types import IMAGE_SUFFIXES, INDEX, LISTING, Fault
 from job.storage.uris import is_remote, join, normalise
 
@@ -50,6 +50,7 @@ __all__ = [
     "read_columns",
     "read_many",
     "s3_config",
+    "stored_file",
     "write_bytes",
 ]
 

@@ -34,6 +34,11 @@ class StoredFile(NamedTuple):
     sha256: str
 
 
+def stored_file(path: str, data: bytes) -> StoredFile:
+    """What is to be known of a file with this content, at a path relative to the run's folder."""
+    return StoredFile(path, len(data), hashlib.sha256(data).hexdigest())
+
+
 class TakenError(UserError):
     """The folder is another's, or has become another's."""
 
@@ -111,7 +116,11 @@ class RunFolder:
     def write(self, relative: str, data: bytes) -> None:
         """Writes one file of the run, all of it or nothing."""
         self._store.write_bytes(self.uri(relative), data, public_read=self.public_read)
-        self._written[relative] = StoredFile(relative, len(data), hashlib.sha256(data).hexdigest())
+        self._written[relative] = stored_file(relative, data)
+
+    def know(self, files: Iterable[StoredFile]) -> None:
+        """Takes note of files that others have written here, so that they need not be read back."""
+        self._written.update({file.path: file for file in files})
 
     def files(self) -> list[StoredFile]:
         """Everything in the folder, sorted by path; what others (Spark) have written there is read back and hashed."""

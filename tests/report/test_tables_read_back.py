@@ -19,6 +19,7 @@ from job import kept, storage
 from job.experiment.watch import ledger
 from job.model import batch
 from job.report.tables import TIMINGS_SCHEMA, from_cells, to_csv
+from job.storage.tables import PartsOfParquet, from_parquet, to_parquet
 
 TEXTS = [
     "Training/A/1.jpg",
@@ -40,6 +41,7 @@ VALUES = {
     pa.float64(): [0.1, None, -1e-300, 1 / 3, 1e17, 0.0],
     pa.bool_(): [True, None, False],
     pa.binary(): [b"", None, b"\0\xff" * 40],
+    pa.list_(pa.float32()): [[0.1, -1.0], [], None, [0.0] * 300],
     pa.timestamp("us", "UTC"): [datetime(2026, 1, 2, 3, 4, 5, 6, UTC), None],
 }
 TEXT, NUMBER, FLOAT = pa.string(), pa.int64(), pa.float64()
@@ -114,7 +116,22 @@ def test_csv_reads_back_as_it_was(name: str, layout: list[int]):
 @pytest.mark.parametrize("name", PARQUET)
 def test_parquet_reads_back_as_it_was(name: str, layout: list[int]):
     for table in tables(PARQUET[name], layout):
-        assert batch.from_parquet(batch.to_parquet(table)).equals(table)
+        assert from_parquet(to_parquet(table)).equals(table)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_parquet_made_part_by_part_reads_back_as_it_was(layout: list[int]):
+    schema = pa.schema([("ima", TEXT), ("cat", TEXT), ("label", FLOAT), ("features", pa.list_(pa.float32()))])
+    for table in tables(schema, layout):
+        file = PartsOfParquet(repeated=["cat"])
+        parts = [table.slice(0, 2), table.slice(2, 0), table.slice(2)]
+        for part in parts:
+            file.add(part)
+        assert from_parquet(file.close()).equals(table)
+
+
+def test_no_parts_are_no_file():
+    assert PartsOfParquet().close() == b""
 
 
 @pytest.mark.parametrize("layout", LAYOUTS[3:], ids=str)
@@ -135,7 +152,8 @@ def test_there_are_no_other_writers_of_tables():
     known: dict[str, set[str]] = {
         "write_csv": {"report/tables.py"},
         "csv.writer": {"report/tables.py", "benchmark/record.py"},
-        "write_table": {"model/batch.py", "experiment/watch/ledger.py", "storage/pack.py", "kept.py"},
+        "write_table": {"storage/tables.py", "experiment/watch/ledger.py", "storage/pack.py", "kept.py"},
+        "ParquetWriter": {"storage/tables.py", "storage/pack.py"},
         "RecordBatchFileWriter|RecordBatchStreamWriter|new_file|new_stream|to_parquet_dataset|feather": set(),
     }
     folder = Path(job.__file__).parent

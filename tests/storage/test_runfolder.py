@@ -10,7 +10,7 @@ import pytest
 
 from job.errors import UsageError, UserError
 from job.storage import RunFolder
-from job.storage.runfolder import TakenError
+from job.storage.runfolder import TakenError, stored_file
 
 
 def test_an_output_that_cannot_be_written_is_named_and_nothing_is_left_behind(tmp_path: Path):
@@ -156,7 +156,7 @@ def in_container(tmp_path: Path, identity: str, then: str) -> "subprocess.Popen[
     program = f"""
 from job.errors import UserError
 from job.storage import RunFolder
-from job.storage.runfolder import TakenError
+from job.storage.runfolder import TakenError, stored_file
 try:
     RunFolder({str(tmp_path / "out")!r}, 'one').claim()
     print('mine', flush=True)
@@ -262,3 +262,16 @@ def test_an_owner_elsewhere_that_never_renews_its_claim_is_not_waited_for(tmp_pa
     elsewhere(first)
     with pytest.raises(TakenError):
         watching(tmp_path, silence=3600).claim()
+
+
+def test_files_that_others_wrote_are_known_by_what_they_say(tmp_path: Path):
+    run = RunFolder(str(tmp_path), "one")
+    run.claim()
+    (tmp_path / "one" / "table").mkdir()
+    (tmp_path / "one" / "table" / "part-00000.parquet").write_bytes(b"told")
+    (tmp_path / "one" / "table" / "part-00001.parquet").write_bytes(b"not told")
+    run.know([stored_file("table/part-00000.parquet", b"told")])
+    run.finish({})
+    files = json.loads((tmp_path / "one" / "manifest.json").read_text())["files"]
+    assert [file["path"] for file in files] == ["table/part-00000.parquet", "table/part-00001.parquet"]
+    assert [file["sha256"] for file in files] == [hashlib.sha256(text).hexdigest() for text in (b"told", b"not told")]

@@ -31,7 +31,7 @@ from pyarrow import parquet
 from job import storage
 from job.errors import UserError
 from job.model import batch as predictions
-from job.model.batch import from_parquet
+from job.storage.tables import from_parquet, to_parquet
 
 SCHEMA_VERSION = 1
 BATCHES, MANIFESTS, DONE = "batches", "manifests", "_done.parquet"
@@ -94,7 +94,7 @@ class Ledger:
         """
         number = self._last + 1
         found = found.replace_schema_metadata({_FACTS: json.dumps(facts).encode()})
-        data = predictions.to_parquet(found)
+        data = to_parquet(found)
         if not storage.create(self._uri(number), data):
             return None
         self._note(number, found, data, listed=False)
