@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from job.stages.scaler import BlockScalerModel
 
 # Tables of up to this many cells are gathered in the driver once they are made: what follows is then numpy on one
-# table, without a job. Larger ones stay on the executors, and are written by Spark as Parquet.
+# table, without a job. Larger ones stay on the executors, which write them as Parquet.
 MOST_CELLS = 20_000_000
 # Counts of words are mostly zeros. Where a table has more cells than that, its other values are gathered, as long as
 # there are not more of them than this (8 bytes each).
