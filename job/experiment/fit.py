@@ -26,6 +26,7 @@ from job.report.text import PREVIEW_ROWS
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
     from pyspark.sql import DataFrame
+    from pyspark.sql.types import DataType
 
     from job.stages import (
         CategoryClassifierModel,
@@ -191,19 +192,16 @@ class Fitted:
 
         return made
 
-    def featured(self, bags: "DataFrame") -> "DataFrame":
-        """A frame `ima, cat, label, features` of bags, made by the executors."""
-        from pyspark.ml.linalg import VectorUDT
-
+    def labelled(
+        self, bags: "DataFrame", name: str, kind: "DataType", column_of: "Callable[[NDArray[np.float64]], pa.Array]"
+    ) -> "DataFrame":
+        """A frame `ima, cat, label` of bags, with a column `name` of this `kind` that the executors make of the feature
+        vectors (n, width) of each batch."""
         from job.stages.base import append_columns
 
         made = self.vectors_of()
         frame = append_columns(
-            bags,
-            self.bag_columns,
-            {"features": VectorUDT()},
-            lambda batch: [vector_column(made(batch))],
-            keep=("ima", "cat"),
+            bags, self.bag_columns, {name: kind}, lambda batch: [column_of(made(batch))], keep=("ima", "cat")
         )
         return self.indexer.transform(frame)
 
@@ -444,6 +442,7 @@ def _say_reduced(fitted: Fitted, done: Encoded, finding: Any) -> None:
 
 
 def _classify(fitted: Fitted, train: Extracted, clock: Clock) -> "CategoryClassifierModel":
+    from pyspark.ml.linalg import VectorUDT
     from pyspark.sql import functions as F
 
     from job.stages import CategoryClassifier
@@ -474,7 +473,8 @@ def _classify(fitted: Fitted, train: Extracted, clock: Clock) -> "CategoryClassi
                 bags.withColumn("weight", weight), fitted.bag_columns, fitted.vectors_of(), fitted.width
             )
         else:
-            model = estimator.fit_counted(fitted.featured(fitted.train.bags), fitted.train.described)
+            frame = fitted.labelled(fitted.train.bags, "features", VectorUDT(), vector_column)
+            model = estimator.fit_counted(frame, fitted.train.described)
         finding.facts = {"classifier": recipe.classifier, **model.trained.facts}
     return model
 

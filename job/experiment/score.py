@@ -104,18 +104,9 @@ def _predicted(fitted: Fitted, encoded: Encoded) -> "DataFrame":
     """A frame `ima, cat, probability, label` of pictures whose features are on the executors."""
     from pyspark.sql.types import BinaryType
 
-    from job.stages.base import append_columns
-
     assert fitted.classifier is not None
-    made, chances_of = fitted.vectors_of(), fitted.classifier.chances_of()
-    frame = append_columns(
-        encoded.bags,
-        fitted.bag_columns,
-        {"probability": BinaryType()},
-        lambda batch: [packed(chances_of(made(batch)))],
-        keep=("ima", "cat"),
-    )
-    return fitted.indexer.transform(frame)
+    chances_of = fitted.classifier.chances_of()
+    return fitted.labelled(encoded.bags, "probability", BinaryType(), lambda rows: packed(chances_of(rows)))
 
 
 def _scores(split: str, rows: pa.Table, chances: NDArray[np.float64], categories: tuple[str, ...]) -> Scores:

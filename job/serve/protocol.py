@@ -11,21 +11,23 @@ _HEAD = 16 << 10
 _AHEAD = 64
 
 
-class _Whole:
+class _Whole(asyncio.Transport):
     """What uvicorn writes one answer to: the head waits for the body, and both go in one piece.
 
     A write of its own for the head would wake the client up twice, and cost as much as parsing the request does.
     """
 
     def __init__(self, answer: RequestResponseCycle) -> None:
+        super().__init__()
         self._transport = answer.transport
         self._head = b""
         # Until the head is there.
         self._answer: RequestResponseCycle | None = answer
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Uvicorn's: the head of the answer, or a piece of its body."""
         if self._answer is not None and self._answer.response_started:
-            self._answer, self._head = None, data
+            self._answer, self._head = None, bytes(data)
         elif self._head:
             head, self._head = self._head, b""
             self._transport.writelines((head, data))
@@ -33,11 +35,13 @@ class _Whole:
             self._transport.write(data)
 
     def close(self) -> None:
+        """Uvicorn's: nothing comes after this."""
         if self._head:
             self.write(b"")
         self._transport.close()
 
     def is_closing(self) -> bool:
+        """Whether the connection ends."""
         return self._transport.is_closing()
 
 
@@ -132,7 +136,7 @@ class Patient(HttpToolsProtocol):
         if not self._declining:
             super().on_headers_complete()
             if self.scope["method"] != "HEAD":  # whose answer is a head alone
-                self.cycle.transport = _Whole(self.cycle)  # type: ignore[assignment]
+                self.cycle.transport = _Whole(self.cycle)
 
     def on_body(self, body: bytes) -> None:
         """The parser's: a piece of the body."""

@@ -322,7 +322,7 @@ class VisualVocabularyModel(Model, _VocabularyParams, Stored):
         return self._encoding().encode(spec.unpack(stacked), pictures, len(column), self.codebook)
 
     def _transform(self, dataset: "DataFrame") -> "DataFrame":
-        return encoded(dataset, [self])
+        return _encoded(dataset, [self], None, lists, {self.getOutputCol(): self._output_type()})
 
     def nearest_words(self, dataset: "DataFrame", output: str = "words") -> "DataFrame":
         """Adds the word of each descriptor, in their order: array of ints."""
@@ -347,19 +347,11 @@ class VisualVocabularyModel(Model, _VocabularyParams, Stored):
         return self
 
 
-def encoded(
-    dataset: "DataFrame", models: Sequence[VisualVocabularyModel], keep: Sequence[str] | None = None
-) -> "DataFrame":
-    """The frame with the vectors of several models, in one pass. `keep` names the columns that are wanted beside them;
-    None keeps all."""
-    return _encoded(dataset, models, keep, lists, {model.getOutputCol(): model._output_type() for model in models})
+def encoded_as_bytes(dataset: "DataFrame", models: Sequence[VisualVocabularyModel], keep: Sequence[str]) -> "DataFrame":
+    """The frame with the vectors of several models, in one pass, and of its own columns those in `keep`.
 
-
-def encoded_as_bytes(
-    dataset: "DataFrame", models: Sequence[VisualVocabularyModel], keep: Sequence[str] | None = None
-) -> "DataFrame":
-    """The same with each vector as bytes, which `blocks_of` reads: Spark hands them on as a whole, and arrays value by
-    value, which takes several times as long (tests/benchmarks/engine.py: large)."""
+    Each vector is bytes, which `blocks_of` reads: Spark hands bytes on as a whole, and arrays value by value.
+    """
     return _encoded(dataset, models, keep, packed, {model.getOutputCol(): BinaryType() for model in models})
 
 

@@ -235,7 +235,7 @@ def test_a_master_that_does_not_answer_is_told_at_once(sample: Path, place: Path
         "The Spark master at 'spark://127.0.0.1:9' does not answer (Connection refused): check --master and that it "
         "runs."
     )
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 40
 
 
 def listens(pid: int) -> bool:

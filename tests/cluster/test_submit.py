@@ -226,7 +226,7 @@ def test_a_cluster_that_does_not_answer_is_told_within_seconds(cluster: FakeClus
     code, _, said = submit()
     assert code == 1
     assert "The cluster at http://127.0.0.1:9 does not answer" in said
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 10
 
 
 def test_a_machine_that_knows_no_cluster_is_told(monkeypatch: pytest.MonkeyPatch, submit: Submit) -> None:

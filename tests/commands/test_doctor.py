@@ -41,7 +41,7 @@ def java(folder: Path, version: str) -> None:
 def test_a_machine_that_can_do_the_work_has_no_fault(capsys: pytest.CaptureFixture[str]) -> None:
     begun = time.monotonic()
     assert cli.main(["doctor"]) == 0
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 15
     lines = capsys.readouterr().out.splitlines()
     assert not [line for line in lines if line.startswith("fault")]
     for subject in ("Python", "Java", "Spark", "SIFT", "ORB", "SURF"):
@@ -146,7 +146,7 @@ def test_a_check_that_hangs_or_breaks_is_told_and_holds_nobody_up() -> None:
 
     begun = time.monotonic()
     found = list(doctor.examine([("slow", hangs), ("broken", breaks)], limit=2.0))
-    assert time.monotonic() - begun < 100
+    assert time.monotonic() - begun < 6.5  # 4.5 s more than the limit
     assert found == [
         Finding("one", "ok", "begun"),
         Finding("slow", "fault", "no answer within 2 s."),

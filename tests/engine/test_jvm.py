@@ -45,7 +45,7 @@ def java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     return make
 
 
-def failure(limit: float = 100.0) -> str:
+def failure(limit: float = 20.0) -> str:
     """What is told of a JVM that does not start, within a time."""
     begun = time.monotonic()
     jvm = Jvm(Configuration.make(master="local[1]"))
@@ -58,7 +58,7 @@ def failure(limit: float = 100.0) -> str:
 def test_a_jvm_that_never_listens_is_given_up_in_time_and_its_reason_told(java, monkeypatch, tmp_path: Path):
     monkeypatch.setattr(jvms, "_START_LIMIT", 3.0)  # within which what it says is heard
     java("echo 'waiting for a licence' >&2\nexec sleep 300")
-    assert failure() == (
+    assert failure(7.0) == (
         "Java did not start Spark within 3 s (waiting for a licence): check `java -version` (17 or 21)."
     )
     assert not list((tmp_path / "t").iterdir())

@@ -230,7 +230,7 @@ def test_decommissioning_asks_the_executor_and_waits_until_it_is_gone() -> None:
         until(120, "the process", lambda: "ready" in logs(name))
         begun = time.monotonic()
         tool("exec", name, "/opt/decom.sh")  # which ends when the executor has
-        assert time.monotonic() - begun > 0.8
+        assert 0.8 < time.monotonic() - begun < 10
         until(120, "its end", lambda: "asked" in logs(name))
 
 

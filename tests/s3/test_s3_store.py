@@ -168,7 +168,7 @@ def test_reading_hides_the_latency_of_the_store(bucket: str, behind_proxy: Calla
     behind_proxy(latency=0.1)
     start = time.monotonic()
     assert read(bucket, names, in_flight=64) == [name.encode() for name in names]
-    assert time.monotonic() - start < 16  # one at a time: 32 s at the least
+    assert time.monotonic() - start < 5  # one at a time: 32 s
 
 
 @on_one
@@ -281,7 +281,7 @@ def test_objects_that_may_not_be_read_are_faults_each(
     assert read(other, ["b.jpg"]) == [Fault("unreadable")]
 
 
-# ---- faults of the configuration: one sentence, before a store that is away for a while would be given up (90 s)
+# ---- faults of the configuration: one sentence within 15 s
 
 
 @pytest.fixture
@@ -295,7 +295,7 @@ def wrong(server: Server, bucket: str, use: Callable[[dict[str, str]], None]) ->
             start = time.monotonic()
             with pytest.raises(UserError) as caught:
                 action(address)
-            assert time.monotonic() - start < 60
+            assert time.monotonic() - start < 15
             sentences.append(caught.value.message)
             assert server.secret_key not in caught.value.message
             assert "\n" not in caught.value.message
@@ -371,7 +371,7 @@ def test_the_first_question_to_a_store_that_is_down_is_answered_soon(
         start = time.monotonic()
         with pytest.raises(UserError, match="does not answer"):
             action("s3://some-bucket/data")
-        assert time.monotonic() - start < 60
+        assert time.monotonic() - start < 15
 
 
 def test_a_key_that_cannot_be_named_is_a_picture_that_can_not_be_read(bucket: str, server: Server):

@@ -24,7 +24,7 @@ class Failing:
 
 def test_a_fault_of_the_program_is_an_answer_and_is_told_and_counted() -> None:
     told: list[str] = []
-    serving = Serving(load_model(MODEL), Failing(), Limits(), warn=told.append)  # type: ignore[arg-type]
+    serving = Serving(load_model(MODEL), Failing(), Limits(), warn=told.append)
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:

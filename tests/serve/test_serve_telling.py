@@ -58,12 +58,15 @@ def said(server: Server) -> tuple[list[str], list[str]]:
 
 def test_requests_are_told_when_asked_for_and_a_path_makes_no_line_of_its_own(picture: bytes):
     with serving("-v") as server:
+        begun = time.monotonic()
         server.predict(picture)
+        waited = time.monotonic() - begun
         server.ask("GET", "/no%0Aevent=such")
         out, err = said(server)
     assert len(err) == 1
     assert err[0].startswith("fruits: Serving ")
-    assert any(re.fullmatch(r"event=request method=POST path=/predict code=200 seconds=\d+\.\d+", line) for line in out)
+    told = [re.fullmatch(r"event=request method=POST path=/predict code=200 seconds=(\d+\.\d+)", line) for line in out]
+    assert [0 < float(one[1]) < waited for one in told if one] == [True]
     assert all(line.startswith("event=request method=") for line in out)
     assert any("code=404" in line for line in out)
 

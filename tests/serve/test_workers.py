@@ -7,7 +7,7 @@ import signal
 import socket
 
 import pytest
-from serving import MODEL, V1, alive
+from serving import MODEL, V1, alive, gone
 
 from job import load_model
 from job.errors import UserError
@@ -84,11 +84,11 @@ def test_more_pictures_than_processes_get_each_its_own_answer() -> None:
 def test_processes_that_died_while_they_had_nothing_to_do_are_replaced() -> None:
     async def ask(workers: Workers) -> list[str]:
         async with workers.answering():
-            for pid in pids(workers):
+            killed = pids(workers)
+            for pid in killed:
                 os.kill(pid, signal.SIGKILL)
-            async with asyncio.timeout(60):
-                while not all(line.lost for line in workers._lines):  # noqa: ASYNC110  (they tell nobody)
-                    await asyncio.sleep(0.01)
+            assert await asyncio.to_thread(gone, killed)
+            assert all(line.lost for line in workers._lines)
             return [(await workers.predict(picture(), 1, Rejection())).status for _ in range(4)]
 
     with of_model(2) as workers:

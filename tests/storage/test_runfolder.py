@@ -156,7 +156,7 @@ def in_container(tmp_path: Path, identity: str, then: str) -> "subprocess.Popen[
     program = f"""
 from job.errors import UserError
 from job.storage import RunFolder
-from job.storage.runfolder import TakenError, stored_file
+from job.storage.runfolder import TakenError
 try:
     RunFolder({str(tmp_path / "out")!r}, 'one').claim()
     print('mine', flush=True)
