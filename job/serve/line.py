@@ -1,11 +1,12 @@
-"""The line from the server to one process that predicts: a picture goes, its answer comes."""
+"""The line from the server to one process that predicts: pictures go, their answers come."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from job.model.predict import Rejection
-from job.serve.worker import ANSWERED, ASKED
+from job.serve.worker import ANSWERED, ASKED, SIZE
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Answer:
 
 
 class DiedError(Exception):
-    """A process ended while it had a picture."""
+    """A process ended while it had pictures."""
 
 
 class Line(asyncio.Protocol):
@@ -27,16 +28,22 @@ class Line(asyncio.Protocol):
         self.lost = False
         self._transport: Any = None
         self._came = bytearray()
-        self._waiting: asyncio.Future[Answer] | None = None
+        self._missing = 0
+        self._answers: list[Answer] = []
+        self._waiting: asyncio.Future[list[Answer]] | None = None
 
-    def ask(self, picture: bytes, top_k: int, rejection: Rejection) -> "asyncio.Future[Answer]":
-        """The answer to a picture, once it comes; nothing else may be asked before. DiedError when it never will."""
-        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    def ask(self, pictures: Sequence[bytes], top_k: int, rejection: Rejection) -> "asyncio.Future[list[Answer]]":
+        """The answers to pictures, once all are there; nothing else may be asked before.
+
+        DiedError when they never will be.
+        """
+        waiting: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
         if self.lost:
             waiting.set_exception(DiedError())
             return waiting
-        self._waiting = waiting
-        self._transport.writelines([ASKED.pack(len(picture), top_k, rejection.below, rejection.unknown), picture])
+        self._waiting, self._missing, self._answers = waiting, len(pictures), []
+        head = ASKED.pack(len(pictures), top_k, rejection.below, rejection.unknown)
+        self._transport.writelines([head, *(SIZE.pack(len(picture)) for picture in pictures), *pictures])
         return waiting
 
     def close(self) -> None:
@@ -50,17 +57,26 @@ class Line(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Asyncio's: a piece of an answer is there."""
         self._came += data
-        if len(self._came) < ANSWERED.size:
-            return
-        status, size = ANSWERED.unpack_from(self._came)
+        while self._missing and (found := self._answer()) is not None:
+            self._answers.append(found)
+            self._missing -= 1
+        if not self._missing and self._waiting is not None:
+            if not self._waiting.done():
+                self._waiting.set_result(self._answers)
+            self._waiting = None
+
+    def _answer(self) -> Answer | None:
+        """The next answer of what came, which is taken away; None where it is not whole."""
+        came = self._came
+        if len(came) < ANSWERED.size:
+            return None
+        status, size = ANSWERED.unpack_from(came)
         end = ANSWERED.size + status
-        if len(self._came) < end + size:
-            return
-        found = Answer(self._came[ANSWERED.size : end].decode(), bytes(self._came[end : end + size]))
-        self._came.clear()
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(found)
-        self._waiting = None
+        if len(came) < end + size:
+            return None
+        found = Answer(came[ANSWERED.size : end].decode(), bytes(came[end : end + size]))
+        del came[: end + size]
+        return found
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Asyncio's: the process has ended."""

@@ -13,21 +13,23 @@ from job.model import load_model
 from job.model.predict import Model, Prediction
 from job.threads import Threads
 
-ASKED = struct.Struct("!QIdd")
-"""What goes before a picture: its number of bytes, `top_k`, `reject_below` and `reject_unknown`."""
+ASKED = struct.Struct("!IIdd")
+"""What goes before pictures: their number, `top_k`, `reject_below` and `reject_unknown`."""
+SIZE = struct.Struct("!Q")
+"""A picture's number of bytes: those of all pictures go before the first one."""
 ANSWERED = struct.Struct("!II")
 """What goes before an answer: the numbers of bytes of its status and of the rest."""
 
-# Bytes that are read from the line at once: a picture of a hundred pixels a side and what goes before it, and more.
+# Bytes that are read from the line at once: some pictures of a hundred pixels a side and what goes before them.
 _READ = 1 << 16
 
 
 def work(line: socket.socket, uri: str, digest: str) -> None:
-    """Answers pictures with the prediction as JSON, until the line's other end closes.
+    """Answers pictures with their predictions as JSON, until the line's other end closes.
 
-    The first answer comes unasked: its status is "ready", or "fault" with a sentence where the model can't be loaded or
-    is not the one of that digest. The signals that end a server are for the process that serves: what is being
-    predicted is finished.
+    Pictures that are asked about together are answered together. The first answer comes unasked: its status is "ready",
+    or "fault" with a sentence where the model can't be loaded or is not the one of that digest. The signals that end a
+    server are for the process that serves: what is being predicted is finished.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -38,9 +40,13 @@ def work(line: socket.socket, uri: str, digest: str) -> None:
             return
         line.sendall(answer("ready", b""))
         while len(head := asked.read(ASKED.size)) == ASKED.size:
-            size, top_k, below, unknown = ASKED.unpack(head)
-            found = model.predict(asked.read(size), top_k, reject_below=below, reject_unknown=unknown)
-            line.sendall(answer(found.status, as_json(found)))
+            count, top_k, below, unknown = ASKED.unpack(head)
+            sizes = asked.read(count * SIZE.size)
+            if len(sizes) < count * SIZE.size:
+                return
+            pictures = [asked.read(size) for (size,) in SIZE.iter_unpack(sizes)]
+            found = model.predict(pictures, top_k, reject_below=below, reject_unknown=unknown)
+            line.sendall(b"".join(answer(each.status, as_json(each)) for each in found))
 
 
 def answer(status: str, content: bytes) -> bytes:

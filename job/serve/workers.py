@@ -4,10 +4,11 @@ import asyncio
 import multiprocessing
 import socket
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from typing import Self
@@ -16,7 +17,7 @@ from job.apart import CRASHED
 from job.errors import UserError
 from job.model.predict import Prediction, Rejection
 from job.serve import worker
-from job.serve.line import Answer, DiedError, Line
+from job.serve.line import Answer, Line
 from job.serve.worker import ANSWERED
 from job.signals import answered_later, not_inherited
 
@@ -24,6 +25,15 @@ from job.signals import answered_later, not_inherited
 _START = 60.0
 # Processes that may die on one picture before it is taken for the cause.
 _DEATHS = 2
+# Most pictures that a process is asked about together, which costs less than one after another where more wait than
+# there are processes (`http_over_bare` of tests/benchmarks/serve.py); and most bytes of each of them.
+_TOGETHER = 4
+_SMALL = 64 << 10
+# Seconds for the answers to several pictures. Then the process is ended, and each is asked about alone, so that a
+# picture that hangs costs the others no more than this.
+_PATIENCE = 2.0
+
+_CRASHED = Answer(CRASHED, worker.as_json(Prediction(None, None, (), CRASHED, None)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +50,30 @@ class Started:
         self.process.join()
 
 
+@dataclass(eq=False)
+class _Asked:
+    """A picture that somebody waits for the answer to."""
+
+    picture: bytes
+    settings: tuple[int, Rejection]
+    answer: asyncio.Future[Answer]
+    # The line to the process that has it.
+    line: Line | None = None
+    # Whether a process was lost while it had this picture, so that the next one gets it without others.
+    alone: bool = False
+    # Processes that were lost while they had it and no other.
+    deaths: int = 0
+
+    def goes_with(self, other: "_Asked") -> bool:
+        """Whether a process may be asked about both at once."""
+        return self.shares and other.shares and self.settings == other.settings
+
+    @property
+    def shares(self) -> bool:
+        """Whether a process may have it beside others."""
+        return not self.alone and len(self.picture) <= _SMALL
+
+
 class Workers:
     """Context manager: `count` processes, each of which holds the model.
 
@@ -54,7 +88,8 @@ class Workers:
     -----
     Processes are forked off one that has imported what they need and has no threads, by `multiprocessing`'s fork
     server. They are asked by the event loop itself: a thread for each of them would share one lock with the server, and
-    a request would wait for it several times.
+    a request would wait for it several times. A picture that finds a process idle is asked about at once and alone; of
+    those that wait, a process gets several small ones together.
 
     """
 
@@ -67,7 +102,7 @@ class Workers:
         self._processes: set[Started] = set()
         self._lines: dict[Line, Started] = {}
         self._idle: list[Line] = []
-        self._waiting: deque[asyncio.Future[Line]] = deque()
+        self._waiting: deque[_Asked] = deque()
         self._missing = 0
         self._starting: set[asyncio.Task[None]] = set()
 
@@ -96,7 +131,7 @@ class Workers:
     async def answering(self) -> AsyncIterator[None]:
         """Context manager of a running event loop: `predict` works as long as it lasts."""
         for started in list(self._processes):
-            self._free(await self._line(started))
+            self._idle.append(await self._line(started))
         try:
             yield
         finally:
@@ -108,51 +143,75 @@ class Workers:
     async def predict(self, picture: bytes, top_k: int, rejection: Rejection) -> Answer:
         """What the model says of the bytes of a picture.
 
-        A picture on which two processes died has the status "crashed". Raises UserError when no process can be started
-        any more. Who does not want to wait any longer cancels this, which ends a process that has the picture.
+        A picture on which two processes died that had no other has the status "crashed". Raises UserError when no
+        process can be started any more. Who does not want to wait any longer cancels this, which ends a process that
+        has the picture.
         """
-        for _ in range(_DEATHS):
-            line = await self._next()
-            with suppress(DiedError):
-                return await self._asked(line, picture, top_k, rejection)
-        return Answer(CRASHED, worker.as_json(Prediction(None, None, (), CRASHED, None)))
-
-    async def _asked(self, line: Line, picture: bytes, top_k: int, rejection: Rejection) -> Answer:
+        asked = _Asked(picture, (top_k, rejection), asyncio.get_running_loop().create_future())
+        self._waiting.append(asked)
+        self._give()
         try:
-            found = await line.ask(picture, top_k, rejection)
-        except BaseException:  # it has died, or nobody waits for its answer: the next picture gets a new process
-            self._end(line)
+            return await asked.answer
+        except asyncio.CancelledError:
+            if asked.line is not None:
+                asked.line.close()
             raise
-        self._free(line)
+
+    def _give(self) -> None:
+        """Asks processes that have nothing to do about pictures that wait."""
+        while self._waiting and self._missing:
+            self._start()
+        while self._waiting and self._idle:
+            line = self._idle.pop()
+            if line.lost:
+                self._end(line)
+                self._start()
+            elif together := self._together():
+                self._ask(line, together)
+            else:
+                self._idle.append(line)
+
+    def _together(self) -> list[_Asked]:
+        """The pictures that the next process is asked about: its share of those that wait, longest first."""
+        most = min(_TOGETHER, -(-len(self._waiting) // self.count))
+        found: list[_Asked] = []
+        while self._waiting and len(found) < most:
+            asked = self._waiting[0]
+            if not asked.answer.done():
+                if found and not asked.goes_with(found[0]):
+                    break
+                found.append(asked)
+            self._waiting.popleft()
         return found
 
-    async def _next(self) -> Line:
-        """A process that has nothing to do, as soon as there is one."""
-        for _ in range(self._missing):
-            self._start()
-        while self._idle:
-            line = self._idle.pop()
-            if not line.lost:
-                return line
-            self._end(line)
-            self._start()
-        waiting: asyncio.Future[Line] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiting)
-        try:
-            return await waiting
-        except asyncio.CancelledError:
-            if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
-                self._free(waiting.result())  # it came at the same moment
-            raise
+    def _ask(self, line: Line, together: Sequence[_Asked]) -> None:
+        found = line.ask([asked.picture for asked in together], *together[0].settings)
+        for asked in together:
+            asked.line = line
+        if len(together) > 1:
+            late = asyncio.get_running_loop().call_later(_PATIENCE, line.close)
+            found.add_done_callback(lambda _: late.cancel())
+        found.add_done_callback(partial(self._answered, line, together))
 
-    def _free(self, line: Line) -> None:
-        """A process has nothing to do: it is for who waits longest."""
-        while self._waiting:
-            waiting = self._waiting.popleft()
-            if not waiting.done():
-                waiting.set_result(line)
-                return
-        self._idle.append(line)
+    def _answered(self, line: Line, together: Sequence[_Asked], found: asyncio.Future[list[Answer]]) -> None:
+        """A process has answered; or it has died, or was ended since nobody waits for its answer any more."""
+        for asked in together:
+            asked.line = None
+        if found.exception() is None:
+            for asked, answer in zip(together, found.result(), strict=True):
+                if not asked.answer.done():
+                    asked.answer.set_result(answer)
+            self._idle.append(line)
+        else:
+            self._end(line)
+            for asked in reversed(together):
+                asked.alone = True
+                asked.deaths += len(together) == 1
+                if asked.deaths < _DEATHS:
+                    self._waiting.appendleft(asked)
+                elif not asked.answer.done():
+                    asked.answer.set_result(_CRASHED)
+        self._give()
 
     def _end(self, line: Line) -> None:
         """Ends a process; another is started when a picture needs it."""
@@ -179,12 +238,13 @@ class Workers:
             self._missing += 1
             if self._missing == self.count:  # there is no other, so that nobody would be answered
                 while self._waiting:
-                    waiting = self._waiting.popleft()
-                    if not waiting.done():
-                        waiting.set_exception(error)
+                    answer = self._waiting.popleft().answer
+                    if not answer.done():
+                        answer.set_exception(error)
             return
         self._processes.add(started)
-        self._free(await self._line(started))
+        self._idle.append(await self._line(started))
+        self._give()
 
     async def _line(self, started: Started) -> Line:
         _, line = await asyncio.get_running_loop().create_unix_connection(Line, sock=started.socket)

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import time
 
 import pytest
 from serving import MODEL, V1, alive, gone
@@ -13,7 +14,7 @@ from job import load_model
 from job.errors import UserError
 from job.model.predict import Rejection
 from job.serve.line import Answer
-from job.serve.worker import answer
+from job.serve.worker import ASKED, SIZE, answer
 from job.serve.workers import Started, Workers
 
 
@@ -23,19 +24,39 @@ def dies(line: socket.socket) -> None:
     os._exit(1)
 
 
+def plays(line: socket.socket) -> None:
+    """Tells of each picture how many it was asked about together; some pictures make it die or hang."""
+    with line.makefile("rb") as asked:
+        line.sendall(answer("ready", b""))
+        while head := asked.read(ASKED.size):
+            count = ASKED.unpack(head)[0]
+            pictures = [asked.read(size) for (size,) in list(SIZE.iter_unpack(asked.read(count * SIZE.size)))]
+            if b"die" in pictures:
+                os._exit(1)
+            time.sleep(600 if b"hang" in pictures else 0.05)
+            line.sendall(b"".join(answer(f"{count} together", picture[:20]) for picture in pictures))
+
+
 class Dying(Workers):
     """Its processes die on whatever they get."""
 
     started = 0
+    target = staticmethod(dies)
 
     def _started(self) -> Started:
         self.started += 1
         here, there = socket.socketpair()
-        process = self._context.Process(target=dies, args=(there,), daemon=True)
+        process = self._context.Process(target=self.target, args=(there,), daemon=True)
         process.start()
         there.close()
         assert here.recv(100) == answer("ready", b"")
         return Started(process, here)
+
+
+class Playing(Dying):
+    """Its processes tell how many pictures they were asked about together."""
+
+    target = staticmethod(plays)
 
 
 def picture(name: str = "0.jpg") -> bytes:
@@ -49,6 +70,14 @@ def of_model(count: int) -> Workers:
 
 def pids(workers: Workers) -> list[int]:
     return [started.process.pid for started in workers._processes]
+
+
+def noted(workers: Workers) -> bool:
+    """Whether the server knows that all its processes ended, which is waited for."""
+    limit = time.monotonic() + 120
+    while not (found := all(line.lost for line in list(workers._lines))) and time.monotonic() < limit:
+        time.sleep(0.01)
+    return found
 
 
 def asked(workers: Workers, *pictures: bytes) -> list[Answer | BaseException]:
@@ -88,7 +117,7 @@ def test_processes_that_died_while_they_had_nothing_to_do_are_replaced() -> None
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
             assert await asyncio.to_thread(gone, killed)
-            assert all(line.lost for line in workers._lines)
+            assert await asyncio.to_thread(noted, workers)
             return [(await workers.predict(picture(), 1, Rejection())).status for _ in range(4)]
 
     with of_model(2) as workers:
@@ -156,3 +185,60 @@ def test_a_picture_that_nobody_waits_for_any_more_is_not_begun() -> None:
     with of_model(1) as workers:
         assert asyncio.run(ask(workers)) == ["ok", "ok"]
         assert workers.restarts == 0
+
+
+# ---- pictures that are asked about together
+
+
+def said(found: list[Answer | BaseException]) -> list[tuple[str, bytes]]:
+    assert all(isinstance(each, Answer) for each in found), found
+    return [(each.status, each.json) for each in found if isinstance(each, Answer)]
+
+
+def test_of_pictures_that_wait_a_process_gets_its_share_together_and_the_first_one_alone() -> None:
+    with Playing("", "", 1) as workers:
+        one = said(asked(workers, *(b"%d" % number for number in range(8))))
+    assert one == [(f"{1 if number == 0 else 4 if number < 5 else 3} together", b"%d" % number) for number in range(8)]
+    with Playing("", "", 2) as workers:
+        two = said(asked(workers, *(b"%d" % number for number in range(6))))
+    assert [content for _, content in two] == [b"%d" % number for number in range(6)]
+    assert [status for status, _ in two[:4]] == ["1 together"] * 2 + ["2 together"] * 2
+
+
+def test_pictures_of_many_bytes_and_of_other_settings_are_not_asked_about_together() -> None:
+    async def ask() -> list[Answer]:
+        async with workers.answering():
+            wanted = [(b"first", 1), (b"one", 1), (b"one", 2), (b"large" + bytes(1 << 17), 2), (b"two", 3), (b"two", 3)]
+            return await asyncio.gather(*(workers.predict(content, top_k, Rejection()) for content, top_k in wanted))
+
+    with Playing("", "", 1) as workers:
+        found = asyncio.run(ask())
+    assert [each.status for each in found] == ["1 together"] * 4 + ["2 together"] * 2
+
+
+def test_a_picture_that_crashes_costs_those_beside_it_nothing_but_time() -> None:
+    with Playing("", "", 1) as workers:
+        found = said(asked(workers, b"0", b"1", b"die", b"3", b"4", b"5"))
+        assert workers.started == 4  # one died on the four of them, two on the one, the last one goes on
+    crashed = found.pop(2)
+    assert crashed[0] == "crashed"
+    assert found == [("1 together", content) for content in (b"0", b"1", b"3", b"4", b"5")]
+
+
+def test_a_picture_that_hangs_costs_those_beside_it_two_seconds() -> None:
+    async def ask() -> list[Answer]:
+        async with workers.answering():
+            tasks = [
+                asyncio.create_task(workers.predict(content, 1, Rejection()))
+                for content in (b"0", b"1", b"2", b"hang", b"4", b"5")
+            ]
+            hanging = tasks.pop(3)
+            async with asyncio.timeout(60):
+                found = await asyncio.gather(*tasks)
+            assert not hanging.done()
+            hanging.cancel()
+            return found
+
+    with Playing("", "", 2) as workers:
+        found = asyncio.run(ask())
+    assert [each.json for each in found] == [b"0", b"1", b"2", b"4", b"5"]
