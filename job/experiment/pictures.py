@@ -119,7 +119,8 @@ def _places(
     chosen: dict[int, list[tuple[Any, Any]]] = {}
     for one in seen:
         points, packed = one.found[name]
-        for word, point in zip(assign(spec.unpack(packed), words), points, strict=True):
+        rows = spec.unpack(packed)[:, : words.shape[1]]  # without their places
+        for word, point in zip(assign(rows, words), points, strict=True):
             if word < _WORDS and len(chosen.setdefault(int(word), [])) < _PATCHES:
                 chosen[int(word)].append((one.colour, point))
     cut = pool.map(

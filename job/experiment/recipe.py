@@ -170,5 +170,15 @@ def blocks_of(features: str | None, descriptor: str | None, words: int) -> tuple
 
 
 def _block(descriptor: str, encoding: str, words: int) -> Block:
-    encoding = encoding or DESCRIPTORS.get(descriptor).encoding
+    spec = DESCRIPTORS.get(descriptor)
+    encoding = encoding or spec.encoding
+    placed = ENCODINGS.get(encoding).placed
+    if placed and not spec.places and f"placed-{descriptor}" in DESCRIPTORS:
+        descriptor = f"placed-{descriptor}"
+    elif placed != bool(spec.places):
+        which = [name for name in ENCODINGS if ENCODINGS.get(name).placed == bool(spec.places)]
+        raise UsageError(
+            f"--features names {descriptor}:{encoding}, which do not go together: choose one of {', '.join(which)} for "
+            "the encoding."
+        )
     return Block(descriptor, encoding, words if ENCODINGS.get(encoding).learns else 1)

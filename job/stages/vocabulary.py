@@ -78,10 +78,17 @@ class _VocabularyParams(HasDescriptor, HasImageCol, HasInputCol, HasOutputCol):
         Raises
         ------
         ValueError
-            The column of descriptors is missing, of a wrong type, or was written by another descriptor.
+            The column of descriptors is missing, of a wrong type, or was written by another descriptor, or the encoding
+            needs descriptors with places and these have none (or the other way round).
 
         """
-        column = self.getInputCol()
+        column, spec, encoding = self.getInputCol(), self._spec(), self._encoding()
+        if encoding.placed != bool(spec.places):
+            fitting = [name for name in ENCODINGS if ENCODINGS.get(name).placed == bool(spec.places)]
+            raise ValueError(
+                f"The encoding '{encoding.name}' does not go with the descriptor '{spec.name}', whose rows say "
+                f"{'where they are' if spec.places else 'nothing of their places'}: choose one of {', '.join(fitting)}."
+            )
         require(schema, binary=column)
         written_by = schema[column].metadata.get("descriptor", self.getDescriptor())
         if written_by != self.getDescriptor():

@@ -1,7 +1,8 @@
 """A picture as descriptors see it: decoded when first needed, once for all of them."""
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import cv2
 import numpy as np
@@ -30,6 +31,7 @@ class Picture:
     def __init__(self, data: bytes | None, *, mask: bool = True) -> None:
         self._data = data
         self.mask = mask
+        self._found: dict[str, Any] = {}
 
     @classmethod
     def decode(
@@ -88,6 +90,12 @@ class Picture:
         if "grey" in self.__dict__ or "colour" not in self.__dict__:
             return self.grey
         return np.asarray(cv2.cvtColor(self.colour, cv2.COLOR_BGR2GRAY), np.uint8)
+
+    def once(self, name: str, compute: Callable[[], Any]) -> Any:
+        """What `compute` gives, which is computed for this picture when that name is first asked for, and kept."""
+        if name not in self._found:
+            self._found[name] = compute()
+        return self._found[name]
 
     @cached_property
     def fruit(self) -> "Fruit":

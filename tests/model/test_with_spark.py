@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 RECIPES = {
     "sift": ("--preset", "reference", "--words", 30),
     "two blocks": ("--features", "rootsift:counts:20+orb:counts:20", "--components", 10),
+    "blocks with places": ("--features", "rootsift:pyramid:20+orb:rings:10"),
     "blocks as they are": ("--features", "sift:counts:20+hsv"),
     "histograms and patches": ("--features", "soft-hsv+lbp+patches:patches:64", "--classifier", "rda"),
 }

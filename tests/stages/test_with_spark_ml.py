@@ -154,6 +154,14 @@ def test_descriptors_of_another_kind_are_refused(described):
         VisualVocabulary(descriptor="orb").fit(described)
 
 
+@pytest.mark.parametrize(("descriptor", "encoding"), [("sift", "pyramid"), ("placed-sift", "counts")])
+def test_an_encoding_of_places_and_a_descriptor_without_them_are_refused(described, descriptor, encoding):
+    with pytest.raises(
+        ValueError, match=f"'{encoding}' does not go with the descriptor '{descriptor}', whose rows say"
+    ):
+        VisualVocabulary(descriptor=descriptor, encoding=encoding).fit(described)
+
+
 def test_more_components_than_values_are_refused(featured):
     with pytest.raises(ValueError, match="k is 35: there are at most 10 components of 10 values"):
         PrincipalComponents(k=35).fit(featured)

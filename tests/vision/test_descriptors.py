@@ -163,7 +163,7 @@ def test_x_runs_along_the_rows_and_y_down(name):
     assert np.hypot(*(points[:, :2] - (150, 40)).T).max() < 20
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "placed-sift", "placed-orb"])
 def test_a_descriptor_can_be_sent_to_another_process(name, pictures):
     copy = pickle.loads(pickle.dumps(get(name)))
     np.testing.assert_array_equal(copy.describe(pictures[0]), get(name).describe(pictures[0]))
@@ -236,8 +236,9 @@ def test_surf_drops_rows_without_a_direction(monkeypatch, pictures):
     rows = mahotas_surf.surf(pictures[0].grey)[:3]
     rows[1, 20] = np.nan
     monkeypatch.setattr(mahotas_surf, "surf", lambda *_, **__: rows)
-    assert get("surf").describe(pictures[0]).shape == (2, 64)
-    assert get("surf").keypoints(pictures[0]).shape == (2, 3)
+    picture = Picture.of(pictures[0].grey)
+    assert get("surf").describe(picture).shape == (2, 64)
+    assert get("surf").keypoints(picture).shape == (2, 3)
 
 
 def test_dense_rootsift_is_rootsift_at_each_point_of_a_grid_on_the_fruit(pictures):

@@ -15,6 +15,8 @@ ENCODINGS: "Registry[Encoding]" = Registry(
         "hellinger": "job.learn.encodings.hellinger:HELLINGER",
         "tf-idf": "job.learn.encodings.tfidf:TFIDF",
         "soft": "job.learn.encodings.soft:SOFT",
+        "pyramid": "job.learn.encodings.places:PYRAMID",
+        "rings": "job.learn.encodings.places:RINGS",
         "vlad": "job.learn.encodings.vlad:VLAD",
         "fisher": "job.learn.encodings.fisher:FISHER",
         "root": "job.learn.encodings.root:ROOT",

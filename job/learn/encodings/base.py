@@ -61,6 +61,8 @@ class Encoding:
         Learns a codebook, or None where there is nothing to learn; called by `fit`.
     wanted
         Number of rows to learn from by (k, bytes of a row); called by `sample_size`.
+    placed
+        Whether it wants to know where each row is, which the row's last values say (`job.learn.encodings.places`).
     looks
         What each of the codebook's words looks like, as small pictures uint8 (words, height, width, 3), blue first, for
         the report; None where words can't be seen by themselves.
@@ -73,6 +75,7 @@ class Encoding:
     size: Callable[[int, int], int]
     learn: Learn | None = None
     wanted: Callable[[int, int], int] | None = None
+    placed: bool = False
     looks: Callable[[Codebook], NDArray[np.uint8]] | None = None
 
     @property

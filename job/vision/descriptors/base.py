@@ -47,6 +47,9 @@ class Descriptor:
         No local descriptor is longer, by the Euclidean norm; None where that is not known.
     binary
         Packed rows are bits, and unpacked values 0 or 1: squared Euclidean distance is Hamming distance.
+    places
+        Values at the end of a packed row that say where it is in the picture, and belong to no word: `X`, `Y` and
+        `RING` of `job.vision.descriptors.placed`, or none.
     span
         Side of the window that a row describes, in diameters of its keypoint.
     encoding
@@ -71,6 +74,7 @@ class Descriptor:
     local: bool = True
     max_norm: float | None = None
     binary: bool = False
+    places: int = 0
     span: float = 1.5
     encoding: str = "counts"
     weight: float = 1.0
@@ -113,6 +117,8 @@ class Descriptor:
     def unpack(self, packed: Buffer | Packed) -> Packed:
         """Values of shape (n, width) from packed rows or their bytes: a view, except for bits (uint8 0 or 1).
 
+        Values that say where a row is stay as they are, at its end.
+
         Raises
         ------
         ValueError
@@ -121,7 +127,11 @@ class Descriptor:
         """
         array = packed if isinstance(packed, np.ndarray) else np.frombuffer(packed, self.dtype)
         array = array.reshape(-1, self.values)
-        return np.unpackbits(array, axis=1) if self.binary else array
+        if not self.binary:
+            return array
+        bits = self.values - self.places
+        found = np.unpackbits(array[:, :bits], axis=1)
+        return np.hstack([found, array[:, bits:]]) if self.places else found
 
 
 def rounded(norm: float, width: int) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.vision.descriptors.base import Descriptor, Keypoints, no_rows, rounded
+from job.vision.descriptors.placed import placed
 from job.vision.descriptors.sift import ROOTSIFT_SCALE, SPAN, detector, rootsift
 from job.vision.picture import Picture
 
@@ -66,3 +67,4 @@ DENSE_ROOTSIFT = Descriptor(
     span=SPAN,
     encoding="counts",
 )
+PLACED_DENSE_ROOTSIFT = placed(DENSE_ROOTSIFT)

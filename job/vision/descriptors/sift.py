@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.vision.descriptors.base import Descriptor, Keypoints, circles, no_rows, rounded
+from job.vision.descriptors.placed import placed
 from job.vision.picture import Picture
 
 # RootSIFT has length 1; this factor keeps it in a byte.
@@ -27,12 +28,18 @@ def detector() -> Any:
     return _CV2.SIFT_create(0, 3, 0.04, 10.0, 1.6, descriptorType=cv2.CV_8U)
 
 
+def _found(picture: Picture) -> tuple[Any, Any]:
+    """Keypoints and descriptors."""
+    found: tuple[Any, Any] = picture.once("sift", lambda: detector().detectAndCompute(picture.grey, None))
+    return found
+
+
 def _sift(picture: Picture) -> NDArray[np.uint8]:
-    return no_rows(detector().detectAndCompute(picture.grey, None)[1], 128)
+    return no_rows(_found(picture)[1], 128)
 
 
 def _points(picture: Picture) -> Keypoints:
-    return circles(detector().detectAndCompute(picture.grey, None)[0])
+    return circles(_found(picture)[0])
 
 
 def rootsift(sift: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -61,3 +68,5 @@ ROOTSIFT = Descriptor(
     max_norm=rounded(ROOTSIFT_SCALE, 128),
     span=SPAN,
 )
+PLACED_SIFT = placed(SIFT)
+PLACED_ROOTSIFT = placed(ROOTSIFT)
