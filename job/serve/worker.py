@@ -4,6 +4,7 @@ It is forked off a process that has imported this module, so that it starts in a
 """
 
 import json
+import os
 import signal
 import socket
 import struct
@@ -22,6 +23,9 @@ ANSWERED = struct.Struct("!II")
 
 # Bytes that are read from the line at once: some pictures of a hundred pixels a side and what goes before them.
 _READ = 1 << 16
+# By how much the server itself goes first where all cores are busy: a request waits until it has looked at it
+# (`half` of tests/benchmarks/serve.py).
+_NICE = 5
 
 
 def work(line: socket.socket, uri: str, digest: str) -> None:
@@ -31,6 +35,7 @@ def work(line: socket.socket, uri: str, digest: str) -> None:
     or "fault" with a sentence where the model can't be loaded or is not the one of that digest. The signals that end a
     server are for the process that serves: what is being predicted is finished.
     """
+    os.nice(_NICE)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     with suppress(OSError), Threads(), line, line.makefile("rb", _READ) as asked:

@@ -172,8 +172,9 @@ class Workers:
                 self._idle.append(line)
 
     def _together(self) -> list[_Asked]:
-        """The pictures that the next process is asked about: its share of those that wait, longest first."""
-        most = min(_TOGETHER, -(-len(self._waiting) // self.count))
+        """The pictures that the next process is asked about: those that wait longest, but one for each other process,
+        which may be free in a moment."""
+        most = min(_TOGETHER, max(1, len(self._waiting) - self.count + 1))
         found: list[_Asked] = []
         while self._waiting and len(found) < most:
             asked = self._waiting[0]

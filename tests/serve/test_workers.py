@@ -195,14 +195,14 @@ def said(found: list[Answer | BaseException]) -> list[tuple[str, bytes]]:
     return [(each.status, each.json) for each in found if isinstance(each, Answer)]
 
 
-def test_of_pictures_that_wait_a_process_gets_its_share_together_and_the_first_one_alone() -> None:
+def test_pictures_that_wait_are_asked_about_together_but_one_for_each_other_process() -> None:
     with Playing("", "", 1) as workers:
         one = said(asked(workers, *(b"%d" % number for number in range(8))))
     assert one == [(f"{1 if number == 0 else 4 if number < 5 else 3} together", b"%d" % number) for number in range(8)]
     with Playing("", "", 2) as workers:
         two = said(asked(workers, *(b"%d" % number for number in range(6))))
     assert [content for _, content in two] == [b"%d" % number for number in range(6)]
-    assert [status for status, _ in two[:4]] == ["1 together"] * 2 + ["2 together"] * 2
+    assert [status for status, _ in two] == ["1 together"] * 2 + ["3 together"] * 3 + ["1 together"]
 
 
 def test_pictures_of_many_bytes_and_of_other_settings_are_not_asked_about_together() -> None:
