@@ -135,15 +135,17 @@ def _counted(blocks: tuple[Block, ...]) -> bool:
 
 def _copies(settings: Settings) -> tuple[str, ...]:
     """Levels of the copies. Raises UsageError for one that there is not, or a classifier that can't weigh them."""
+    levels = tuple(level for level in (settings.augment or "off").split("+") if level != "off")
+    if not levels:
+        return ()
     from job.vision.augment import LEVELS
 
-    levels = tuple(level for level in (settings.augment or "off").split("+") if level != "off")
     for level in levels:
         if level not in LEVELS:
             raise UsageError(
                 f"--augment names '{level}': choose one of {', '.join(LEVELS)}, joined by + for several copies."
             )
-    if levels and not settings.no_classify and CLASSIFIERS.get(settings.classifier).from_moments is None:
+    if not settings.no_classify and CLASSIFIERS.get(settings.classifier).from_moments is None:
         raise UsageError(
             f"--augment {settings.augment} needs a classifier that weighs pictures, which {settings.classifier} does "
             "not: use --classifier lda, rda or ridge, or --augment off."
