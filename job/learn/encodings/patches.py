@@ -108,26 +108,27 @@ def _check(rows: NDArray[Any]) -> None:
 
 def _apply(rows: NDArray[Any], pictures: NDArray[np.int64], count: int, codebook: Codebook) -> NDArray[np.float32]:
     _check(rows)
-    projection, offset = codebook.arrays["projection"], codebook.arrays["offset"]
-    found = np.zeros((count, RINGS, projection.shape[1]), np.float32)
+    # The offset is one more row, which a value of 1 behind each patch is multiplied by.
+    linear = np.vstack([codebook.arrays["projection"], codebook.arrays["offset"]])
+    found = np.zeros((count, RINGS, linear.shape[1]), np.float32)
     for row, picture in zip(rows, pictures.tolist(), strict=True):
         values, rings = patches(row)
         if len(values):
-            found[picture] = _shares(values, rings, projection, offset)
+            found[picture] = _shares(values, rings, linear)
     return found.reshape(count, -1)
 
 
-def _shares(
-    values: NDArray[np.float32], rings: NDArray[np.uint8], projection: NDArray[np.float32], offset: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _shares(values: NDArray[np.float32], rings: NDArray[np.uint8], linear: NDArray[np.float32]) -> NDArray[np.float32]:
     """The share of the patches of each ring in which each word is on: float32 of shape (RINGS, K)."""
-    similar = values @ projection
-    similar += offset
+    extended = np.ones((len(values), WIDTH + 1), np.float32)
+    extended[:, :WIDTH] = values
+    similar = extended @ linear
     # Whole numbers: their squares and the sums of these are exact in float64, in any order. The words were centred,
     # so that the mean over them is zero but for rounding.
     wide = similar.astype(np.float64)
     least = ABOVE * np.sqrt(np.einsum("pk,pk->p", wide, wide) / similar.shape[1])
-    on = (similar > np.floor(least).astype(np.float32)[:, None]).astype(np.float32)
+    # Truth values are read as whole numbers, which become floats faster.
+    on = (similar > np.floor(least).astype(np.float32)[:, None]).view(np.int8).astype(np.float32)
     within = (rings == _NUMBERS).astype(np.float32)
     shares: NDArray[np.float32] = (within @ on) / np.maximum(within.sum(axis=1, keepdims=True), np.float32(1))
     return shares
