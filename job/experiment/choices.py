@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from job.learn.classifiers import CLASSIFIERS
 from job.learn.protocols import PROTOCOLS
-from job.vision.descriptors import DESCRIPTORS
+from job.vision import descriptors
 
 
 def choices() -> Mapping[str, Sequence[str]]:
     """Allowed names by setting. Listing them loads no library."""
-    return {"descriptor": DESCRIPTORS.names, "classifier": CLASSIFIERS.names, "protocol": PROTOCOLS.names}
+    return {"descriptor": descriptors.named(), "classifier": CLASSIFIERS.names, "protocol": PROTOCOLS.names}

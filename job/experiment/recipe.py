@@ -7,7 +7,7 @@ from job.errors import UsageError
 from job.learn.classifiers import CLASSIFIERS
 from job.learn.encodings import ENCODINGS
 from job.settings import Settings
-from job.vision.descriptors import DESCRIPTORS
+from job.vision.descriptors import DESCRIPTORS, named
 
 ALL_DESCRIPTORS, DEFAULT_SAMPLE = -1, 0
 
@@ -164,7 +164,7 @@ def blocks_of(features: str | None, descriptor: str | None, words: int) -> tuple
         name, _, rest = text.partition(":")
         encoding, _, own = rest.partition(":")
         if name not in DESCRIPTORS:
-            raise UsageError(f"--features names '{name}': choose one of {', '.join(DESCRIPTORS)}.")
+            raise UsageError(f"--features names '{name}': choose one of {', '.join(named())}.")
         if encoding and encoding not in ENCODINGS:
             raise UsageError(f"--features names the encoding '{encoding}': choose one of {', '.join(ENCODINGS)}.")
         found.append(_block(name, encoding, int(own or words)))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from job.commands.parsers import COMMANDS, options_of, parser
-from job.vision.descriptors import DESCRIPTORS
+from job.vision import descriptors
 
 
 def shell(name: str) -> str:
@@ -113,7 +113,7 @@ def test_bash_completes_commands_options_names_files_and_runs(script, place: Pat
     assert set(options_of(parser(("run",)), "run")) <= in_bash(path, "fruits run -")
     assert in_bash(path, "fruits run --preset f") == {"fast"}
     assert in_bash(path, "fruits run --preset=f") == {"fast"}
-    assert in_bash(path, "fruits run --descriptor ") == set(DESCRIPTORS.names)
+    assert in_bash(path, "fruits run --descriptor ") == set(descriptors.named())
     assert in_bash(path, "fruits run --words ") == set()
     assert in_bash(path, "fruits run --data pic") == {"pictures one"}
     assert in_bash(path, "fruits run --config ru") == {"run.toml"}
@@ -138,7 +138,7 @@ def test_fish_completes_commands_options_names_files_and_runs(script, place: Pat
     assert set(options_of(parser(("run",)), "run")) <= in_fish(path, "fruits run --")
     assert in_fish(path, "fruits run --preset f") >= {"fast"}
     assert in_fish(path, "fruits run --preset=f") == {"--preset=fast"}
-    assert in_fish(path, "fruits run --descriptor ") == set(DESCRIPTORS.names)
+    assert in_fish(path, "fruits run --descriptor ") == set(descriptors.named())
     assert in_fish(path, "fruits run --data pic") == {"pictures one/"}
     assert in_fish(path, "fruits show mo") == {"monday"}
     assert in_fish(path, "fruits completion ") == {"bash", "zsh", "fish"}

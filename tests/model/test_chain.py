@@ -18,7 +18,7 @@ from job.vision.picture import Picture
 from job.vision.sample import sample_picture
 
 # Of these an encoding is for one at least: many rows a picture, a histogram, a small picture.
-KINDS = ("orb", "lbp", "patches")
+KINDS = ("orb", "lbp", "patches", "placed-orb")
 
 
 @cache
@@ -37,6 +37,8 @@ def part(encoding: str) -> tuple[Part, Part]:
     found = ENCODINGS.get(encoding)
     for kind in KINDS:
         spec, pictures = DESCRIPTORS.get(kind), described(kind)
+        if found.placed != bool(spec.places):
+            continue
         rows = spec.unpack(np.concatenate([picture[kind] for picture in pictures]))
         try:
             codebook = found.fit(rows, 4, quantum=spec.quantum, seed=1)

@@ -20,6 +20,7 @@ from job.near_miss import did_you_mean
 from job.presets import PRESETS
 from job.registry import Registry
 from job.settings import Settings, resolve
+from job.vision import descriptors
 from job.vision.descriptors import DESCRIPTORS
 
 SETTINGS = (
@@ -302,7 +303,7 @@ def _check(key: str, value: Any, where: str) -> None:
             name, _, rest = block.partition(":")
             encoding = rest.partition(":")[0]
             if name not in DESCRIPTORS:
-                both = list(dict.fromkeys([*PRESETS.names, *DESCRIPTORS.names]))
+                both = list(dict.fromkeys([*PRESETS.names, *descriptors.named()]))
                 raise UsageError(
                     f"{where}, and '{name}' is neither a preset nor a descriptor{did_you_mean(name, both)}: choose "
                     f"one of {', '.join(both)}."

@@ -28,6 +28,11 @@ DESCRIPTORS: "Registry[Descriptor]" = Registry(
 )
 
 
+def named() -> tuple[str, ...]:
+    """The names that a user chooses from: those of descriptors with places are left to the encodings that take them."""
+    return tuple(name for name in DESCRIPTORS.names if not name.startswith("placed-"))
+
+
 def get(name: str) -> "Descriptor":
     """The descriptor of that name; ValueError, a sentence that lists the names, when there is none."""
     return DESCRIPTORS.get(name)
