@@ -48,8 +48,8 @@ class Descriptor:
     binary
         Packed rows are bits, and unpacked values 0 or 1: squared Euclidean distance is Hamming distance.
     places
-        Values at the end of a packed row that say where it is in the picture, and belong to no word: `X`, `Y` and
-        `RING` of `job.vision.descriptors.placed`, or none.
+        Number of values at the end of a packed row that say where it is in the picture, and belong to no word
+        (`job.vision.descriptors.placed.PLACES`); 0 for rows without them.
     span
         Side of the window that a row describes, in diameters of its keypoint.
     encoding
