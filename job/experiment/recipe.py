@@ -5,9 +5,9 @@ from typing import Any
 
 from job.errors import UsageError
 from job.learn.classifiers import CLASSIFIERS
-from job.learn.encodings import ENCODINGS
+from job.learn.encodings import ENCODINGS, fitting
 from job.settings import Settings
-from job.vision.descriptors import DESCRIPTORS, named
+from job.vision.descriptors import DESCRIPTORS, PLACED, named
 
 ALL_DESCRIPTORS, DEFAULT_SAMPLE = -1, 0
 
@@ -175,12 +175,12 @@ def _block(descriptor: str, encoding: str, words: int) -> Block:
     spec = DESCRIPTORS.get(descriptor)
     encoding = encoding or spec.encoding
     placed = ENCODINGS.get(encoding).placed
-    if placed and not spec.places and f"placed-{descriptor}" in DESCRIPTORS:
-        descriptor = f"placed-{descriptor}"
+    if placed and not spec.places and PLACED + descriptor in DESCRIPTORS:
+        descriptor = PLACED + descriptor
     elif placed != bool(spec.places):
-        which = [name for name in ENCODINGS if ENCODINGS.get(name).placed == bool(spec.places)]
+        which = ", ".join(fitting(placed=not placed))
         raise UsageError(
-            f"--features names {descriptor}:{encoding}, which do not go together: choose one of {', '.join(which)} for "
-            "the encoding."
+            f"--features names {descriptor}:{encoding}, which do not go together: choose one of {which} for the "
+            "encoding."
         )
     return Block(descriptor, encoding, words if ENCODINGS.get(encoding).learns else 1)

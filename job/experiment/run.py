@@ -33,7 +33,6 @@ from job.experiment.rounds import Rounds, planned
 from job.learn import sampling
 from job.learn.classifiers import CLASSIFIERS
 from job.learn.curve import Point, points
-from job.learn.issues import KINDS
 from job.learn.protocols.base import Round
 from job.report import html, reference
 from job.report.console import Console
@@ -45,16 +44,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 SPLITS = tuple(FOLDERS)
-# Modules that are needed later and take long to import: pyspark.ml brings pandas and scipy, a model's card needs yaml.
-_LATER = (
-    "job.stages.classifier",
-    "job.stages.vocabulary",
-    "job.stages.reducer",
-    "scipy.optimize",
-    "scipy.sparse.csgraph",
-    "yaml",
-    "job.vision.sample",
-)
+# Modules that are needed later and take long to import: pyspark.ml brings pandas and scipy.
+_LATER = ("job.stages.classifier", "job.stages.vocabulary", "job.stages.reducer", "scipy.optimize")
 # Number of pictures by which each core of the executors is warmed.
 _WARM_UP = 20
 
@@ -238,8 +229,6 @@ def load_ahead() -> None:
         for name in _LATER:
             import_module(name)
         html.template()
-        for name in KINDS:
-            KINDS.get(name)
 
 
 def list_splits(settings: Settings, data: str | None, clock: Clock, console: Console) -> dict[str, dataset.Images]:

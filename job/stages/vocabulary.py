@@ -16,7 +16,7 @@ from job.columns import flatten, lists, packed, ragged, unpacked
 from job.cores import available_cores
 from job.learn import kmeans, sampling
 from job.learn.assign import assign
-from job.learn.encodings import ENCODINGS
+from job.learn.encodings import ENCODINGS, fitting
 from job.learn.encodings.base import Codebook, Encoding
 from job.learn.start import random_words
 from job.stages.base import (
@@ -84,10 +84,10 @@ class _VocabularyParams(HasDescriptor, HasImageCol, HasInputCol, HasOutputCol):
         """
         column, spec, encoding = self.getInputCol(), self._spec(), self._encoding()
         if encoding.placed != bool(spec.places):
-            fitting = [name for name in ENCODINGS if ENCODINGS.get(name).placed == bool(spec.places)]
+            which = ", ".join(fitting(placed=not encoding.placed))
             raise ValueError(
                 f"The encoding '{encoding.name}' does not go with the descriptor '{spec.name}', whose rows say "
-                f"{'where they are' if spec.places else 'nothing of their places'}: choose one of {', '.join(fitting)}."
+                f"{'where they are' if spec.places else 'nothing of their places'}: choose one of {which}."
             )
         require(schema, binary=column)
         written_by = schema[column].metadata.get("descriptor", self.getDescriptor())

@@ -24,3 +24,8 @@ ENCODINGS: "Registry[Encoding]" = Registry(
         "patches": "job.learn.encodings.patches:PATCHES",
     },
 )
+
+
+def fitting(*, placed: bool) -> tuple[str, ...]:
+    """The encodings that go with descriptors whose rows say where they are (`placed`), or do not."""
+    return tuple(name for name in ENCODINGS if ENCODINGS.get(name).placed is placed)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from job.learn.assign import assign
+from job.learn.assign import assign, histograms
 from job.learn.encodings.base import Codebook, Encoding
 from job.learn.encodings.counts import COUNTS
 from job.learn.encodings.words import at_length_1
@@ -48,9 +48,8 @@ def _placed(
                 f"The encoding '{name}' is for rows of {d} values and their place, not for {rows.shape[1]} values."
             )
         word = assign(rows[:, :d], words)
-        found = np.zeros(count * count_of_parts * k, np.int64)
-        for part in parts_of(rows[:, d:].astype(np.int64)):
-            found += np.bincount((pictures * count_of_parts + part) * k + word, minlength=len(found))
+        parts, groups = parts_of(rows[:, d:].astype(np.int64)), count * count_of_parts
+        found = np.sum([histograms(word, pictures * count_of_parts + part, groups, k) for part in parts], axis=0)
         return at_length_1(np.sqrt(found.reshape(count, count_of_parts * k)))
 
     return Encoding(

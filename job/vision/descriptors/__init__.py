@@ -7,6 +7,9 @@ from job.registry import Registry
 if TYPE_CHECKING:
     from job.vision.descriptors.base import Descriptor
 
+PLACED = "placed-"
+"""What the names of descriptors with places begin with, before that of the descriptor itself."""
+
 DESCRIPTORS: "Registry[Descriptor]" = Registry(
     "descriptor",
     {
@@ -30,7 +33,7 @@ DESCRIPTORS: "Registry[Descriptor]" = Registry(
 
 def named() -> tuple[str, ...]:
     """The names that a user chooses from: those of descriptors with places are left to the encodings that take them."""
-    return tuple(name for name in DESCRIPTORS.names if not name.startswith("placed-"))
+    return tuple(name for name in DESCRIPTORS.names if not name.startswith(PLACED))
 
 
 def get(name: str) -> "Descriptor":

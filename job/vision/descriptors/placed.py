@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from job.vision.descriptors import PLACED
 from job.vision.descriptors.base import Descriptor, Packed
 from job.vision.descriptors.patches import SIDE, rings
 from job.vision.picture import Picture
@@ -18,7 +19,7 @@ def placed(spec: Descriptor) -> Descriptor:
     """The descriptor whose rows are those of `spec`, each with its place."""
     return replace(
         spec,
-        name=f"placed-{spec.name}",
+        name=PLACED + spec.name,
         values=spec.values + PLACES,
         width=spec.width + PLACES,
         places=PLACES,
