@@ -25,7 +25,11 @@ def read_labels(file: str, root: str) -> Mapping[str, str]:
         text = storage.read_bytes(file).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UserError(f"The file of labels '{file}' is not in UTF-8: save it as that.") from None
-    rows = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
+    lines = csv.reader(io.StringIO(text, newline=None))  # whatever the lines end with
+    try:
+        rows = [row for row in lines if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise UserError(f"Line {lines.line_num} of '{file}' can't be read: {error}. Save it as CSV.") from None
     first, second, begin = _places(rows[0] if rows else [])
     found: dict[str, str] = {}
     for number, row in enumerate(rows[begin:], start=begin + 1):

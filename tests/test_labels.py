@@ -18,6 +18,7 @@ EXPECTED = {"a/1.jpg": "Apple", "b, c.jpg": "Pear"}
         'a/1.jpg,Apple\n"b, c.jpg",Pear\n',
         'path,category\na/1.jpg,Apple\n"b, c.jpg",Pear\n',
         'number,Label,Filename\n1,Apple,a/1.jpg\n2,Pear,"b, c.jpg"',
+        'path,category\ra/1.jpg,Apple\r"b, c.jpg",Pear\r',
         '\ufeffpath,category\r\n./a/1.jpg, Apple \r\n\r\n/data/x/a/1.jpg,Apple\r\n"b, c.jpg",Pear\r\n',
     ],
 )
@@ -52,6 +53,7 @@ def test_a_name_in_the_other_form_of_an_accent_is_the_same_picture(on_disk: str,
         (b"a.jpg,\n", "Row 1 of "),
         (b"a.jpg,A\na.jpg,B\n", "says of 'a.jpg' that it is 'A' and 'B'"),
         (b"a.jpg,P\xeache\n", "is not in UTF-8"),
+        (b"a.jpg,A\n" + b"b" * 200_000, "Line 2 of .* can't be read: field larger than field limit"),
     ],
 )
 def test_a_table_that_says_nothing_or_two_things_of_a_picture_is_refused(content: bytes, part: str, tmp_path: Path):

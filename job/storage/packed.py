@@ -35,6 +35,8 @@ _BLOCK = pa.schema([("path", pa.string()), ("size", pa.int64()), ("content", pa.
 _READERS = 8
 # Number of names that are turned into Python strings at a time.
 _ROWS_AT_ONCE = 1 << 16
+# Numbers of Parquet, of 31 and of 63 bits: row groups and rows, and bytes.
+_MOST_ROWS, _MOST_BYTES = 1 << 31, 1 << 63
 
 
 class Block(NamedTuple):
@@ -75,11 +77,15 @@ def _checked(found: Index) -> Index:
     """The index, which may be a stranger's. ValueError where it has not what it must have, or names files elsewhere."""
     kinds = (str, int, int, int, str, str)
     files = all(
-        re.fullmatch(r"part-[0-9a-f]+-\d+\.parquet", file) is not None and type(size) is int and size >= 0
+        re.fullmatch(r"part-[0-9a-f]+-\d+\.parquet", file) is not None and type(size) is int and 0 <= size < _MOST_BYTES
         for file, size in found.files.items()
     )
     blocks = all(
-        tuple(map(type, block)) == kinds and block.file in found.files and min(block[1:4]) >= 0
+        tuple(map(type, block)) == kinds
+        and block.file in found.files
+        and min(block[1:4]) >= 0
+        and max(block.group, block.rows) < _MOST_ROWS
+        and block.bytes < _MOST_BYTES
         for block in found.blocks
     )
     if not files or not blocks:

@@ -79,9 +79,12 @@ def changed(packed: Path, change) -> bytes:
         lambda packed: changed(packed, lambda content: content["blocks"][0].pop()),
         lambda packed: changed(packed, lambda content: content["blocks"][0].__setitem__(0, "another.parquet")),
         lambda packed: changed(packed, lambda content: content["blocks"][0].__setitem__(1, -1)),
+        lambda packed: changed(packed, lambda content: content["blocks"][0].__setitem__(1, 10**23)),
+        lambda packed: changed(packed, lambda content: content["blocks"][0].__setitem__(3, 1 << 63)),
         lambda packed: changed(packed, lambda content: content["blocks"][0].__setitem__(5, None)),
         lambda packed: changed(packed, lambda content: content["files"].update({"../part-0-1.parquet": 5})),
         lambda packed: changed(packed, lambda content: content["files"].update({"part-0-1.parquet": "5"})),
+        lambda packed: changed(packed, lambda content: content["files"].update({"part-0-1.parquet": 1 << 63})),
     ],
 )
 def test_an_index_that_is_none_or_leads_elsewhere_is_refused(packed: Path, spoil):
