@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Number of descriptors for each word by default, and the least for which `far_words` has its choice.
-_PER_WORD, _FEWEST_PER_WORD = 1000, 64
+# Number of descriptors for each word by default while they are at most a million in all, beyond that, and the least
+# for which `far_words` has its choice. 256 is what faiss takes by default.
+_PER_WORD, _PER_WORD_OF_MANY, _FEWEST_PER_WORD = 1000, 256, 64
+_MANY = 1_000_000
 # Descriptors that are drawn are gathered in the driver: bytes of them by default.
 _MOST_BYTES = 512 << 20
 # Least number of descriptors by default. Fewer would leave the inertia higher for few words as well.
@@ -58,10 +60,12 @@ def descriptor_keys(names: Sequence[str], pictures: NDArray[np.int64], seed: int
 def default_size(words: int, bytes_each: int) -> int:
     """Number of descriptors that a vocabulary of `words` words is trained on by default.
 
-    1,000 a word, but at least 100,000; and not more than 512 MB of them at `bytes_each` bytes, because they are
-    gathered in one place, unless that were fewer than 64 a word.
+    1,000 a word, but at least 100,000. Where that is more than a million, 256 a word, but at least a million: the time
+    grows with their number times the number of words. And not more than 512 MB of them at `bytes_each` bytes, because
+    they are gathered in one place, unless that were fewer than 64 a word.
     """
-    return min(max(_LEAST, _PER_WORD * words), max(_MOST_BYTES // bytes_each, _FEWEST_PER_WORD * words))
+    wanted = max(_LEAST, min(_PER_WORD * words, max(_MANY, _PER_WORD_OF_MANY * words)))
+    return min(wanted, max(_MOST_BYTES // bytes_each, _FEWEST_PER_WORD * words))
 
 
 def threshold(wanted: int, total: int) -> np.uint64:

@@ -125,10 +125,13 @@ def test_nothing_is_drawn_from_nothing():
 # ---- how many are drawn by default
 
 
-def test_a_thousand_a_word_are_drawn_but_not_more_than_half_a_gigabyte():
+def test_a_thousand_a_word_are_drawn_fewer_beyond_a_million_and_not_more_than_half_a_gigabyte():
     assert sampling.default_size(50, 128) == 100_000
     assert sampling.default_size(1000, 128) == 1_000_000
-    assert sampling.default_size(9000, 128) == (512 << 20) // 128
+    assert sampling.default_size(3000, 128) == 1_000_000
+    assert sampling.default_size(5000, 128) == 1_280_000
+    assert sampling.default_size(9000, 2048) == 576_000
+    assert sampling.default_size(20_000, 128) == (512 << 20) // 128
     assert sampling.default_size(100_000, 128) == 6_400_000
 
 
