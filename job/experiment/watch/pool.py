@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -177,12 +178,22 @@ _loaded: "Model | None" = None
 
 
 def _begin() -> None:
-    Thread(target=_end_with_parent, daemon=True).start()
+    for ending in (_end_with_parent, _end_by_parent):
+        Thread(target=ending, daemon=True).start()
 
 
 def _end_with_parent() -> None:
     parent: Any = multiprocessing.parent_process()
     parent.join()
+    os._exit(1)
+
+
+def _end_by_parent() -> None:
+    """Ends the process at a SIGTERM of its parent, by which the executor ends the others after a crash, and waits for
+    them. It is blocked here, so that one which is meant for the parent alone, but reaches its whole group, changes
+    nothing."""
+    while signal.sigwaitinfo((signal.SIGTERM,)).si_pid != os.getppid():
+        pass
     os._exit(1)
 
 

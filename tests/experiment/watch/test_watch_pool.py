@@ -94,6 +94,22 @@ def test_a_process_that_was_killed_by_somebody_is_replaced(data: Path):
         assert rows(pool.predict(NAMES)) == rows(before)
 
 
+def test_processes_end_when_their_parent_says_so_and_not_when_others_do(data: Path):
+    with Pool(task(data), 2) as pool:
+        before = pool.predict(NAMES)
+        assert pool._executor is not None
+        first, second = pool._executor._processes.values()
+        told = f"import os; os.kill({first.pid}, 15); os.kill({second.pid}, 15)"
+        subprocess.run([sys.executable, "-c", told], check=True)
+        assert rows(pool.predict(NAMES)) == rows(before)
+        first.terminate()
+        first.join(30)
+        assert first.exitcode == 1
+        # the executor ends the second one, also where it is idle and gets no more work
+        assert rows(pool.predict(NAMES)) == rows(before)
+        assert not second.is_alive()
+
+
 def test_processes_that_can_not_live_are_told(data: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(pools, "_work", always_dies)
     with Pool(task(data), 1) as pool, pytest.raises(UserError, match="end before they have read a picture: give more"):
