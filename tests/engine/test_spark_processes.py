@@ -15,6 +15,8 @@ import psutil
 import pytest
 from running import QUICK, Answer, Results, clean_environment, fruits, results
 
+from job.engine.java import find_java
+
 WORDS = ("--preset", "sift", "--words", "30")
 LIMIT = 400
 
@@ -212,3 +214,32 @@ def test_a_run_that_is_told_to_end_cleans_up_after_itself(sample: Path, environm
         assert not alive
         assert not list(temporary.iterdir())
         assert not list(out.iterdir())
+
+
+def without_vectors(home: Path) -> Path:
+    """A Java that has all but the module jdk.incubator.vector, as the one of the Python registry: it refuses it."""
+    real = Path(find_java()).resolve()
+    java = home / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.write_text(
+        "#!/bin/sh\n"
+        'case " $* " in *" --add-modules=jdk.incubator.vector "*) echo not found: jdk.incubator.vector; exit 1;; esac\n'
+        f"exec '{real}' \"$@\"\n",
+        encoding="utf-8",
+    )
+    java.chmod(0o755)
+    release = (real.parent.parent / "release").read_text(encoding="utf-8")
+    (home / "release").write_text(release.replace(" jdk.incubator.vector", ""), encoding="utf-8")
+    return home
+
+
+def test_executors_of_this_machine_start_by_a_java_without_the_module_that_spark_gives_them(
+    sample: Path, place: Path, environment: dict[str, str]
+):
+    home = without_vectors(place / "a java's home")
+    answer = fruits(
+        *("run", "--data", sample, "--out", place / "executors", *WORDS, "--master", "local-cluster[1,1,1024]"),
+        environment={**environment, "JAVA_HOME": str(home)},
+    )
+    assert answer.code == 0, answer.err
+    assert results(place / "executors").manifest["accuracy"] > 0.5
