@@ -10,13 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Rows that are multiplied at a time, so that weighted copies stay small.
-_BLOCK = 4096
+from job.learn import sketch
+
+# Rows that are multiplied at a time, so that weighted copies stay small, and most values of them: 128 MB.
+_BLOCK, _BLOCK_VALUES = 4096, 1 << 24
 
 
 @dataclass(frozen=True)
 class Moments:
     """Sums over rows of features. Parts of the rows add up.
+
+    Of more than `sketch.MOST_WIDTH` features they are sums over folded rows, and d is that width.
 
     Attributes
     ----------
@@ -112,7 +116,7 @@ def moments(
     Parameters
     ----------
     features : floating of shape (n, d)
-        n may be 0.
+        n may be 0. Rows of more than `sketch.MOST_WIDTH` features are folded.
     labels : whole numbers of shape (n,), from 0 to `categories` - 1
         The category of each row.
     weights : floating of shape (n,), none below 0
@@ -121,22 +125,24 @@ def moments(
         The rows that are looked at; None: all. They are copied a few at a time.
 
     """
-    width = features.shape[1]
+    width = sketch.width_of(features.shape[1])
     places = np.flatnonzero(chosen) if chosen is not None else np.arange(len(features))
     if chosen is not None:
         labels, weights = labels[places], None if weights is None else weights[places]
     counts = np.bincount(labels, weights, categories).astype(np.float64)
     sums, products = np.zeros((categories, width)), np.zeros((width, width))
-    for start in range(0, len(places), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        rows = features[part if chosen is None else places[part]].astype(np.float64)
+    step = min(_BLOCK, max(1, _BLOCK_VALUES // max(1, features.shape[1])))
+    for start in range(0, len(places), step):
+        part = slice(start, start + step)
+        rows = features[part if chosen is None else places[part]]
+        rows = rows.astype(np.float64) if rows.shape[1] == width else sketch.narrowed(rows)
         if weights is not None:
-            rows *= np.sqrt(weights[start : start + _BLOCK].astype(np.float64))[:, None]
+            rows *= np.sqrt(weights[part].astype(np.float64))[:, None]
         # numpy sees that both are one array and computes half of the symmetric product.
         products += rows.T @ rows
         if weights is not None:
-            rows *= np.sqrt(weights[start : start + _BLOCK].astype(np.float64))[:, None]
+            rows *= np.sqrt(weights[part].astype(np.float64))[:, None]
         member = np.zeros((categories, len(rows)))
-        member[labels[start : start + _BLOCK], np.arange(len(rows))] = 1
+        member[labels[part], np.arange(len(rows))] = 1
         sums += member @ rows
     return Moments(counts, sums, products)

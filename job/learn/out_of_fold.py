@@ -152,10 +152,9 @@ def _learned(
     space: int,
 ) -> list[tuple[int, Trained]]:
     """What is learned from all folds but one, for each that leaves something to learn from."""
-    assert classifier.from_moments is not None
     numbers = [fold for fold in np.unique(held).tolist() if (held != fold).any()]
     sums = {fold: replace(moments(features, labels, categories, chosen=held == fold), space=space) for fold in numbers}
     if not sums:
         return []
     total = reduce(add, sums.values())
-    return [(fold, classifier.from_moments(total - part)) for fold, part in sums.items()]
+    return [(fold, classifier.learned(total - part, features.shape[1])) for fold, part in sums.items()]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from job.learn import pca, scaling, unknown
+from job.learn import pca, scaling, sketch, unknown
 from job.learn.classifiers.base import Classifier, Trained
 from job.learn.moments import Moments, moments
 from job.threads import Threads
@@ -130,7 +130,8 @@ def learn(
         if how.classifier.from_moments is not None and not how.components and len(trainings) > 1:
             parts = _shared(len(labels), trainings)
             width = sum(block.shape[1] for block in rows(np.arange(min(1, len(labels)))))
-            if len(parts) * width * width * 8 <= _MOST_BYTES:
+            # sums are scaled afterwards, which folded ones can't be
+            if width == sketch.width_of(width) and len(parts) * width * width * 8 <= _MOST_BYTES:
                 return _from_sums(how, rows, labels, weights, trainings, parts)
         return [_directly(how, rows, labels, weights, chosen) for chosen in trainings]
 

@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import ArrayType, BinaryType, DataType, NumericType, StringType, StructType
 
 from job.columns import rows_of
+from job.engine.sizes import total_cores
 from job.errors import UserError
 from job.registry import Registry
 from job.stages import parts
@@ -218,10 +219,14 @@ def collect_sum(
 
     `width` is given for sums that hold a matrix of width x width values, and whose arrays are added up value by value.
     Where those of all partitions together are too large for the driver, the executors add them up, each a part of the
-    arrays, after a shuffle; the driver gets the total alone.
+    arrays, after a shuffle; the driver gets the total alone. Where they are too many for a shuffle, partitions are
+    added up together, by no fewer tasks than run at a time.
     """
-    tasks = df.rdd.getNumPartitions() if width else 0
-    large = tasks * width * width * 8 > parts.MOST_BYTES
+    size, tasks = width * width * 8, df.rdd.getNumPartitions() if width else 0
+    large = tasks * size > parts.MOST_BYTES
+    if tasks * size > parts.MOST_SHUFFLED:
+        tasks = min(tasks, max(total_cores(df.sparkSession), parts.MOST_SHUFFLED // size))
+        df = df.coalesce(tasks)
 
     def work(batches: Batches) -> Batches:
         total: Sums | None = None

@@ -18,7 +18,7 @@ from pyspark.sql.types import DataType, DoubleType, StringType, StructType
 
 from job.columns import predicted, rows_of, vectors
 from job.cores import available_cores
-from job.learn import unknown
+from job.learn import sketch, unknown
 from job.learn.calibration import temperature
 from job.learn.classifiers import CLASSIFIERS
 from job.learn.classifiers.base import Classifier, Trained
@@ -236,7 +236,7 @@ class CategoryClassifier(
             return Halves.over(np.asarray(made(batch), np.float64), kinds, number, weighed(batch), held)
 
         used = [*columns, label, *([weight] if weight else []), *([name] if named else []), *copied]
-        found = collect_sum(dataset, used, sums, Halves.of, width=width)
+        found = collect_sum(dataset, used, sums, Halves.of, width=sketch.width_of(width))
         if found is None:
             raise ValueError("There are no pictures to learn categories from.")
 
@@ -292,7 +292,7 @@ class CategoryClassifier(
         calibrated = self.getOrDefault(self.calibrated) and found.held.total
         calibrated = calibrated and found.rest.folded(count).counts.min() > 0
         parts = [found.rest + found.held, *([found.rest] if calibrated else [])]
-        look = SecondLook(self._classifier(), [self._learned(each, count) for each in parts], count)
+        look = SecondLook(self._classifier(), [self._learned(each, count, width) for each in parts], count)
         trained, *others = look.refined(again(look) if look.wanted(width) else None)
         if others:
             held = scored(others[0])
@@ -303,14 +303,10 @@ class CategoryClassifier(
             trained = Trained(arrays, {**trained.facts, "temperature": heat})
         return self._named(trained, count)
 
-    def _learned(self, found: Moments, count: int) -> Trained:
-        """What is learned from sums by kind (`_by_kind`), and how far a picture is from what was learned from."""
-        classifier = self._classifier()
-        assert classifier.from_moments is not None
-        trained = classifier.from_moments(found.folded(count))
-        if classifier.with_distances is None:
-            return trained
-        return classifier.with_distances(trained, found.counts[:count], found.means[:count])
+    def _learned(self, found: Moments, count: int, width: int) -> Trained:
+        """What is learned from sums by kind (`_by_kind`) over features of that `width`, and how far a picture is from
+        what was learned from."""
+        return self._classifier().learned(found.folded(count), width, (found.counts[:count], found.means[:count]))
 
     def _named(self, trained: Trained, count: int) -> "CategoryClassifierModel":
         model = self._copyValues(CategoryClassifierModel(trained))

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 # Sums of all tasks of up to this many bytes go to the driver as they are; larger ones are added up by the executors.
 MOST_BYTES = 128 << 20
+# Most bytes that all tasks' sums should have together on their way to each other.
+MOST_SHUFFLED = 4 << 30
 # Values of an array that are added up at a time: rows of 4 MB.
 _PIECE_VALUES = 1 << 19
 

@@ -12,7 +12,7 @@ from pyspark.testing import assertDataFrameEqual
 
 from job.errors import UserError
 from job.experiment import extract
-from job.learn import kmeans, sampling
+from job.learn import kmeans, sampling, sketch
 from job.stages import (
     CategoryClassifier,
     CategoryIndexer,
@@ -262,6 +262,27 @@ def test_a_classifier_of_large_sums_is_that_of_small_ones(kind, bags, monkeypatc
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_allclose(found[name], array, rtol=1e-9, atol=1e-12)
+
+
+def test_a_classifier_of_features_that_are_folded_is_that_of_their_rows(spark, monkeypatch):
+    width, random = sketch.MOST_WIDTH + 500, np.random.default_rng(2)
+    labels = np.arange(60) % len(NAMES)
+    features = random.normal(size=(60, width)) + 0.5 * random.normal(size=(len(NAMES), width))[labels]
+    frame = spark.createDataFrame(
+        [
+            (f"{n:02}.jpg", row.tolist(), float(label))
+            for n, (row, label) in enumerate(zip(features, labels, strict=True))
+        ],
+        "ima string, features array<double>, label double",
+    ).repartition(4)
+    monkeypatch.setattr(parts, "MOST_SHUFFLED", 0)  # as few tasks as there are cores
+    estimator = CategoryClassifier(kind="lda", categories=NAMES)
+    found = estimator.fit(frame).trained.arrays
+    peer = estimator.fit_arrays(features, labels).trained.arrays
+    assert found["coefficients"].shape == (len(NAMES), width)
+    assert found.keys() == peer.keys()
+    for name, array in peer.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-6, atol=1e-9)
 
 
 def test_distances_are_those_of_pictures_without_their_changed_copies_on_a_frame_as_on_its_rows(bags):

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from job.learn import sketch
 from job.learn.moments import Moments, moments
 from job.learn.network import ArrayRows, Rows
 from job.learn.spreads import Spreads
@@ -67,6 +68,7 @@ class Classifier:
         Learns from features in one place; called by `fit` where there is neither `from_moments` nor `from_rows`.
     from_moments
         Learns from sums over features that parts of them add up to, or None where the features themselves are needed.
+        Called by `learned`. What it learns of the features is `coefficients`, (C, d).
     from_rows
         Learns from rows that stay where they are, by sums over them that are asked for again and again; None where the
         features themselves are needed in one place.
@@ -129,7 +131,7 @@ class Classifier:
 
         """
         if self.from_moments is not None:
-            trained = self.from_moments(moments(features, labels, categories, weights))
+            trained = self.learned(moments(features, labels, categories, weights), features.shape[1])
             return self.refine(trained, self.seen_again(trained, features, labels, categories, weights))
         if weights is not None:
             raise ValueError(f"The classifier '{self.name}' takes no weights: choose one that learns from sums.")
@@ -140,6 +142,27 @@ class Classifier:
         if self.learn is None:
             raise ValueError(f"The classifier '{self.name}' has no way to learn: give it one of the three.")
         return self.learn(features, labels, categories, seed=seed, max_iterations=max_iterations, threads=threads)
+
+    def learned(
+        self,
+        found: Moments,
+        width: int,
+        originals: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+    ) -> Trained:
+        """What is learned from sums over features of that `width`, for features as they are.
+
+        With `originals`, the counts (C,) and means (C, d) for `with_distances`, from sums like `found`, it also knows
+        distances, where the classifier does.
+        """
+        if self.from_moments is None:
+            raise ValueError(f"The classifier '{self.name}' does not learn from sums.")
+        trained = self.from_moments(found)
+        if originals is not None and self.with_distances is not None:
+            trained = self.with_distances(trained, *originals)
+        if width == sketch.width_of(width):
+            return trained
+        coefficients = sketch.widened(trained.arrays["coefficients"], width)
+        return Trained({**trained.arrays, "coefficients": coefficients}, trained.facts)
 
     def seen_again(
         self,
