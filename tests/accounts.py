@@ -37,10 +37,13 @@ def write(folder: Path, pictures: Iterable[tuple[str, bytes]]) -> dict[str, byte
 
 def fates(run: Results) -> dict[str, str]:
     """By path what became of each picture of a run: "described", or its reason. Fails where one is there twice."""
-    csv.field_size_limit(sys.maxsize)
-    rows = [(from_cell(row["path"]), row["reason"]) for row in run.rows("rejected.csv")]
-    for split in ("train", "test"):
-        rows += [(from_cell(row["ima"]), DESCRIBED) for row in run.rows(f"bag_of_words_{split}.csv")]
+    before = csv.field_size_limit(sys.maxsize)
+    try:
+        rows = [(from_cell(row["path"]), row["reason"]) for row in run.rows("rejected.csv")]
+        for split in ("train", "test"):
+            rows += [(from_cell(row["ima"]), DESCRIBED) for row in run.rows(f"bag_of_words_{split}.csv")]
+    finally:
+        csv.field_size_limit(before)
     twice = [path for path, count in Counter(path for path, _ in rows).items() if count > 1]
     assert not twice, twice[:3]
     for split, counts in run.manifest["dataset"].items():

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -47,6 +48,15 @@ class Answer:
 
     def events(self, kind: str) -> list[str]:
         return [line for line in self.out.splitlines() if line.startswith(f"event={kind}")]
+
+
+def need_java_of_the_machine() -> None:
+    """Skips a test in which pyspark starts by itself, which finds no Java but JAVA_HOME's and the PATH's."""
+    if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+        sentence = "pyspark by itself finds no Java on this machine"
+        if os.environ.get("CI"):
+            pytest.fail(sentence)
+        pytest.skip(sentence)
 
 
 def clean_environment(**more: str) -> dict[str, str]:

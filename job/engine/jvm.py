@@ -302,7 +302,8 @@ def _environment(configuration: Configuration, classpath: Sequence[str], connect
     # Spark's scripts tell the Scala version to those who start executors from here
     scala = next((found[1] for jar in classpath if (found := re.search(r"spark-core_([\d.]+)-", jar))), "2.13")
     return {
-        **_workers_environment(configuration),
+        # what another Spark on this machine is told of its disks would go before `spark.local.dir`
+        **{name: value for name, value in _workers_environment(configuration).items() if name != "SPARK_LOCAL_DIRS"},
         # all is on this machine, whose name need not have an address
         **({"SPARK_LOCAL_IP": "127.0.0.1"} if configuration.local and "SPARK_LOCAL_IP" not in os.environ else {}),
         "CLASSPATH": os.pathsep.join(classpath),

@@ -180,7 +180,7 @@ def test_a_home_that_can_not_be_written_and_settings_meant_for_others_do_no_harm
         PYSPARK_SUBMIT_ARGS="--master yarn pyspark-shell",
         HADOOP_CONF_DIR=str(place / "conf"),
         SPARK_CONF_DIR=str(place / "conf"),
-        SPARK_LOCAL_DIRS="/nonexistent",
+        SPARK_LOCAL_DIRS="/proc/nowhere",
         CLASSPATH="/nowhere.jar",
     )
     assert answer.code == 0, answer.err

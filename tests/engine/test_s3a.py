@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from job.engine import s3a
+from job.engine.java import find_java
 from job.errors import UserError
 from job.storage import s3_config
 
@@ -140,7 +141,7 @@ def test_a_maven_repository_out_of_reach_is_one_sentence(tmp_path: Path, monkeyp
     )
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(UserError, match=r"could not be fetched \(.*\): connect to a Maven repository, or put the jars"):
-        s3a.jars(real, shutil.which("java") or "java", print)
+        s3a.jars(real, find_java(), print)
 
 
 # ---- who fetches from behind a proxy, or without a home

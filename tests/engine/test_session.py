@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from running import QUICK, clean_environment
+from running import QUICK, clean_environment, need_java_of_the_machine
 
 from job.commands import main as cli
 from job.engine import session as sessions
@@ -180,6 +180,7 @@ with session(configuration) as spark:
 @pytest.fixture(scope="module")
 def passed() -> dict[str, list[str]]:
     """What the sessions of the sequence found, by their names."""
+    need_java_of_the_machine()
     with tempfile.TemporaryDirectory(prefix="t-") as folder:
         done = python(SEQUENCE, Path(folder))
     assert done.returncode == 0, done.stderr + done.stdout

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import numpy as np
 import psutil
 import pytest
-from running import QUICK, Answer, Results, clean_environment, fruits, results
+from running import QUICK, Answer, Results, clean_environment, fruits, need_java_of_the_machine, results
 
 from job.engine.java import find_java
 
@@ -103,6 +103,7 @@ def test_the_process_finds_what_the_shared_session_finds(shared, sample: Path, f
 
 
 def test_the_stored_model_predicts_the_same_in_another_program(sample: Path, finished: Results, tmp_path: Path):
+    need_java_of_the_machine()
     program = Path(__file__).parents[1] / "stages" / "load_model.py"
     arguments = [finished.folder / "model", sample / "Test", tmp_path / "found.json"]
     done = subprocess.run(
