@@ -35,6 +35,31 @@ def flatten(column: pa.Array, dtype: type | np.dtype[Any], width: int) -> tuple[
     return stacked, np.repeat(np.arange(len(rows)), counts)
 
 
+# `pa.array` and `to_numpy` import pandas where it is installed, which takes each worker a quarter of a second
+# (tests/benchmarks/engine.py: whole). So columns that workers make are made of their buffers.
+
+
+def numbers(values: NDArray[Any]) -> pa.Array:
+    """Numbers of shape (n,) as a column, without a copy where they lie side by side."""
+    own = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(own.dtype), len(own), [None, pa.py_buffer(own)])
+
+
+def binaries(values: Sequence[bytes | None], dtype: pa.DataType | None = None) -> pa.Array:
+    """Bytes as a column of binary, or of another type of that form; None as null."""
+    offsets = np.zeros(len(values) + 1, np.int32)
+    np.cumsum([len(value) if value else 0 for value in values], out=offsets[1:])
+    there = np.array([value is not None for value in values], np.bool_)
+    bits = None if there.all() else pa.py_buffer(np.packbits(there, bitorder="little"))
+    content = pa.py_buffer(b"".join(value for value in values if value))
+    return pa.Array.from_buffers(dtype or pa.binary(), len(values), [bits, pa.py_buffer(offsets), content])
+
+
+def texts(values: Sequence[str | None]) -> pa.Array:
+    """Texts as a column; None as null."""
+    return binaries([value if value is None else value.encode() for value in values], pa.string())
+
+
 def packed(matrix: NDArray[Any]) -> pa.BinaryArray:
     """A matrix as a column of packed binary, a row each."""
     rows = np.ascontiguousarray(matrix)
@@ -57,13 +82,18 @@ def unpacked(column: pa.BinaryArray | pa.ChunkedArray, dtype: type | np.dtype[An
 def lists(matrix: NDArray[Any]) -> pa.ListArray:
     """A matrix as a column of lists, one a row."""
     offsets = np.arange(0, matrix.size + 1, max(1, matrix.shape[1]), dtype=np.int32)[: len(matrix) + 1]
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.ascontiguousarray(matrix).reshape(-1)))
+    return pa.ListArray.from_arrays(numbers(offsets), numbers(np.ascontiguousarray(matrix).reshape(-1)))
+
+
+def one_list(values: pa.Array) -> pa.ListArray:
+    """All values of a column as the one list of another."""
+    return pa.ListArray.from_arrays(numbers(np.array([0, len(values)], np.int32)), values)
 
 
 def ragged(values: NDArray[Any], counts: NDArray[np.int64]) -> pa.ListArray:
     """Values of shape (n,) as a column of lists of the given lengths."""
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
+    return pa.ListArray.from_arrays(numbers(offsets), numbers(values))
 
 
 def vectors(matrix: NDArray[np.float64], missing: NDArray[np.bool_] | None = None) -> pa.StructArray:

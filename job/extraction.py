@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from job import storage
 from job.apart import CRASHED, Apart, CrashedError
+from job.columns import binaries, numbers, texts
 from job.vision import pixels
 from job.vision.descriptors.base import Descriptor
 from job.vision.look import look
@@ -198,15 +199,15 @@ class _Slice:
         """The described pictures as a batch; `rows` are their other columns."""
         packed, counts, reasons, copies, looks = zip(*self._rows, strict=True)
         columns = [
-            *(pa.array(column, pa.binary()) for column in zip(*packed, strict=True)),
-            pa.array(counts, pa.int32()),
-            pa.array(reasons, pa.string()),
+            *(binaries(column) for column in zip(*packed, strict=True)),
+            numbers(np.array(counts, np.int32)),
+            texts(reasons),
         ]
         if self._own.copies:
-            rows = rows.take(pa.array(np.cumsum(np.array(copies) == 0) - 1))
-            columns.append(pa.array(copies, pa.int32()))
+            rows = rows.take(numbers(np.cumsum(np.array(copies) == 0) - 1))
+            columns.append(numbers(np.array(copies, np.int32)))
         if self._own.looks:
-            columns.append(pa.array(looks, pa.binary()))
+            columns.append(binaries(looks))
         return pa.RecordBatch.from_arrays([*rows.columns, *columns], list(names))
 
 

@@ -1,8 +1,23 @@
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from job.columns import flatten, lists, packed, ragged, rows_of, unpacked, vectors
+from job.columns import (
+    binaries,
+    flatten,
+    lists,
+    numbers,
+    one_list,
+    packed,
+    ragged,
+    rows_of,
+    texts,
+    unpacked,
+    vectors,
+)
 
 
 def test_packed_descriptors_become_one_array_with_the_row_of_each():
@@ -66,3 +81,31 @@ def test_an_empty_matrix_keeps_its_width():
 def test_lists_may_differ_in_length():
     assert ragged(np.arange(5, dtype=np.int32), np.array([2, 0, 3])).to_pylist() == [[0, 1], [], [2, 3, 4]]
     assert ragged(np.empty(0, np.int32), np.array([0, 0])).to_pylist() == [[], []]
+
+
+@pytest.mark.parametrize("values", [[b"a", None, b"", b"long\0er"] * 5, [b"x"], [None], []])
+def test_bytes_and_their_nulls_are_the_column_that_arrow_makes(values):
+    assert binaries(values).equals(pa.array(values, pa.binary()))
+    binaries(values).validate(full=True)
+    words = [value if value is None else value.decode() + "é" for value in values]
+    assert texts(words).equals(pa.array(words, pa.string()))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64, np.float32, np.float64])
+def test_numbers_are_the_column_that_arrow_makes(dtype):
+    values = np.arange(20).astype(dtype)
+    for part in (values, values[::3], values[:0]):
+        assert numbers(part).equals(pa.array(part))
+    assert one_list(numbers(values)).equals(pa.array([values.tolist()], pa.list_(pa.from_numpy_dtype(np.dtype(dtype)))))
+    assert one_list(numbers(values[:0])).to_pylist() == [[]]
+
+
+def test_what_a_worker_makes_columns_by_imports_no_pandas():
+    program = (
+        "import sys, numpy as np\n"
+        "from job.columns import binaries, lists, numbers, one_list, ragged, texts\n"
+        "one_list(binaries([b'a', None])), texts(['a', None]), numbers(np.arange(3))\n"
+        "lists(np.zeros((2, 3))), ragged(np.arange(3), np.array([1, 2]))\n"
+        "assert 'pandas' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -33,8 +33,6 @@ if __name__ == "__main__":
         sys.path.remove(place)
         sys.path_importer_cache.pop(place, None)
 
-    # pyarrow imports it in every worker, for the first array that is made there (tests/benchmarks/engine.py: whole)
-    import pandas  # noqa: F401, ICN001
     from pyspark import daemon
 
     # loaded here, used after the fork; none of them imports pyspark.ml, which would bring scipy

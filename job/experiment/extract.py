@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from job import dataset
-from job.columns import flatten
+from job.columns import binaries, flatten, numbers, one_list
 from job.engine.crashes import apart_after_a_crash
 from job.errors import UserError
 from job.experiment import cache
@@ -317,11 +317,11 @@ def summary(frame: "DataFrame", columns: Mapping[str, str], draws: Mapping[str, 
         parts = [part.part() for part in lowest.values()]
         yield _batch(
             {
-                "described": [described],
-                "counts": [counts],
-                "keys": [[part.keys.tobytes() for part in parts]],
-                "rows": [[part.rows.tobytes() for part in parts]],
-                "seen": [[part.seen for part in parts]],
+                "described": numbers(np.array([described], np.int64)),
+                "counts": one_list(numbers(np.array(counts, np.int64))),
+                "keys": one_list(binaries([part.keys.tobytes() for part in parts])),
+                "rows": one_list(binaries([part.rows.tobytes() for part in parts])),
+                "seen": one_list(numbers(np.array([part.seen for part in parts], np.int64))),
             },
             1,
         )
@@ -341,12 +341,12 @@ def summary(frame: "DataFrame", columns: Mapping[str, str], draws: Mapping[str, 
     )
 
 
-def _batch(columns: Mapping[str, Any], count: int) -> pa.RecordBatch:
+def _batch(columns: Mapping[str, pa.Array], count: int) -> pa.RecordBatch:
     def column(field: pa.Field) -> pa.Array:
         found = columns.get(field.name)
         if found is None:
             return pa.nulls(count, field.type)
-        return found.cast(field.type) if isinstance(found, pa.Array) else pa.array(found, field.type)
+        return found.cast(field.type)
 
     return pa.RecordBatch.from_arrays([column(field) for field in _FIELDS], schema=_FIELDS)
 

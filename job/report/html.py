@@ -30,10 +30,10 @@ TABLE_ROWS_OPEN = 15
 
 
 class Figure(NamedTuple):
-    """A PNG picture and the sentence under it; and another one to be looked at beside it."""
+    """A picture, JPEG or PNG, and the sentence under it; and another one to be looked at beside it."""
 
     caption: str
-    png: bytes
+    image: bytes
     beside: "Figure | None" = None
 
 
@@ -91,7 +91,7 @@ def render(manifest: Mapping[str, Any], tables_by_name: Mapping[str, pa.Table], 
 @cache
 def template() -> Template:
     """The page's template, compiled, which takes 70 ms."""
-    return pages.template("job.report", "report.html.j2", png=_data_uri)
+    return pages.template("job.report", "report.html.j2", data_uri=_data_uri)
 
 
 def _protocol(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -313,5 +313,6 @@ def _rejected(found: Mapping[str, pa.Table]) -> dict[str, Any]:
     return {"rejected": shown, "rejected_total": table.num_rows, "reasons": sorted(reasons.items())}
 
 
-def _data_uri(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+def _data_uri(image: bytes) -> str:
+    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode('ascii')}"

@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from job.columns import binaries
+
 # Sums of all tasks of up to this many bytes go to the driver as they are; larger ones are added up by the executors.
 MOST_BYTES = 128 << 20
 # Most bytes that all tasks' sums should have together on their way to each other.
@@ -39,7 +41,7 @@ def whole(sums: Mapping[str, NDArray[Any]]) -> pa.RecordBatch:
     """All arrays as one row of `WHOLE`."""
     buffer, named = io.BytesIO(), dict[str, Any](sums)
     np.savez(buffer, **named)
-    return pa.RecordBatch.from_arrays([pa.array([buffer.getvalue()], pa.binary())], ["part"])
+    return pa.RecordBatch.from_arrays([binaries([buffer.getvalue()])], ["part"])
 
 
 def arrays(data: bytes) -> dict[str, NDArray[Any]]:

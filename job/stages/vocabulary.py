@@ -12,7 +12,7 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, DataType, FloatType, IntegerType, StructType
 
-from job.columns import flatten, lists, packed, ragged, unpacked
+from job.columns import binaries, flatten, lists, packed, ragged, unpacked
 from job.cores import available_cores
 from job.learn import kmeans, sampling
 from job.learn.assign import assign
@@ -212,9 +212,7 @@ class VisualVocabulary(
                     keys = sampling.descriptor_keys(batch[name].to_pylist(), pictures, seed)
                     keep = keys <= limit
                     parts = [keys[keep].tobytes(), rows[keep].tobytes()]
-                    yield pa.RecordBatch.from_arrays(
-                        [pa.array([part], pa.binary()) for part in parts], ["keys", "rows"]
-                    )
+                    yield pa.RecordBatch.from_arrays([binaries([part]) for part in parts], ["keys", "rows"])
 
         schema = StructType().add("keys", BinaryType()).add("rows", BinaryType())
         found = dataset.select(name, column).mapInArrow(work, schema).toArrow()

@@ -1,4 +1,4 @@
-"""Small pictures for the report, as PNG: keypoints drawn, patches cut out, thumbnails.
+"""Small pictures for the report: keypoints drawn and thumbnails as JPEG, patches and enlarged pixels as PNG.
 
 Pictures are uint8 arrays of shape (height, width, 3) in OpenCV's order, blue first.
 """
@@ -37,7 +37,7 @@ def draw_keypoints(colour: NDArray[np.uint8], keypoints: NDArray[np.float32], sc
         radius = max(round(diameter / 2 * factor * 2**_SHIFT), 2**_SHIFT)
         cv2.circle(canvas, centre, radius, _SHADOW, 4, cv2.LINE_AA, _SHIFT)
         cv2.circle(canvas, centre, radius, _RING, 2, cv2.LINE_AA, _SHIFT)
-    return _png(canvas)
+    return _jpeg(canvas)
 
 
 def patch(colour: NDArray[np.uint8], keypoint: NDArray[np.float32], pixels: int = 32, span: float = 1.5) -> bytes:
@@ -58,7 +58,7 @@ def thumbnail(colour: NDArray[np.uint8], pixels: int) -> bytes:
     """The picture with its longer edge cut down to `pixels`; a smaller one stays as it is."""
     height, width = colour.shape[:2]
     factor = min(1.0, pixels / max(height, width))
-    return _png(_resize(colour, max(1, round(width * factor)), max(1, round(height * factor))))
+    return _jpeg(_resize(colour, max(1, round(width * factor)), max(1, round(height * factor))))
 
 
 def enlarged(colour: NDArray[np.uint8], pixels: int) -> bytes:
@@ -73,9 +73,18 @@ def _resize(colour: NDArray[np.uint8], width: int, height: int) -> NDArray[np.ui
     return np.ascontiguousarray(cv2.resize(colour, (width, height), interpolation=method), dtype=np.uint8)
 
 
+def _jpeg(colour: NDArray[np.uint8]) -> bytes:
+    """For photographs: a sixth of the bytes of a PNG, and written thirty times as fast."""
+    return _encoded(".jpg", colour, [cv2.IMWRITE_JPEG_QUALITY, 92])
+
+
 def _png(colour: NDArray[np.uint8]) -> bytes:
     # level 9 takes 15 times as long, for 12 % less
-    done, data = cv2.imencode(".png", colour, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    return _encoded(".png", colour, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+
+
+def _encoded(suffix: str, colour: NDArray[np.uint8], options: list[int]) -> bytes:
+    done, data = cv2.imencode(suffix, colour, options)
     if not done:
-        raise ValueError(f"a picture of {colour.shape[1]} x {colour.shape[0]} could not be written as PNG.")
+        raise ValueError(f"a picture of {colour.shape[1]} x {colour.shape[0]} could not be written as {suffix}.")
     return data.tobytes()

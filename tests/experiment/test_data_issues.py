@@ -112,7 +112,7 @@ def test_the_report_says_the_leak_at_its_top_and_shows_pictures(found: Results):
     assert "2 of 32" in head
     assert "are copies of training pictures" in head
     part = page[page.index('<section id="issues">') :]
-    assert part.count("data:image/png", 0, part.index("</section>")) >= 2 + 2 * 3
+    assert part.count("data:image/jpeg", 0, part.index("</section>")) >= 2 + 2 * 3
 
 
 def test_the_console_warns_of_leaks(found: Results):

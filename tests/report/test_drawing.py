@@ -5,9 +5,9 @@ import pytest
 from job.vision.drawing import MAX_EDGE, draw_keypoints, enlarged, patch, thumbnail
 
 
-def opened(png):
-    assert png.startswith(b"\x89PNG")
-    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+def opened(content):
+    assert content.startswith((b"\x89PNG", b"\xff\xd8\xff"))
+    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def test_a_ring_is_drawn_round_its_keypoint_and_nowhere_else():
     white = np.full((50, 50, 3), 255, np.uint8)
     drawn = opened(draw_keypoints(white, np.array([[25, 25, 10]], np.float32), scale=4))
     assert drawn.shape == (200, 200, 3)
-    rows, columns = np.nonzero((drawn < 250).any(axis=2))
+    rows, columns = np.nonzero((drawn < 200).any(axis=2))  # beside the ring, JPEG has waves of a few levels
     distance = np.hypot(rows - 101.5, columns - 101.5)
     assert distance.min() > 20 - 4
     assert distance.max() < 20 + 4
@@ -67,7 +67,8 @@ def test_a_patch_has_its_size_whatever_the_keypoints(colour, diameter):
 
 def test_a_thumbnail_keeps_its_proportions_and_never_grows(colour):
     assert opened(thumbnail(colour, 30)).shape == (20, 30, 3)
-    np.testing.assert_array_equal(opened(thumbnail(colour, 500)), colour)
+    smooth = cv2.GaussianBlur(colour, (0, 0), 4)
+    np.testing.assert_allclose(opened(thumbnail(smooth, 500)).astype(int), smooth, atol=8)
 
 
 def test_a_tiny_picture_is_enlarged_to_squares():
