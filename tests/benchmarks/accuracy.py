@@ -6,7 +6,8 @@ compared. Described pictures are kept in `--cache`. Several `--data` are taken a
     python tests/benchmarks/accuracy.py choose --data fruits-360 --data fruits-360-more --cache /tmp/accuracy
     python tests/benchmarks/accuracy.py table --data fruits-360 --data fruits-360-more --cache /tmp/accuracy
 
-`choose` looks at training pictures alone, as a choice must. `table` trains on Training and scores on Test.
+`choose` looks at training pictures alone, as a choice must. `table` trains on Training and scores on Test. `folded`
+sets features that are folded for the classifier beside the same as they are.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ for _threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):  # before numpy is 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
-from job.learn import intervals, scaling  # noqa: E402
+from job.learn import intervals, scaling, sketch  # noqa: E402
 from job.learn.calibration import expected_error, folds, temperature  # noqa: E402
 from job.learn.classifiers import CLASSIFIERS, lda  # noqa: E402
 from job.learn.classifiers.base import Trained  # noqa: E402
@@ -43,6 +44,7 @@ from job.vision.picture import Picture  # noqa: E402
 
 PART = 250
 HALVES = 200
+FOLDED = (1300, 3000, 5000)
 
 
 @dataclass(frozen=True)
@@ -209,8 +211,9 @@ class Model:
 
     def _learned(self, sums: Moments, rows: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Trained:
         if self.recipe.classifier == "lda":
-            return lda.from_moments(sums, self.recipe.shrinkage)
-        trained = self.classifier.from_moments(sums)
+            shrunk = partial(lda.from_moments, shrinkage=self.recipe.shrinkage)
+            return replace(self.classifier, from_moments=shrunk).learned(sums, rows.shape[1])
+        trained = self.classifier.learned(sums, rows.shape[1])
         again = self.classifier.seen_again(trained, rows, labels, len(sums.counts), weights)
         return self.classifier.refine(trained, again)
 
@@ -329,6 +332,26 @@ def table(train: Pictures, test: Pictures, recipes: dict[str, Recipe]) -> dict[s
     return found
 
 
+def folded(train: Pictures) -> dict[str, Any]:
+    """Rotation with so many words that features are folded (`job.learn.sketch`), and as they are."""
+    found: dict[str, Any] = {}
+    for words in FOLDED:
+        recipe = Recipe(blocks(f"soft-hsv+lbp+patches:patches:{words}"))
+        for name, side in (("plain to r", train.turned == 0), ("r to plain", train.turned == 1)):
+            learned, scored = train.draw(50, f"{name} train", side), train.draw(25, f"{name} test", ~side)
+            for label, most in (("folded", sketch.MOST_WIDTH), ("as they are", 1 << 20)):
+                before, sketch.MOST_WIDTH = sketch.MOST_WIDTH, most
+                try:
+                    model = Model(recipe, train, learned)
+                    own = model.scored(train, scored)[0]
+                finally:
+                    sketch.MOST_WIDTH = before
+                found[f"{words} words, {name}, {label}"] = own.tolist()
+                width = sum(model.scaling.widths)
+                print(f"{words} words, {width} features, {name}, {label}: {intervals.interval(own)}", flush=True)
+    return found
+
+
 def cost(pictures: Pictures, recipe: Recipe, count: int = 400) -> float:
     """Milliseconds of one core that reading, describing and encoding a picture take, the fastest of three."""
     which = pictures.draw(-(-count // len(pictures.categories)), "cost", np.ones(len(pictures.files), bool))
@@ -346,7 +369,7 @@ def cost(pictures: Pictures, recipe: Recipe, count: int = 400) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["choose", "table", "cost"])
+    parser.add_argument("command", choices=["choose", "table", "folded", "cost"])
     parser.add_argument("--data", type=Path, action="append", required=True, help="holds Training and Test; repeatable")
     parser.add_argument("--cache", type=Path, required=True, help="folder of described pictures")
     parser.add_argument("--workers", type=int, default=2)
@@ -363,6 +386,8 @@ def main() -> None:
         return
     if options.command == "choose":
         found = choose(train, {name: CANDIDATES[name] for name in options.only or CANDIDATES})
+    elif options.command == "folded":
+        found = folded(train)
     else:
         found = table(train, test, {"accurate": ACCURATE, "hsv, logistic regression": HSV})
     if options.json:
