@@ -46,9 +46,11 @@ def numbers(values: NDArray[Any]) -> pa.Array:
 
 
 def binaries(values: Sequence[bytes | None], dtype: pa.DataType | None = None) -> pa.Array:
-    """Bytes as a column of binary, or of another type of that form; None as null."""
-    offsets = np.zeros(len(values) + 1, np.int32)
-    np.cumsum([len(value) if value else 0 for value in values], out=offsets[1:])
+    """Bytes as a column of binary, or of another type of that form; None as null. ValueError for 2 GB of them."""
+    ends = np.cumsum([len(value) if value else 0 for value in values], dtype=np.int64)
+    if len(ends) and ends[-1] > np.iinfo(np.int32).max:
+        raise ValueError(f"a column of {ends[-1]} bytes is more than Arrow's offsets reach: make smaller batches")
+    offsets = np.concatenate([[0], ends]).astype(np.int32)
     there = np.array([value is not None for value in values], np.bool_)
     bits = None if there.all() else pa.py_buffer(np.packbits(there, bitorder="little"))
     content = pa.py_buffer(b"".join(value for value in values if value))

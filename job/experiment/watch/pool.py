@@ -191,9 +191,12 @@ def _end_with_parent() -> None:
 def _end_by_parent() -> None:
     """Ends the process at a SIGTERM of its parent, by which the executor ends the others after a crash, and waits for
     them. It is blocked here, so that one which is meant for the parent alone, but reaches its whole group, changes
-    nothing."""
-    while signal.sigwaitinfo((signal.SIGTERM,)).si_pid != os.getppid():
-        pass
+    nothing; but on macOS, which does not tell whose a signal is."""
+    if hasattr(signal, "sigwaitinfo"):
+        while signal.sigwaitinfo((signal.SIGTERM,)).si_pid != os.getppid():
+            pass
+    else:
+        signal.sigwait((signal.SIGTERM,))
     os._exit(1)
 
 
