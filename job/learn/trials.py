@@ -185,7 +185,6 @@ def _from_sums(
     parts: Sequence[tuple[NDArray[np.bool_], NDArray[np.intp]]],
 ) -> list[Learned]:
     """The same from sums over each part of the rows."""
-    assert how.classifier.from_moments is not None
     begun = perf_counter()
     summed = [_sums(how, rows, labels, weights, chosen) for _, chosen in parts]
     each = (perf_counter() - begun) / len(trainings)
@@ -201,7 +200,7 @@ def _from_sums(
             blocks = reduce(add, (part for _, part in own))
             fitted = scaling.fit(blocks, scaled=how.scaled, weights=how.weights)
             total = _after(total, fitted)
-        trained = how.classifier.from_moments(total)
+        trained = how.classifier.learned(total, total.width)
         if how.classifier.coordinates is not None:
             trained = _seen_again(how, rows, labels, weights, trainings[place], fitted, trained)
         found.append(Learned(how, fitted, None, trained, each + perf_counter() - begun))

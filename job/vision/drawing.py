@@ -74,7 +74,7 @@ def _resize(colour: NDArray[np.uint8], width: int, height: int) -> NDArray[np.ui
 
 
 def _jpeg(colour: NDArray[np.uint8]) -> bytes:
-    """For photographs: a sixth of the bytes of a PNG, and written thirty times as fast."""
+    """For photographs, of which it takes far fewer bytes than PNG, and is written sooner."""
     return _encoded(".jpg", colour, [cv2.IMWRITE_JPEG_QUALITY, 92])
 
 

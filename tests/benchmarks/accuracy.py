@@ -22,25 +22,26 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-for _threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):  # before numpy is imported, here and in the workers
-    os.environ.setdefault(_threads, "1")
+# before numpy is imported, here and in the workers
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
+import cv2
+import numpy as np
 
-from job.learn import intervals, scaling, sketch  # noqa: E402
-from job.learn.calibration import expected_error, folds, temperature  # noqa: E402
-from job.learn.classifiers import CLASSIFIERS, lda  # noqa: E402
-from job.learn.classifiers.base import Trained  # noqa: E402
-from job.learn.encodings import ENCODINGS  # noqa: E402
-from job.learn.frames import frame  # noqa: E402
-from job.learn.moments import Moments, moments  # noqa: E402
-from job.learn.protocols.base import Names  # noqa: E402
-from job.learn.protocols.draw import some  # noqa: E402
-from job.learn.protocols.rotation import turned  # noqa: E402
-from job.vision import augment, disturb  # noqa: E402
-from job.vision.descriptors import DESCRIPTORS  # noqa: E402
-from job.vision.picture import Picture  # noqa: E402
+from job.learn import intervals, scaling, sketch
+from job.learn.calibration import expected_error, folds, temperature
+from job.learn.classifiers import CLASSIFIERS, lda
+from job.learn.classifiers.base import Trained
+from job.learn.encodings import ENCODINGS
+from job.learn.frames import frame
+from job.learn.moments import Moments, moments
+from job.learn.protocols.base import Names
+from job.learn.protocols.draw import some
+from job.learn.protocols.rotation import turned
+from job.vision import augment, disturb
+from job.vision.descriptors import DESCRIPTORS
+from job.vision.picture import Picture
 
 PART = 250
 HALVES = 200

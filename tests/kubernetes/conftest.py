@@ -3,7 +3,6 @@
 Without a cluster a user's tests skip, and those of CI fail.
 """
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import kube
 import pytest
+from absent import absent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,10 +29,7 @@ def cluster() -> None:
         kube.kubectl("get", "--raw", "/readyz", "--request-timeout=60s")
         kube.kubectl("get", "crd", "sparkapplications.sparkoperator.k8s.io")
     except AssertionError as error:
-        sentence = f"no cluster with the Spark operator (.ci/cluster brings one up): {error}"
-        if os.environ.get("CI"):
-            pytest.fail(sentence)
-        pytest.skip(sentence)
+        absent(f"no cluster with the Spark operator (.ci/cluster brings one up): {error}")
     kube.kubectl("apply", "-f", kube.ROOT / "k8s" / "namespace.yaml")
     if "fruits" in kube.helm("list", "-q").split():  # of an earlier run that was stopped
         kube.helm("uninstall", "fruits", "--wait")
