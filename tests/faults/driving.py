@@ -63,16 +63,20 @@ class Driving:
         with self._news:
             self._news.notify_all()
 
-    def wait_for(self, said: str, limit: float, first: int = 0, unless: str = "\n") -> int:
-        """Waits for a line that begins so, from the line of number `first` on; the number of the line after it. It is
-        not waited for any more after a line that begins with `unless`."""
+    def wait_for(
+        self, said: str, limit: float, first: int = 0, unless: str = "\n", among: list[str] | None = None
+    ) -> int:
+        """Waits for a line of the output (or of those `among` which it may be) that begins so, from the line of number
+        `first` on; the number of the line after it. It is not waited for any more after a line that begins with
+        `unless`."""
+        lines = self.out if among is None else among
         deadline = time.monotonic() + limit
         with self._news:
             while True:
-                for number, line in enumerate(self.out[first:], start=first):
+                for number, line in enumerate(lines[first:], start=first):
                     if line.startswith(said):
                         return number + 1
-                    assert not line.startswith(unless), f"'{said}' was not said: {self.err[-1:]}"
+                    assert not line.startswith(unless), f"'{said}' was not said: {self.err[-3:]}"
                 ended = self.process.poll() is not None and not self._readers[0].is_alive()
                 if ended or not self._news.wait(min(1.0, max(0.0, deadline - time.monotonic()))):
                     assert not ended, f"it ended before '{said}': {self.err}"
@@ -177,11 +181,13 @@ class HouseRun:
         return any(line.startswith("event=ended") for line in self.house.out[self._first :])
 
     def ended(self, limit: float) -> Answer:
+        # Nothing orders the two streams: each tells its own end.
         last = self.house.wait_for("event=ended", self.begun + limit - time.monotonic(), self._first)
-        lines = self.house.out[self._first : last]
+        last_error = self.house.wait_for("event=ended", 60, self._first_error, among=self.house.err)
+        lines, errors = self.house.out[self._first : last], self.house.err[self._first_error : last_error]
         found = re.search(r"code=(\d+)", lines[-1])
         assert found
-        return Answer(int(found[1]), "\n".join(lines[:-1]), "\n".join(self.house.err[self._first_error :]))
+        return Answer(int(found[1]), "\n".join(lines[:-1]), "\n".join(errors[:-1]))
 
 
 def _daemon(executor: psutil.Process) -> psutil.Process | None:

@@ -1,7 +1,8 @@
 """A driver that makes one run after another on executors of its own, which outlive the runs.
 
-Reads one command a line from its input, its arguments as a JSON list. What the command says goes to the output, and
-after it `event=ended code=...`. `python tests/faults/house.py KEY=VALUE ...` takes further settings of Spark.
+Reads one command a line from its input, its arguments as a JSON list. What the command says goes to the output and the
+error stream, and after it `event=ended code=...` to each of the two. `python tests/faults/house.py KEY=VALUE ...` takes
+further settings of Spark.
 """
 
 import json
@@ -30,7 +31,8 @@ def main() -> None:
         for line in sys.stdin:
             with commands.in_place():
                 code = cli.main(json.loads(line))
-            print(f"event=ended code={code}", flush=True)
+            for stream in (sys.stderr, sys.stdout):
+                print(f"event=ended code={code}", file=stream, flush=True)
 
 
 if __name__ == "__main__":
