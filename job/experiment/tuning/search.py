@@ -15,7 +15,7 @@ from job import dataset, storage
 from job.engine import sizes
 from job.engine.versions import versions as versions_of
 from job.errors import UserError
-from job.experiment import run
+from job.experiment import run, work
 from job.experiment.clock import Clock
 from job.experiment.extract import Extracted, Partitioning
 from job.experiment.rounds import Rounds
@@ -62,7 +62,7 @@ def execute(
     folder = storage.RunFolder(settings.out, name, public_read=settings.public_read, goes_on=True)
     folder.check_writable()
     images = run.list_splits(settings, data, clock, console)
-    run.rounds_of(settings, images)  # raises UserError where the protocol can't be made of these pictures
+    work.rounds_of(settings, images)  # raises UserError where the protocol can't be made of these pictures
     if settings.event_log:
         storage.make_folder(settings.event_log)
     with results.claimed(folder, work_of(settings, options, images), resume=options.resume) as begun_before:
@@ -290,7 +290,7 @@ class _Search:
     def _check(self, done: Extracted) -> None:
         recipe = self._field.candidates[self._field.hsv].recipe
         assert recipe is not None
-        run.check_usable(self._settings, replace(recipe, blocks=()), done)
+        work.check_usable(self._settings, replace(recipe, blocks=()), done)
 
     # ---- a rung
 
@@ -373,13 +373,13 @@ class _Search:
         assert recipe is not None
 
         def check(done: Extracted) -> None:
-            run.check_usable(self._settings, recipe, done)
+            work.check_usable(self._settings, recipe, done)
 
         rows = []
         with self._clock.operation("score_winner", "test") as finding:
             quiet = self._clock.aside()
             rounds = Rounds(self._spark, recipe, self._images, self._partitioning, clock=quiet, check=check)
-            for number, part in enumerate(run.rounds_of(self._settings, self._images)):
+            for number, part in enumerate(work.rounds_of(self._settings, self._images)):
                 known = self._contest.known(recipe) if part.train.rows is None and not number else None
                 for split, scores in rounds.scores(part, *(known or ())).items():
                     shares = np.array(
