@@ -126,7 +126,7 @@ def _shares(values: NDArray[np.float32], rings: NDArray[np.uint8], linear: NDArr
     # Whole numbers: their squares and the sums of these are exact in float64, in any order. The words were centred,
     # so that the mean over them is zero but for rounding.
     wide = similar.astype(np.float64)
-    least = ABOVE * np.sqrt(np.einsum("pk,pk->p", wide, wide) / similar.shape[1])
+    least = ABOVE * np.sqrt(np.vecdot(wide, wide) / similar.shape[1])
     # Truth values are read as whole numbers, which become floats faster.
     on = (similar > np.floor(least).astype(np.float32)[:, None]).view(np.int8).astype(np.float32)
     within = (rings == _NUMBERS).astype(np.float32)
