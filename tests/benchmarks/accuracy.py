@@ -20,7 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # before numpy is imported, here and in the workers
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -98,12 +98,26 @@ CANDIDATES = {
 }
 ACCURATE = Recipe(blocks("soft-hsv+lbp+patches"), ("mild", "strong", "strong#2"), classifier="rda")
 CANDIDATES["accurate"] = ACCURATE
+# Local descriptors beside the blocks of the default, about as many values as these have; and other classifiers.
+for _block in ("rootsift:vlad:16", "dense-rootsift:vlad:16", "rootsift:fisher:8", "dense-rootsift:fisher:8"):
+    CANDIDATES[f"accurate and {_block}"] = replace(ACCURATE, blocks=(*ACCURATE.blocks, *blocks(_block)))
+CANDIDATES["accurate, lda"] = replace(ACCURATE, classifier="lda")
+CANDIDATES["accurate, ridge"] = replace(ACCURATE, classifier="ridge")
+for _classifier in ("rda", "linear-svm", "logistic"):
+    CANDIDATES[f"accurate, no copies, {_classifier}"] = replace(ACCURATE, copies=(), classifier=_classifier)
 
 
 # ---- described pictures
 
 
-def _describe(task: tuple[Sequence[str], tuple[str, ...], str, int]) -> dict[str, Any]:
+class Described(NamedTuple):
+    """Rows of a descriptor for some pictures, and how many of them each picture has."""
+
+    rows: np.ndarray
+    counts: np.ndarray
+
+
+def _describe(task: tuple[Sequence[str], tuple[str, ...], str, int]) -> dict[str, Described]:
     """Rows of each descriptor for some files, as they are, as the copy of a level, or under a disturbance."""
     files, names, change, seed = task
     cv2.setNumThreads(1)
@@ -120,7 +134,7 @@ def _describe(task: tuple[Sequence[str], tuple[str, ...], str, int]) -> dict[str
             picture = Picture.of(disturb.disturbed(picture.colour, value)[..., ::-1])
         for name in names:
             found[name].append(DESCRIPTORS.get(name).describe(picture))
-    return {name: np.concatenate(rows) for name, rows in found.items()}
+    return {name: Described(np.concatenate(rows), np.array([*map(len, rows)])) for name, rows in found.items()}
 
 
 class Pictures:
@@ -151,19 +165,24 @@ class Pictures:
     def draw(self, count: int, purpose: str, among: np.ndarray) -> np.ndarray:
         return some(Names(self.names, self.cats), count, self.seed, purpose, np.flatnonzero(among).tolist())
 
-    def rows(self, which: np.ndarray, names: Iterable[str], change: str = "") -> dict[str, np.ndarray]:
+    def rows(self, which: np.ndarray, names: Iterable[str], change: str = "") -> dict[str, Described]:
         files, paths = [self.files[row] for row in which], {}
         for name in names:
             key = hashlib.blake2b("\0".join((*files, name, change, str(self.seed))).encode(), digest_size=12)
-            paths[name] = self.cache / f"{name}-{key.hexdigest()}.npy"
+            paths[name] = self.cache / f"{name}-{key.hexdigest()}.npz"
         missing = tuple(name for name, path in paths.items() if not path.exists())
         if missing:
             tasks = [(files[at : at + PART], missing, change, self.seed) for at in range(0, len(files), PART)]
             with ProcessPoolExecutor(self.workers) as pool:
                 parts = list(pool.map(_describe, tasks))
             for name in missing:
-                np.save(paths[name], np.concatenate([part[name] for part in parts]))
-        return {name: np.load(path) for name, path in paths.items()}
+                rows, counts = (np.concatenate(each) for each in zip(*(part[name] for part in parts), strict=True))
+                np.savez(paths[name], rows=rows, counts=counts)
+        found = {}
+        for name, path in paths.items():
+            with np.load(path) as kept:
+                found[name] = Described(kept["rows"], kept["counts"])
+        return found
 
 
 # ---- learning and scoring
@@ -181,8 +200,11 @@ class Model:
         order = np.random.default_rng(pictures.seed).permutation(len(which))
         self.codebooks = []
         for name, encoding, words in recipe.blocks:
-            sample = described[0][name][order[: ENCODINGS.get(encoding).sample_size(words, 1) or 1]]
-            self.codebooks.append(ENCODINGS.get(encoding).fit(sample, words, quantum=None, seed=pictures.seed))
+            spec, rows = DESCRIPTORS.get(name), described[0][name].rows
+            keys = np.random.default_rng(pictures.seed).permutation(len(rows)) if spec.local else order
+            sample = rows[keys[: ENCODINGS.get(encoding).sample_size(words, spec.bytes) or 1]]
+            fitted = ENCODINGS.get(encoding).fit(spec.unpack(sample), words, quantum=spec.quantum, seed=pictures.seed)
+            self.codebooks.append(fitted)
         encoded = [self._encoded(rows) for rows in described]
         parts = [scaling.sums(each) for each in encoded]
         weights = [DESCRIPTORS.get(name).weight for name, _, _ in recipe.blocks] if len(recipe.blocks) > 1 else []
@@ -218,11 +240,12 @@ class Model:
         again = self.classifier.seen_again(trained, rows, labels, len(sums.counts), weights)
         return self.classifier.refine(trained, again)
 
-    def _encoded(self, described: dict[str, np.ndarray]) -> list[np.ndarray]:
+    def _encoded(self, described: dict[str, Described]) -> list[np.ndarray]:
         found = []
         for (name, encoding, _), codebook in zip(self.recipe.blocks, self.codebooks, strict=True):
-            rows = DESCRIPTORS.get(name).unpack(described[name])
-            found.append(ENCODINGS.get(encoding).encode(rows, np.arange(len(rows)), len(rows), codebook))
+            rows, counts = DESCRIPTORS.get(name).unpack(described[name].rows), described[name].counts
+            pictures = np.repeat(np.arange(len(counts)), counts)
+            found.append(ENCODINGS.get(encoding).encode(rows, pictures, len(counts), codebook))
         return found
 
     def probabilities(self, pictures: Pictures, which: np.ndarray, change: str = "") -> np.ndarray:
@@ -363,7 +386,8 @@ def cost(pictures: Pictures, recipe: Recipe, count: int = 400) -> float:
         begun = time.process_time()
         for row in which:
             picture = Picture.decode(Path(pictures.files[row]).read_bytes())
-            model._encoded({name: DESCRIPTORS.get(name).describe(picture) for name, _, _ in recipe.blocks})
+            rows = {name: DESCRIPTORS.get(name).describe(picture) for name, _, _ in recipe.blocks}
+            model._encoded({name: Described(own, np.array([len(own)])) for name, own in rows.items()})
         best = min(best, (time.process_time() - begun) / len(which))
     return best * 1000
 
