@@ -39,9 +39,8 @@ _OWN = {
     # environment and are used again.
     "spark.executorEnv.SPARK_SIMPLIFIED_TRACEBACK": "1",
 }
-# What only `fruits run` has, since nobody else's queries run in its session: no shuffle, so nothing to adapt, and no
-# lines of code in messages of errors, for which pyspark would import IPython where that is installed.
-_COMMAND = {"spark.sql.adaptive.enabled": "false", "spark.python.sql.dataFrameDebugging.enabled": "false"}
+# What only `fruits run` has, since nobody else's queries run in its session: no shuffle, so nothing to adapt.
+_COMMAND = {"spark.sql.adaptive.enabled": "false"}
 # What only a local `fruits run` has. The JVM's own part of its queries is to hand on columns, and compiling code for
 # that takes longer than it saves (tests/benchmarks/engine.py).
 _LOCAL_COMMAND = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
