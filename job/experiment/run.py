@@ -208,7 +208,9 @@ def load_ahead() -> None:
     with suppress(Exception):
         for name in _LATER:
             import_module(name)
-        import_module("job.report.html").template()
+        from job.report import html
+
+        html.template()
 
 
 def list_splits(settings: Settings, data: str | None, clock: Clock, console: Console) -> dict[str, dataset.Images]:

@@ -34,7 +34,6 @@ from job.vision.descriptors import DESCRIPTORS
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-SPLITS = tuple(FOLDERS)
 # Number of pictures by which each core of the executors is warmed.
 _WARM_UP = 20
 
@@ -92,7 +91,7 @@ def result_of(
 
 def learning_curve(fitted: Fitted, gathered: issues.Gathered, clock: Clock) -> tuple[Point, ...]:
     """Accuracy by pictures of a category, from features that the driver has; told as `learning_curve`."""
-    train, test = (gathered.features[split] for split in SPLITS)
+    train, test = (gathered.features[split] for split in FOLDERS)
     assert fitted.recipe.classifier is not None
     with clock.operation("learning_curve", "all") as finding:
         found = points(

@@ -98,7 +98,7 @@ CANDIDATES = {
 }
 ACCURATE = Recipe(blocks("soft-hsv+lbp+patches"), ("mild", "strong", "strong#2"), classifier="rda")
 CANDIDATES["accurate"] = ACCURATE
-# Local descriptors beside the blocks of the default, about as many values as these have; and other classifiers.
+# Local descriptors beside the blocks of the default, and other classifiers.
 for _block in ("rootsift:vlad:16", "dense-rootsift:vlad:16", "rootsift:fisher:8", "dense-rootsift:fisher:8"):
     CANDIDATES[f"accurate and {_block}"] = replace(ACCURATE, blocks=(*ACCURATE.blocks, *blocks(_block)))
 CANDIDATES["accurate, lda"] = replace(ACCURATE, classifier="lda")
