@@ -13,6 +13,8 @@ import pytest
 from job import dataset
 from job.dataset import Images, check_categories, choose, largest_share, partitions, planned_partitions, shards
 from job.errors import UserError
+from job.experiment.run import listings
+from job.settings import Settings
 
 ODD_NAMES = [
     'Training/Pêche, blanche/é à 0, "1".jpg',
@@ -167,6 +169,16 @@ def test_a_folder_of_categories_is_split_off_without_a_rest(tree):
     assert not names(train) & names(test)
     assert names(train) | names(test) == names(dataset.listing("train", root))
     assert test.categories() == {"A": 2, "B": 2}
+
+
+def test_a_picture_that_comes_while_pictures_are_listed_changes_no_split(tree):
+    root = tree(*(f"A/{number}_100.jpg" for number in range(100)))
+    coming = listings(Settings(test_fraction=0.2), root)
+    train = next(coming)
+    tree("A/100_100.jpg")
+    test = next(coming)
+    assert not names(train) & names(test)
+    assert len(names(train) | names(test)) == 100
 
 
 def test_a_near_miss_of_a_category_is_told(tree):

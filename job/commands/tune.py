@@ -194,7 +194,7 @@ def _dry_run(settings: Settings, field: "Field", arguments: argparse.Namespace) 
     shown: dict[str, Any] = {key: value for key, value in settings.public().items() if key not in NOT_OURS}
     console.start(settings.run_name or "(the UTC time)", {**shown, **_options(field, arguments).public()}, "tune")
     data = run.data_of(settings)
-    train = run.chosen(settings, run.listed(settings, data, "train"))
+    train = run.chosen(settings, next(run.listings(settings, data)))
     for one in field.candidates:
         facts = described(one) if one.recipe is not None else {"impossible": one.problem}
         console.step("candidate", one.name, facts)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -118,19 +118,27 @@ def data_of(settings: Settings) -> str | None:
     return str(folder)
 
 
-def listed(settings: Settings, data: str | None, split: str) -> dataset.Images:
-    """All pictures of a split in the categories asked for."""
-    own = {"train": settings.train, "test": settings.test}[split]
-    if own:
-        return dataset.listing(split, own, "", settings.categories)
-    assert data is not None
-    if settings.test_fraction:
-        if settings.labels:
-            found = dataset.labelled(split, data, settings.labels, settings.categories)
+def listings(settings: Settings, data: str | None) -> Iterator[dataset.Images]:
+    """All pictures of each split, in the order of SPLITS, in the categories asked for.
+
+    A folder of which pictures are kept back to test with is listed once: between two looks a picture might come.
+    """
+    whole = _one_folder(settings, data) if data is not None and settings.test_fraction else None
+    for split, own in zip(SPLITS, (settings.train, settings.test), strict=True):
+        if own:
+            yield dataset.listing(split, own, "", settings.categories)
+        elif whole is not None and settings.test_fraction:
+            yield dataset.split_off(replace(whole, split=split), settings.test_fraction)
         else:
-            found = dataset.listing(split, data, "", settings.categories)
-        return dataset.split_off(found, settings.test_fraction)
-    return dataset.listing(split, data, dataset.split_folder(split), settings.categories)
+            assert data is not None
+            yield dataset.listing(split, data, dataset.split_folder(split), settings.categories)
+
+
+def _one_folder(settings: Settings, data: str) -> dataset.Images:
+    """All pictures of a folder that has no splits."""
+    if settings.labels:
+        return dataset.labelled(SPLITS[0], data, settings.labels, settings.categories)
+    return dataset.listing(SPLITS[0], data, "", settings.categories)
 
 
 def chosen(settings: Settings, images: dataset.Images) -> dataset.Images:
@@ -153,6 +161,7 @@ def execute(settings: Settings, data: str | None, session: Any, console: Console
     folder = storage.RunFolder(settings.out, name, public_read=settings.public_read)
     folder.check_writable()
     images = list_splits(settings, data, clock, console)
+    check_protocol(settings, images)
     if settings.event_log:
         storage.make_folder(settings.event_log)
     with _claimed(folder), ExitStack() as stack:
@@ -216,9 +225,10 @@ def load_ahead() -> None:
 def list_splits(settings: Settings, data: str | None, clock: Clock, console: Console) -> dict[str, dataset.Images]:
     """The pictures of all splits, chosen and told."""
     found = {}
+    coming = listings(settings, data)
     for split in SPLITS:
         with clock.operation("read_images", split):
-            found[split] = listed(settings, data, split)
+            found[split] = next(coming)
     dataset.check_categories(found["train"], found["test"], classify=not settings.no_classify)
     found = {split: chosen(settings, images) for split, images in found.items()}
     for split, step in zip(SPLITS, clock.steps, strict=True):
@@ -234,6 +244,14 @@ def list_splits(settings: Settings, data: str | None, clock: Clock, console: Con
     return found
 
 
+def check_protocol(settings: Settings, images: dict[str, dataset.Images]) -> None:
+    """Raises UserError when the protocol can't be made of these pictures, before anything is started for them."""
+    if settings.protocol != Settings.protocol:
+        from job.experiment import work
+
+        work.rounds_of(settings, images)
+
+
 def left_alone(settings: Settings, images: dataset.Images) -> list[str]:
     """Folders of a data set on this machine, beside those of its training and test pictures: `Validation`."""
     root = images.root
@@ -246,8 +264,9 @@ def left_alone(settings: Settings, images: dataset.Images) -> list[str]:
 
 def plan(settings: Settings, data: str | None, cores: int) -> list[dict[str, Any]]:
     """What a run would do, for `--dry-run`: pictures, bytes and partitions of each split; no work is done."""
-    images = {split: listed(settings, data, split) for split in SPLITS}
+    images = dict(zip(SPLITS, listings(settings, data), strict=True))
     dataset.check_categories(images["train"], images["test"], classify=not settings.no_classify)
+    check_protocol(settings, {split: chosen(settings, found) for split, found in images.items()})
     rows = []
     for split, found in images.items():
         own = chosen(settings, found)

@@ -31,14 +31,15 @@ def held_out(names: Sequence[str], cats: Sequence[str], fraction: float) -> NDAr
         count = round(wanted[cat] * len(rows) / left[cat])
         left[cat] -= len(rows)
         wanted[cat] -= count
-        kept[_turn(names, rows, count, video) if video else _drawn(names, rows, count)] = True
+        kept[_turn(names, rows, count) if video else _drawn(names, rows, count)] = True
     return kept
 
 
-def _turn(names: Sequence[str], rows: Sequence[int], count: int, video: str) -> list[int]:
-    """So many frames that follow each other, the last one being followed by the first; where they begin is drawn."""
+def _turn(names: Sequence[str], rows: Sequence[int], count: int) -> list[int]:
+    """So many frames that follow each other, the last one being followed by the first. The one that they begin with is
+    drawn by the hashes of their names, so that a frame more or less seldom changes it."""
     ordered = sorted(rows, key=lambda row: (_number(names[row]), names[row]))
-    begin = int.from_bytes(_hash(video)) % len(ordered)
+    begin = ordered.index(_drawn(names, rows, 1)[0])
     return [ordered[(begin + step) % len(ordered)] for step in range(count)]
 
 
