@@ -241,7 +241,7 @@ def beside_model(result: RunResult, content: dict[str, Any], digest: str) -> dic
 
 def _confusions(matrix: pa.Table) -> list[tuple[str, str, int]]:
     """Wrong predictions as `card.Evidence` wants them."""
-    names = matrix["cat"].to_pylist()
+    names = matrix.column(0).to_pylist()  # a category may have the name of this column
     counts = np.column_stack([column.to_numpy() for column in matrix.columns[1:]])
     return [(names[true], names[predicted], count) for true, predicted, count in scores.confusions(counts)]
 

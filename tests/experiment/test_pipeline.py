@@ -465,6 +465,18 @@ def failing(shared: Shared, out: Path, *arguments: object) -> str:
     return answer.sentence()
 
 
+def test_categories_may_have_the_names_of_columns(run: Runner, sample: Path, tmp_path: Path):
+    names = dict(zip(CATEGORIES, ("cat", "ima", "prediction"), strict=True))
+    data = tmp_path / "data"
+    for split in ("Training", "Test"):
+        for old, new in names.items():
+            shutil.copytree(sample / split / old, data / split / new)
+    found = run("--preset", "fast", data=data)
+    matrix = pd.read_csv(found.folder / "confusion_matrix.csv", header=None)
+    assert matrix.iloc[0].tolist() == ["cat", *sorted(names.values())]
+    assert {row["predicted_cat"] for row in found.rows("predictions.csv")} == set(names.values())
+
+
 def test_too_many_bad_pictures_end_the_run(shared: Shared, sample: Path, tmp_path: Path):
     data = tmp_path / "data"
     shutil.copytree(sample, data)
