@@ -109,8 +109,9 @@ class VisualVocabulary(
     """Learns `k` visual words, or what else the encoding needs, from packed descriptors.
 
     Descriptors are drawn by a hash of the picture's name and their number, sorted by it and trained on in one place, so
-    the words do not depend on partitions or executors. When all are wanted and there are more than `ONE_PLACE`, words
-    are trained on the executors, an exact sum over all descriptors per iteration.
+    the words do not depend on partitions or executors. When all are wanted and there are more than `ONE_PLACE`, the
+    words of k-means are trained on the executors, an exact sum over all descriptors per iteration; what other encodings
+    learn (`fisher`, `patches` and those with places) they learn from a draw of `ONE_PLACE`.
 
     The names in `imageCol` must differ from picture to picture. Where two pictures share one, the draw is still the
     same for any partitions, because equal keys are ordered by the descriptors themselves.
@@ -228,7 +229,8 @@ class VisualVocabulary(
         They start where the parameters say: with a tolerance from the words of a draw, without one from random words
         of it, and then go on until no word moves.
         """
-        if self.getOrDefault(self.encoding) != "counts":
+        encoding = self._encoding()
+        if encoding.of_words is None:
             return self._train(drawn)
         column, spec = self.getInputCol(), self._spec()
         quantum, tolerance = spec.quantum, self.getOrDefault(self.tolerance)
@@ -254,7 +256,8 @@ class VisualVocabulary(
             iterations += 1
             calm = bool(tolerance) and before - inertia < tolerance * before
             if calm or np.array_equal(moved, words) or iterations >= most:
-                return kmeans.Vocabulary(words, inertia, iterations, int(part.counts.sum())).codebook()
+                found = kmeans.Vocabulary(words, inertia, iterations, int(part.counts.sum()))
+                return encoding.of_words(found.codebook(), part.counts)
             words, before = moved, inertia
 
     def _fill_empty(

@@ -214,6 +214,18 @@ def test_from_random_words_until_none_moves_executors_end_where_one_place_ends(k
     assert (found.inertia, found.descriptors) == (expected.inertia, expected.descriptors)
 
 
+@pytest.mark.parametrize("encoding", ["tf-idf", "hellinger", "vlad"])
+def test_encodings_of_such_words_learn_them_of_all_descriptors_too(encoding, described, monkeypatch):
+    asked = {"k": 12, "encoding": encoding, "initMode": "random", "tolerance": 0.0, "sampleSize": -1}
+    expected = VisualVocabulary(**asked).fit(described).codebook
+    monkeypatch.setattr(vocabulary, "ONE_PLACE", 250)
+    found = VisualVocabulary(**asked).fit(described.repartition(5)).codebook
+    assert found.facts["descriptors"] == expected.facts["descriptors"] > 250
+    assert set(found.arrays) == set(expected.arrays)
+    for name, values in expected.arrays.items():
+        np.testing.assert_array_equal(found.arrays[name], values)
+
+
 def test_a_vocabulary_of_no_descriptors_is_refused_in_a_sentence(described):
     with pytest.raises(ValueError, match="no descriptors"):
         VisualVocabulary(k=5).fit(described.limit(0))

@@ -63,6 +63,9 @@ class Encoding:
         Number of rows to learn from by (k, bytes of a row); called by `sample_size`.
     placed
         Whether it wants to know where each row is, which the row's last values say (`job.learn.encodings.places`).
+    of_words
+        The codebook for words that k-means has learned of all descriptors on the executors, from the codebook of
+        "counts" and how often each word is the nearest, int64 (K,); None where such words are not what it learns.
     looks
         What each of the codebook's words looks like, as small pictures uint8 (words, height, width, 3), blue first, for
         the report; None where words can't be seen by themselves.
@@ -76,6 +79,7 @@ class Encoding:
     learn: Learn | None = None
     wanted: Callable[[int, int], int] | None = None
     placed: bool = False
+    of_words: Callable[[Codebook, NDArray[np.int64]], Codebook] | None = None
     looks: Callable[[Codebook], NDArray[np.uint8]] | None = None
 
     @property

@@ -41,6 +41,12 @@ def _apply(rows: NDArray[Any], pictures: NDArray[np.int64], count: int, codebook
     return histograms(assign(rows, words), pictures, count, len(words))
 
 
+def only_words(found: Codebook, frequencies: NDArray[np.int64]) -> Codebook:
+    """The codebook of encodings that want words alone."""
+    del frequencies
+    return found
+
+
 COUNTS = Encoding(
     name="counts",
     dtype=np.dtype(np.int32),
@@ -48,4 +54,5 @@ COUNTS = Encoding(
     apply=_apply,
     size=lambda k, _: k,
     wanted=sampling.default_size,
+    of_words=only_words,
 )

@@ -18,6 +18,7 @@ HELLINGER = Encoding(
     name="hellinger",
     dtype=np.dtype(np.float32),
     learn=COUNTS.learn,
+    of_words=COUNTS.of_words,
     apply=_apply,
     size=lambda k, _: k,
     wanted=COUNTS.wanted,

@@ -68,19 +68,18 @@ def _learn(
     if not len(sample):
         raise ValueError("There are no pictures to learn words from")
     random = np.random.default_rng(seed)
-    found = np.concatenate([patches(row)[0] for row in sample])
-    found = found[random.permutation(len(found))[:_MOST_PATCHES]].astype(np.float64)
+    found = _drawn(sample, random)
     mean = found.mean(axis=0) if len(found) else np.zeros(WIDTH)
     centred = found - mean
     # A patch of one colour close to the mean has no direction to speak of.
-    candidates = centred[np.abs(centred).max(axis=1) > 1]
+    candidates = np.flatnonzero(np.abs(centred, out=centred).max(axis=1) > 1)
     if len(candidates) < k:
         raise ValueError(f"There are {len(candidates)} patches of the fruit to choose {k} words from")
     # Whole numbers add up exactly in float64, whatever the order, so that the covariance is the same everywhere.
     covariance = (found.T @ found) / len(found) - np.outer(mean, mean)
     variances, axes = np.linalg.eigh(covariance)
     whiten = axes / np.sqrt(np.maximum(variances, 0) + SMOOTH * max(variances.mean(), 1e-9)) @ axes.T
-    chosen = candidates[random.permutation(len(candidates))[:k]]
+    chosen = found[candidates[random.permutation(len(candidates))[:k]]] - mean
     words = chosen @ whiten
     words /= np.linalg.norm(words, axis=1, keepdims=True)
     projection = whiten @ words.T
@@ -96,6 +95,20 @@ def _learn(
         "words": np.rint(chosen + mean + _GREY).astype(np.float32),
     }
     return Codebook(arrays, {"pictures": len(sample), "patches": len(found)})
+
+
+def _drawn(sample: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.float64]:
+    """At most `_MOST_PATCHES` of all patches of a sample, in random order: float64 (p, WIDTH). Others are not kept."""
+    ends = np.cumsum([np.count_nonzero(row[_RING]) for row in sample])
+    drawn = random.permutation(ends[-1])[:_MOST_PATCHES]
+    order = np.argsort(drawn)
+    found = np.empty((len(drawn), WIDTH))
+    for row, begin, places in zip(
+        sample, [0, *ends[:-1]], np.split(order, np.searchsorted(drawn[order], ends[:-1])), strict=True
+    ):
+        if len(places):
+            found[places] = patches(row)[0][drawn[places] - begin]
+    return found
 
 
 def _check(rows: NDArray[Any]) -> None:

@@ -43,6 +43,7 @@ SOFT = Encoding(
     name="soft",
     dtype=np.dtype(np.float32),
     learn=COUNTS.learn,
+    of_words=COUNTS.of_words,
     apply=_apply,
     size=lambda k, _: k,
     wanted=COUNTS.wanted,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from job.learn.encodings.base import Codebook, Encoding
 from job.learn.encodings.counts import COUNTS
-from job.learn.encodings.words import at_length_1, learned
+from job.learn.encodings.words import at_length_1, learned, with_frequencies
 
 
 def _apply(rows: NDArray[Any], pictures: NDArray[np.int64], count: int, codebook: Codebook) -> NDArray[np.float32]:
@@ -24,6 +24,7 @@ TFIDF = Encoding(
     name="tf-idf",
     dtype=np.dtype(np.float32),
     learn=learned,
+    of_words=with_frequencies,
     apply=_apply,
     size=lambda k, _: k,
     wanted=COUNTS.wanted,

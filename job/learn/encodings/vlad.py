@@ -25,6 +25,7 @@ VLAD = Encoding(
     name="vlad",
     dtype=np.dtype(np.float32),
     learn=COUNTS.learn,
+    of_words=COUNTS.of_words,
     apply=_apply,
     size=lambda k, d: k * d,
     wanted=COUNTS.wanted,

@@ -15,7 +15,11 @@ def learned(sample: NDArray[Any], k: int, **options: Any) -> Codebook:
     nearest in the sample."""
     found = COUNTS.fit(sample, k, **options)
     words = found.arrays["words"]
-    frequencies = np.bincount(assign(sample, words), minlength=len(words))
+    return with_frequencies(found, np.bincount(assign(sample, words), minlength=len(words)))
+
+
+def with_frequencies(found: Codebook, frequencies: NDArray[np.int64]) -> Codebook:
+    """Words and how often each is the nearest, (K,)."""
     return Codebook({**found.arrays, "frequencies": frequencies.astype(np.int64)}, found.facts)
 
 

@@ -1,5 +1,7 @@
 """Encodings for descriptors that give one row a picture."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -117,6 +119,20 @@ def test_pictures_without_a_row_or_without_fruit_are_zero(codebook):
     found = ENCODINGS.get("patches").encode(rows, np.array([0, 2]), 4, codebook)
     assert found[0].any()
     np.testing.assert_array_equal(found[1:], 0)
+
+
+def test_of_many_patches_only_those_that_are_drawn_are_held(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "_MOST_PATCHES", 5_000)
+    sample = pictures_of_patches(2_000, background=False)
+    tracemalloc.start()
+    try:
+        found = ENCODINGS.get("patches").fit(sample, 64, quantum=None, seed=3)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.facts == {"pictures": 2_000, "patches": 5_000}
+    # all of them are 392,000, of 432 bytes each
+    assert peak < 40_000_000
 
 
 def test_the_same_sample_and_seed_give_the_same_words():
