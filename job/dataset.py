@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from job import storage
-from job.errors import UserError
+from job.errors import UsageError, UserError
 from job.labels import read_labels
 from job.learn.held_out import held_out
 from job.near_miss import did_you_mean
@@ -168,7 +168,7 @@ def _missing(category: str, root: str, folder: str, where: str) -> UserError:
         return _nothing(root, folder, where)
     stray = _stray(names, folder.count("/") + 1 if folder else 0)
     there = sorted(pc.unique(folders_of(names).filter(pc.invert(stray))).to_pylist())
-    return UserError(
+    return UsageError(
         f"The category '{category}' is not in '{where}'{did_you_mean(category, there)}: it has "
         f"{', '.join(there[:10]) or 'none'}{' ...' if len(there) > 10 else ''}."
     )
@@ -198,7 +198,7 @@ def labelled(split: str, root: str, file: str, categories: Sequence[str] = ()) -
     missing = sorted(wanted - set(labels.values()))
     if missing:
         meant = did_you_mean(missing[0], set(labels.values()))
-        raise UserError(f"The category '{missing[0]}' is not in '{file}'{meant}: see what it has.")
+        raise UsageError(f"The category '{missing[0]}' is not in '{file}'{meant}: see what it has.")
     there = storage.list_images(root)
     labels = _as_there(labels, there["name"])
     names = sorted((name for name, cat in labels.items() if not wanted or cat in wanted), key=str.encode)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from job.secrets import without_logins
+
 
 class UserError(Exception):
     """One sentence that names the file, key or value at fault and the way out; printed without a traceback.
@@ -27,5 +29,8 @@ class UsageError(UserError):
 
 
 def tell(sentence: str) -> None:
-    """Writes a sentence of the command to the error stream, beside what a console or the answer itself says."""
-    print(f"fruits: {sentence}", file=sys.stderr, flush=True)  # noqa: T201  (it is what the user is to read)
+    """Writes a sentence of the command to the error stream, beside what a console or the answer itself says.
+
+    Logins are left out of the addresses in it.
+    """
+    print(f"fruits: {without_logins(sentence)}", file=sys.stderr, flush=True)  # noqa: T201  (it is what the user is to read)

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Mapping
 
 from job import storage
-from job.errors import UserError
+from job.errors import UsageError, UserError
 
 # What the columns are called, in any case; the first of each is what this package calls them.
 _PATHS = ("ima", "path", "file", "filename", "image", "name")
@@ -19,10 +19,15 @@ def read_labels(file: str, root: str) -> Mapping[str, str]:
     Paths are relative to `root`, or begin with it. Its first line names the columns; without such names the first two
     are meant, and the first line is a picture's. A picture may be there twice with the same category.
 
-    Raises UserError when the file can't be read, or says nothing, or two things, of a picture.
+    Raises UsageError when there is no such file, and UserError when it can't be read, or says nothing, or two things,
+    of a picture.
     """
     try:
         text = storage.read_bytes(file).decode("utf-8-sig")
+    except UserError as error:
+        if isinstance(error.__cause__, FileNotFoundError | IsADirectoryError | NotADirectoryError):
+            raise UsageError(f"The file of labels '{file}' is not there, or is no file: check --labels.") from error
+        raise
     except UnicodeDecodeError:
         raise UserError(f"The file of labels '{file}' is not in UTF-8: save it as that.") from None
     lines = csv.reader(io.StringIO(text, newline=None))  # whatever the lines end with

@@ -17,7 +17,13 @@ _SECRET = re.compile(
 )
 # Short words count only as whole ones: `DB_PWD`, `my.ConnectionPwd`, `GITHUB_PAT`, but neither `path` nor `pattern`.
 _SHORT = re.compile(r"(?:^|[._-]|[a-z](?=P))(?:[Pp][Ww][Dd]|PWD|PAT|Pat|pat)(?=$|[._=-])")
-_URI_LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
+# A login may have a slash in its secret key, as AWS's have; what stands behind a colon is then no port.
+_URI_LOGIN = re.compile(r"(?<=://)(?:[^/\s'\"]+@|(?!arn:)[^/@\s:\[]+:(?!//|\d+(?:/|$))[^@\s'\"]*@)")
+_S3 = re.compile(r"s3[an]?://", re.IGNORECASE)
+NO_LOGIN = (
+    "has a login in it, which would be seen in lists of processes and in logs: leave it out, and set AWS_ACCESS_KEY_ID "
+    "and AWS_SECRET_ACCESS_KEY."
+)
 
 
 def is_secret(name: str) -> bool:
@@ -25,10 +31,22 @@ def is_secret(name: str) -> bool:
     return bool(_SECRET.search(name) or _SHORT.search(name))
 
 
+def holds_login(address: str) -> bool:
+    """Whether an S3 address has a login before its bucket, such as `s3://key:secret@bucket/x`."""
+    scheme = _S3.match(address)
+    return bool(scheme and _URI_LOGIN.match(address, scheme.end()))
+
+
+def without_logins(text: str) -> str:
+    """A sentence, or anything else, whose addresses have no logins in them."""
+    return _URI_LOGIN.sub("", text)
+
+
 def hide_secret(pair: str) -> str:
-    """`KEY=VALUE` with the value hidden where the key, or something in the value, names a secret."""
+    """`KEY=VALUE` with the value hidden where the key, or something in the value, names a secret; logins are left out
+    of addresses in it."""
     key, separator, _ = pair.partition("=")
-    return f"{key}={HIDDEN}" if separator and (is_secret(key) or is_secret(pair)) else pair
+    return f"{key}={HIDDEN}" if separator and (is_secret(key) or is_secret(pair)) else without_logins(pair)
 
 
 def redact(name: str, value: object) -> object:
@@ -46,5 +64,5 @@ def redact(name: str, value: object) -> object:
         key, separator, inner = value.partition("=")
         if separator and (is_secret(key) or ("=" in inner and is_secret(inner))):
             return f"{key}={HIDDEN}"
-        return _URI_LOGIN.sub("", value)
+        return without_logins(value)
     return value

@@ -4,24 +4,20 @@ A value is taken from the flag, else from the environment (`FRUITS_WORDS=50`), e
 `--config` (TOML, `words = 50`), else from the preset, else from the default below.
 """
 
-import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, InitVar, dataclass, field, fields
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from job.errors import UsageError
+from job.given import Given, check_file, flag_name, truth, values_given
 from job.near_miss import did_you_mean
 from job.numbers import whole_number
 from job.presets import PRESETS, WEIGHING
-from job.secrets import hide_secret
+from job.secrets import NO_LOGIN, hide_secret, holds_login, redact, without_logins
+from job.spark_values import check_spark_value, spark_master
 
-ENVIRONMENT_PREFIX = "FRUITS_"
-# Places that settings are given in, the strongest first; what none of them has is from the preset or the default.
-PLACES = ("flag", "environment", "file")
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -42,25 +38,6 @@ def setting(
         default=default,
         metadata={"help": help_, "parse": parse, "metavar": metavar, "chosen": chosen, "repeat": repeat},
     )
-
-
-def truth(text: str) -> bool:
-    """Whether a text such as `on` or `no` is true. ValueError where it is neither."""
-    values = {
-        "1": True,
-        "true": True,
-        "yes": True,
-        "on": True,
-        "0": False,
-        "false": False,
-        "no": False,
-        "off": False,
-        "": False,
-    }
-    try:
-        return values[text.strip().lower()]
-    except KeyError:
-        raise ValueError("true or false") from None
 
 
 def _fraction(text: str) -> float:
@@ -122,8 +99,8 @@ def _features(text: str) -> str:
 
 
 def _levels(text: str) -> str:
-    if not re.fullmatch(r"[a-z]+(\+[a-z]+)*", text):
-        raise ValueError("levels such as mild, strong or mild+strong, or off")
+    if not re.fullmatch(r"[a-z]+(:[a-z]+)*(\+[a-z]+(:[a-z]+)*)*", text):
+        raise ValueError("levels such as mild, strong, mild+strong or strong:light:blur, or off")
     return text
 
 
@@ -198,8 +175,8 @@ class Settings:
     )
     augment: str | None = setting(
         None,
-        "changed copies of training pictures: off, mild, strong, or several such as mild+strong; a preset's are left "
-        "out where another --classifier could not weigh them",
+        "changed copies of training pictures: off, mild, strong, or several such as mild+strong; kinds of change by "
+        "name: strong:light:blur; a preset's are left out where another --classifier could not weigh them",
         _levels,
         metavar="LEVELS",
     )
@@ -239,7 +216,7 @@ class Settings:
     run_name: str | None = setting(None, "name of the run's folder (default: the UTC time)", _run_name, metavar="NAME")
     public_read: bool = setting(False, "make the results on S3 readable by everybody", truth)
     master: str | None = setting(
-        None, "Spark master (default: local[*], or the cluster that started the job)", metavar="URL"
+        None, "Spark master (default: local[*], or the cluster that started the job)", spark_master, metavar="URL"
     )
     conf: tuple[str, ...] = setting((), "a Spark setting; may be repeated", _conf, metavar="KEY=VALUE", repeat=True)
     wait_for_data: int = setting(
@@ -251,37 +228,31 @@ class Settings:
     dry_run: bool = setting(False, "print the settings and the plan, do no work", truth)
     debug: bool = setting(False, "show the traceback of an error", truth)
 
-    origins: InitVar[Mapping[str, str] | None] = None
-    _origins: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    origins: InitVar[Mapping[str, Given] | None] = None
+    _origins: ClassVar[Mapping[str, Given]] = MappingProxyType({})
 
-    def __post_init__(self, origins: Mapping[str, str] | None) -> None:
+    def __post_init__(self, origins: Mapping[str, Given] | None) -> None:
         """Keep where settings are from, which is no setting itself and makes no two of them differ."""
         object.__setattr__(self, "_origins", dict(origins or {}))
 
     def came_from(self) -> dict[str, str]:
         """Where each setting is from: "flag", "environment", "file", "preset" or "default"; no values."""
-        return {f.name: self._origins.get(f.name, "default") for f in fields(self)}
+        return {f.name: self.given(f.name).place for f in fields(self)}
+
+    def given(self, name: str) -> Given:
+        """How a setting was given, for a sentence that finds fault with it."""
+        return self._origins.get(name) or Given("default", flag_name(name), getattr(self, name))
 
     def public(self) -> dict[str, Any]:
-        """All settings as JSON values, for the manifest and the console; values of secret Spark keys are hidden."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        """All settings as JSON values, for the manifest and the console; values of secret Spark keys are hidden, and
+        logins are left out of addresses."""
+        values = {f.name: redact(f.name, getattr(self, f.name)) for f in fields(self)}
         values["conf"] = [hide_secret(pair) for pair in self.conf]
-        values["categories"] = list(self.categories)
         return values
 
     def spark_conf(self) -> dict[str, str]:
         """`--conf` pairs as a dict; the last of a key wins."""
         return dict(pair.split("=", 1) for pair in self.conf)
-
-
-def flag_name(name: str) -> str:
-    """The flag of a setting: `--train-images` for `train_images`."""
-    return "--" + name.replace("_", "-")
-
-
-def variable_name(name: str) -> str:
-    """The variable of the environment: `FRUITS_TRAIN_IMAGES` for `train_images`."""
-    return f"{ENVIRONMENT_PREFIX}{name.upper()}"
 
 
 def resolve(
@@ -295,69 +266,47 @@ def resolve(
     UsageError
         With one sentence that names where the value came from, the value, and what it may be.
     """
-    environment = os.environ if environment is None else environment
     known = {f.name: f for f in fields(Settings)}
-    config = flags.get("config") or environment.get(ENVIRONMENT_PREFIX + "CONFIG")
-    layers = [
-        {name: (flag_name(name), value) for name, value in flags.items() if name in known and value is not None},
-        {
-            name: (ENVIRONMENT_PREFIX + name.upper(), environment[ENVIRONMENT_PREFIX + name.upper()])
-            for name in known
-            # an empty variable is one that was not set, as compose files and charts leave them
-            if environment.get(ENVIRONMENT_PREFIX + name.upper(), "").strip()
-        },
-        _from_file(config, known) if config else {},
-    ]
-    given = _layered(layers)
+    check_file(known, flags, environment)
+    given = values_given(known, flags, environment)
     allowed = {"preset": PRESETS.names, **choices}
     values = {
-        name: _parse(known[name], source, raw, allowed[name] if known[name].metadata["chosen"] else None)
-        for name, (source, raw) in given.items()
+        name: _parse(known[name], one, allowed[name] if known[name].metadata["chosen"] else None)
+        for name, one in given.items()
     }
-    places = {name: next(place for place, layer in zip(PLACES, layers, strict=True) if name in layer) for name in given}
-    return _complete(values, places)
+    return _complete(values, given)
 
 
-def _layered(layers: Sequence[Mapping[str, tuple[str, Any]]]) -> dict[str, tuple[str, Any]]:
-    """The values of all layers, the strongest first: each hides the same setting of weaker ones, and what is described
-    by one descriptor hides blocks of features, and the other way round."""
-    found: dict[str, tuple[str, Any]] = {}
-    for layer in reversed(layers):
-        for name, other in (("features", "descriptor"), ("descriptor", "features")):
-            if other in layer:
-                found.pop(name, None)
-        found.update(layer)
-    return found
-
-
-def _from_file(path: str, known: Mapping[str, Field[Any]]) -> dict[str, tuple[str, Any]]:
-    try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"The settings file '{path}' can't be read ({error.strerror}): check the path.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"The settings file '{path}' is no valid TOML: {error}.") from None
-    named = {key.replace("-", "_"): value for key, value in content.items()}
-    for name in named:
-        if name not in known:
-            raise UsageError(
-                f"The settings file '{path}' has an unknown key '{name}'{did_you_mean(name, known)}: see "
-                "`fruits run --help` for the settings."
-            )
-    return {name: (f"'{name}' in {path}", value) for name, value in named.items()}
-
-
-def _parse(spec: Field[Any], source: str, raw: Any, choices: Sequence[str] | None) -> Any:
-    """The value of one setting. `raw` is text, or from a file whatever TOML has: numbers, true and false, lists."""
-    parse = spec.metadata["parse"]
+def _parse(spec: Field[Any], given: Given, choices: Sequence[str] | None) -> Any:
+    """The value of one setting."""
+    parse, raw = spec.metadata["parse"], given.value
     text = " ".join(map(str, raw)) if isinstance(raw, list) else str(raw)
     if choices and text not in choices:
-        raise UsageError(f"{source} is '{text}'{did_you_mean(text, choices)}: choose one of {', '.join(choices)}.")
+        raise UsageError(
+            f"{given.source} is '{text}'{did_you_mean(text, choices)}: choose one of {', '.join(choices)}."
+        )
+    if parse is _location and holds_login(text):
+        raise UsageError(f"{given.source} {NO_LOGIN}")
     try:
         _check_kind(raw, parse)
-        return parse(raw if isinstance(raw, list) else text)
+        value = parse(raw if isinstance(raw, list) else text)
     except ValueError as error:
-        raise UsageError(f"{source} is '{text.replace(chr(10), ' ')}': it must be {error}.") from None
+        shown = without_logins(text.replace("\n", " "))
+        raise UsageError(f"{given.source} is '{shown}': it must be {error}.") from None
+    if parse is _conf:
+        _check_spark_values(value, given)
+    return value
+
+
+def _check_spark_values(pairs: Sequence[str], given: Given) -> None:
+    """Raises UsageError for a Spark setting whose value Spark could not read."""
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        try:
+            check_spark_value(key, value)
+        except ValueError as error:
+            shown = without_logins(value)
+            raise UsageError(f"{given.part(key)} is '{shown}': it must be {error}.") from None
 
 
 def _check_kind(raw: Any, parse: Callable[[Any], Any]) -> None:
@@ -367,7 +316,7 @@ def _check_kind(raw: Any, parse: Callable[[Any], Any]) -> None:
         if not all(isinstance(item, str) for item in raw):
             raise ValueError("a list of texts")
     elif not isinstance(raw, str | int | float) or (isinstance(raw, bool) and parse is not truth):
-        raise ValueError("text in quotes" if parse in (str, _location, _run_name) else "text or a number")
+        raise ValueError("text in quotes" if parse in (str, spark_master, _location, _run_name) else "text or a number")
 
 
 def _of_preset(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -382,34 +331,68 @@ def _of_preset(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _complete(values: dict[str, Any], places: Mapping[str, str]) -> Settings:
-    """Fill in what the preset decides, then check what concerns more than one setting. `places` are where the values
+def _complete(values: dict[str, Any], given: Mapping[str, Given]) -> Settings:
+    """Fill in what the preset decides, then check what concerns more than one setting. `given` are the values as they
     were given."""
     defaults = {f.name: f.default for f in fields(Settings) if f.default is not MISSING}
-    decided = _of_preset(values.get("preset", defaults["preset"]), values)
-    settings = {**defaults, **decided, **values}
-    if settings["components"] is None:
-        settings["components"] = 0 if settings["features"] else max(1, int(settings["words"] - 0.3 * settings["words"]))
-    if settings["components"] > settings["words"] and not settings["features"]:
+    preset = values.get("preset", defaults["preset"])
+    decided = _of_preset(preset, values)
+    filled = {**defaults, **decided, **values}
+    if filled["components"] is None:
+        filled["components"] = 0 if filled["features"] else max(1, int(filled["words"] - 0.3 * filled["words"]))
+    of_preset = {
+        name: Given("preset", flag_name(name), f"{value} of --preset {preset}") for name, value in decided.items()
+    }
+    settings = Settings(**filled, origins={**of_preset, **given})
+    _check_sizes(settings)
+    _check_pictures(settings)
+    _check_classifier(settings)
+    return settings
+
+
+def _check_sizes(settings: Settings) -> None:
+    """Raises UsageError for numbers that don't fit together."""
+    words, sample = settings.given("words"), settings.vocabulary_sample
+    if settings.components > settings.words and not settings.features:
         raise UsageError(
-            f"--components {settings['components']} is more than --words {settings['words']}: "
-            "there are at most as many components as words."
+            f"{settings.given('components')} is more than {words}: there are at most as many components as words."
         )
-    sample = settings["vocabulary_sample"]
-    if isinstance(sample, int) and sample < settings["words"]:
+    if isinstance(sample, int) and sample < settings.words:
         raise UsageError(
-            f"--vocabulary-sample {sample} is less than --words {settings['words']}: a word needs a "
-            "descriptor, better a thousand."
+            f"{settings.given('vocabulary_sample')} is less than {words}: a word needs a descriptor, better a thousand."
         )
-    if settings["data"] and (settings["train"] or settings["test"]):
-        raise UsageError("--data is given together with --train or --test: give either --data, or --train and --test.")
-    if bool(settings["train"]) != bool(settings["test"]):
-        missing = "--test" if settings["train"] else "--train"
-        raise UsageError(f"{missing} is missing: --train and --test go together.")
-    if settings["labels"] and not settings["test_fraction"]:
+
+
+def _check_pictures(settings: Settings) -> None:
+    """Raises UsageError where it is not said, or said in two ways, which pictures are meant."""
+    source = {f.name: settings.given(f.name).source for f in fields(settings)}
+    if settings.data and (settings.train or settings.test):
+        other = source["train" if settings.train else "test"]
+        raise UsageError(f"{source['data']} is given together with {other}: give either --data, or --train and --test.")
+    if bool(settings.train) != bool(settings.test):
+        missing, there = ("--test", source["train"]) if settings.train else ("--train", source["test"])
+        raise UsageError(f"{missing} is missing: {there} and {missing} go together.")
+    if settings.labels and not settings.test_fraction:
         raise UsageError(
-            "--labels is given without --test-fraction: say which part is kept back to test with, such as 0.2."
+            f"{source['labels']} is given without --test-fraction: say which part is kept back to test with, such as "
+            "0.2."
         )
-    if settings["test_fraction"] and not settings["data"]:
-        raise UsageError("--test-fraction is given without --data: it is for one folder of categories.")
-    return Settings(**settings, origins={**dict.fromkeys(decided, "preset"), **places})
+    if settings.test_fraction and not settings.data:
+        raise UsageError(f"{source['test_fraction']} is given without --data: it is for one folder of categories.")
+    if settings.wait_for_data and not settings.data:
+        raise UsageError(f"{settings.given('wait_for_data')} is given without --data: there is nothing to wait for.")
+
+
+def _check_classifier(settings: Settings) -> None:
+    """Raises UsageError for what scores a classifier where none is wanted."""
+    if not settings.no_classify:
+        return
+    for name, is_wanted in (
+        ("protocol", settings.protocol != Settings.protocol),
+        ("learning_curve", settings.learning_curve),
+    ):
+        if is_wanted:
+            raise UsageError(
+                f"{settings.given(name)} is given together with {settings.given('no_classify')}: it scores a "
+                "classifier, so leave one of them out."
+            )

@@ -12,7 +12,7 @@ import pytest
 
 from job import dataset
 from job.dataset import Images, check_categories, choose, largest_share, partitions, planned_partitions, shards
-from job.errors import UserError
+from job.errors import UsageError, UserError
 from job.experiment.run import listings
 from job.settings import Settings
 
@@ -116,6 +116,8 @@ def test_pictures_of_other_categories_are_not_asked_for_their_size(tree, monkeyp
 
 
 def test_a_category_that_is_not_there_is_named_with_those_that_are(tree):
+    with pytest.raises(UsageError):
+        listed(tree("Training/A/1.jpg", "Training/B/1.jpg"), categories=["A", "Z"])
     sentence = refused(tree("Training/A/1.jpg", "Training/B/1.jpg"), categories=["A", "Z"])
     assert "'Z'" in sentence
     assert "A, B" in sentence

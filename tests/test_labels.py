@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from job.dataset import labelled
-from job.errors import UserError
+from job.errors import UsageError, UserError
 from job.labels import read_labels
 
 EXPECTED = {"a/1.jpg": "Apple", "b, c.jpg": "Pear"}
@@ -63,5 +63,7 @@ def test_a_table_that_says_nothing_or_two_things_of_a_picture_is_refused(content
 
 
 def test_a_table_that_is_not_there_is_named(tmp_path: Path):
-    with pytest.raises(UserError, match=r"none\.csv"):
+    with pytest.raises(UsageError, match=r"'.*none\.csv' is not there, or is no file: check --labels"):
         read_labels(str(tmp_path / "none.csv"), "/x")
+    with pytest.raises(UsageError, match="is not there, or is no file: check --labels"):
+        read_labels(str(tmp_path), "/x")

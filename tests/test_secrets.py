@@ -2,7 +2,7 @@
 
 import pytest
 
-from job.secrets import HIDDEN, hide_secret, is_secret, redact
+from job.secrets import HIDDEN, hide_secret, holds_login, is_secret, redact, without_logins
 
 SECRET = [
     "spark.hadoop.fs.s3a.secret.key",
@@ -149,3 +149,45 @@ def test_a_signature_in_an_address_is_hidden(value: str):
 
 def test_a_login_in_an_address_is_left_out():
     assert redact("data", "https://me:hush@store/x") == "https://store/x"
+
+
+@pytest.mark.parametrize(
+    ("pair", "shown"),
+    [
+        ("spark.my.url=jdbc:postgresql://u:hush@h/db", "spark.my.url=jdbc:postgresql://h/db"),
+        ("spark.hadoop.fs.s3a.proxy.host=http://u:hush@h", "spark.hadoop.fs.s3a.proxy.host=http://h"),
+        ("spark.my.urls=http://u:hush@a,http://v:hush@b/c", "spark.my.urls=http://a,http://b/c"),
+        ("--conf=spark.my.url=http://u:hush@h", "--conf=spark.my.url=http://h"),
+    ],
+)
+def test_a_login_inside_the_value_of_a_pair_is_left_out(pair: str, shown: str):
+    assert hide_secret(pair) == shown
+    assert redact("conf", [pair]) == [shown]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        ("No credentials for 's3://k:hush@b/x': set them.", "No credentials for 's3://b/x': set them."),
+        ("Can't read s3://k:hu/sh+@b/x or s3://k@b/y.", "Can't read s3://b/x or s3://b/y."),
+        ("http://u:hu@sh@h:80/x does not answer", "http://h:80/x does not answer"),
+        ("'http://h:9000/a@b' is there, and s3://b/a@b too.", "'http://h:9000/a@b' is there, and s3://b/a@b too."),
+        ("s3://arn:aws:s3:eu-west-1:1:accesspoint/a@b", "s3://arn:aws:s3:eu-west-1:1:accesspoint/a@b"),
+        ("http://[::1]:9000/a@b", "http://[::1]:9000/a@b"),
+    ],
+)
+def test_logins_are_left_out_of_a_sentence(sentence: str, shown: str):
+    assert without_logins(sentence) == shown
+
+
+@pytest.mark.parametrize("address", ["s3://k:hush@b/x", "S3A://k@b", "s3n://k:hu/sh@b/x"])
+def test_an_s3_address_with_a_login_is_known(address: str):
+    assert holds_login(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["s3://b/a@b", "s3://b", "s3://arn:aws:s3:eu-west-1:1:accesspoint/a@b", "a@b", "/s3://k:hush@b", "b:80/x"],
+)
+def test_other_addresses_have_no_login(address: str):
+    assert not holds_login(address)

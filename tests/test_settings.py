@@ -8,9 +8,10 @@ import pytest
 from job.errors import UsageError
 from job.experiment.choices import choices
 from job.experiment.recipe import Recipe
+from job.given import flag_name
 from job.learn.classifiers import CLASSIFIERS
 from job.presets import PRESETS
-from job.settings import Settings, flag_name
+from job.settings import Settings
 from job.settings import resolve as resolve_among
 from job.vision.descriptors import DESCRIPTORS
 
@@ -170,6 +171,7 @@ def test_every_setting_can_come_from_each_place(file):
             "test": {"train": "x"},
             "test_fraction": {"data": "x"},
             "labels": {"data": "x", "test_fraction": "0.2"},
+            "wait_for_data": {"data": "x"},
         }.get(name, {})
         by_flag = resolve({**others, name: text}, {})
         by_environment = resolve(others, {f"FRUITS_{name.upper()}": text})
@@ -457,6 +459,159 @@ def test_train_and_test_go_together(given, missing):
     assert refused({given: "a"}).startswith(f"{missing} is missing")
 
 
+@pytest.mark.parametrize(
+    ("flags", "environment", "content", "found"),
+    [
+        ({"train": "a", "test": "b"}, {"FRUITS_DATA": "c"}, "", (None, "a", "b")),
+        ({"train": "a", "test": "b"}, {}, 'data = "c"', (None, "a", "b")),
+        ({}, {"FRUITS_TRAIN": "a", "FRUITS_TEST": "b"}, 'data = "c"', (None, "a", "b")),
+        ({"data": "c"}, {"FRUITS_TRAIN": "a", "FRUITS_TEST": "b"}, "", ("c", None, None)),
+        ({"data": "c"}, {}, 'train = "a"\ntest = "b"', ("c", None, None)),
+        ({}, {"FRUITS_DATA": "c"}, 'train = "a"\ntest = "b"', ("c", None, None)),
+        ({"test": "b"}, {"FRUITS_TRAIN": "a"}, 'data = "c"', (None, "a", "b")),
+        (
+            {"train": "a", "test": "b"},
+            {"FRUITS_DATA": "c", "FRUITS_TEST_FRACTION": "0.2"},
+            'labels = "l"',
+            (None, "a", "b"),
+        ),
+    ],
+)
+def test_pictures_named_in_a_stronger_place_hide_those_of_a_weaker_one(flags, environment, content, found, file):
+    settings = resolve({**flags, "config": file(content)}, environment)
+    assert (settings.data, settings.train, settings.test) == found
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "content", "parts"),
+    [
+        (
+            {"words": "20", "descriptor": "sift"},
+            {"FRUITS_COMPONENTS": "100"},
+            "",
+            ["FRUITS_COMPONENTS=100 is more than --words 20:"],
+        ),
+        (
+            {"components": "600", "preset": "sift"},
+            {},
+            "",
+            ["--components 600 is more than --words 500 of --preset sift:"],
+        ),
+        ({"words": "20", "descriptor": "sift"}, {}, "components = 100", ["'components' in ", " (100) is more than"]),
+        ({}, {"FRUITS_VOCABULARY_SAMPLE": "9"}, "words = 20", ["FRUITS_VOCABULARY_SAMPLE=9 is less than 'words' in "]),
+        ({}, {"FRUITS_DATA": "a", "FRUITS_TRAIN": "b"}, "", ["FRUITS_DATA is given together with FRUITS_TRAIN:"]),
+        ({}, {}, 'data = "a"\ntest = "b"', ["'data' in ", " is given together with 'test' in "]),
+        ({}, {"FRUITS_TRAIN": "a"}, "", ["--test is missing: FRUITS_TRAIN and --test go together."]),
+        ({"data": "a"}, {"FRUITS_LABELS": "l.csv"}, "", ["FRUITS_LABELS is given without --test-fraction:"]),
+        ({}, {}, "test_fraction = 0.2", ["'test_fraction' in ", " is given without --data:"]),
+        ({}, {"FRUITS_WAIT_FOR_DATA": "5"}, "", ["FRUITS_WAIT_FOR_DATA=5 is given without --data:"]),
+        (
+            {"protocol": "few-shot"},
+            {"FRUITS_NO_CLASSIFY": "1"},
+            "",
+            ["--protocol few-shot is given together with FRUITS_NO_CLASSIFY=1:"],
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_told_with_where_each_came_from(flags, environment, content, parts, file):
+    path = file(content)
+    sentence = refused({**flags, "config": path}, environment)
+    for part in parts:
+        assert part in sentence
+    assert (path in sentence) == bool(content)
+
+
+@pytest.mark.parametrize("given", [{"protocol": "few-shot"}, {"protocol": "rotation"}, {"learning_curve": "true"}])
+def test_what_scores_a_classifier_does_not_go_without_one(given):
+    (name,) = given
+    sentence = refused({**given, "no_classify": "true"})
+    assert sentence.startswith(f"{flag_name(name)} ")
+    assert "is given together with --no-classify: " in sentence
+    assert resolve({"protocol": "standard", "no_classify": "true"}, {}).no_classify
+
+
+def test_there_is_nothing_to_wait_for_without_data():
+    assert "--wait-for-data 1 is given without --data" in refused({"wait_for_data": "1"})
+    assert resolve({"wait_for_data": "0"}, {}).wait_for_data == 0
+
+
+@pytest.mark.parametrize("name", ["data", "train", "test", "out", "cache", "event_log", "labels"])
+def test_a_login_in_an_address_is_refused_and_not_told(name):
+    for given in ({name: "s3://key:hush@b/x"}, {name: "s3a://key:hu/sh@b/x"}):
+        sentence = refused(given)
+        assert sentence.startswith(f"{flag_name(name)} ")
+        assert "hush" not in sentence
+        assert "sh@" not in sentence
+        assert "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in sentence
+
+
+MASTERS = [
+    *("local", "local[4]", "local[*]", "local[08]", "local[2,3]", "local[*, 3]", "local-cluster[2,1,1024]"),
+    *("local-cluster[ 2 , 1 , 1024 ]", "spark://a:7077,b:7077", "k8s://https://a:6443", "k8s://a", "yarn"),
+]
+
+
+@pytest.mark.parametrize("master", MASTERS)
+def test_masters_that_spark_knows_are_taken(master):
+    assert resolve({"master": master}, {}).master == master
+    assert resolve({"conf": [f"spark.master={master}"]}, {}).spark_conf() == {"spark.master": master}
+
+
+@pytest.mark.parametrize(
+    "master",
+    [
+        *("foo", "local[x]", "local[]", "local[2", "local-cluster[2,1]", "spark://", "mesos://a", "YARN", "k8s:a"),
+        *("local[0]", "local[00,2]", "local-cluster[0,1,1024]", "local-cluster[2, 0, 1024]"),  # no core
+    ],
+)
+def test_a_master_that_spark_does_not_know_is_refused(master):
+    may_be = "local, local[4], local[*], local-cluster[2,1,1024], spark://HOST:PORT, k8s://https://HOST:PORT or yarn."
+    assert refused({"master": master}) == f"--master is '{master}': it must be {may_be}"
+    assert refused({"conf": [f"spark.master={master}"]}) == f"--conf spark.master is '{master}': it must be {may_be}"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(
+            "spark.driver.memory",
+            "spark.executor.memory",
+            "spark.driver.memoryOverhead",
+            "spark.executor.memoryOverhead",
+        ),
+        *("spark.executor.pyspark.memory", "spark.memory.offHeap.size", "spark.driver.maxResultSize"),
+    ],
+)
+def test_an_amount_of_memory_that_spark_can_not_read_is_refused(key, file):
+    for value in ("abc", "1.5g", "g", "-1g", "2 g", ""):
+        assert refused({"conf": [f"{key}={value}"]}).startswith(
+            f"--conf {key} is '{value}': it must be an amount of memory such as 512m or 2g"
+        )
+    assert refused({}, {"FRUITS_CONF": f"{key}=abc"}).startswith(f"FRUITS_CONF {key} is 'abc': ")
+    assert f"'conf' in {file('')}, {key}, is 'abc': " in refused({"config": file(f'conf = ["{key}=abc"]')})
+    for value in ("512m", "2g", "2G"):
+        assert resolve({"conf": [f"{key}={value}"]}, {}).spark_conf()[key] == value
+
+
+def test_the_memory_of_the_driver_has_the_unit_that_java_wants():
+    for value in ("10", "1gb", "1024b"):
+        assert "with k, m, g or t behind it" in refused({"conf": [f"spark.driver.memory={value}"]})
+    for value in ("1024", "1gb", "512mb"):
+        resolve({"conf": [f"spark.executor.memory={value}"]}, {})
+
+
+def test_how_much_is_told_may_be_in_the_file_and_is_no_setting_of_a_run(file):
+    settings = resolve({"config": file("quiet = true\njson = true\nwords = 30")}, {})
+    assert settings.words == 30
+    assert not set(settings.public()) & {"quiet", "verbose", "json"}
+
+
+@pytest.mark.parametrize("name", ["quiet", "verbose", "json"])
+def test_how_much_is_told_is_true_or_false(name, file):
+    sentence = refused({"config": file(f'{name} = "perhaps"')})
+    assert sentence == f"'{name}' in {file('')} is 'perhaps': it must be true or false."
+
+
 # ---- what is shown
 
 
@@ -487,6 +642,21 @@ def test_secrets_are_hidden(key):
 def test_a_secret_inside_of_a_value_is_hidden_as_well():
     options = "spark.driver.extraJavaOptions=-Djavax.net.ssl.keyStorePassword=hush"
     assert "hush" not in str(resolve({"conf": [options]}, {}).public())
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        "spark.my.url=jdbc:postgresql://u:hush@h/db",
+        "spark.hadoop.fs.s3a.proxy.host=http://u:hush@h",
+        "spark.my.url=https://h/x?X-Amz-Signature=hush",
+    ],
+)
+def test_a_secret_inside_an_address_is_hidden_whatever_its_key(pair):
+    shown = resolve({"conf": [pair], "master": "k8s://https://u:hush@h"}, {}).public()
+    assert "hush" not in str(shown)
+    assert shown["conf"][0].startswith(pair.partition("=")[0] + "=")
+    assert shown["master"] == "k8s://https://h"
 
 
 def test_settings_do_not_change():

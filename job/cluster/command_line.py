@@ -8,8 +8,8 @@ from typing import Protocol
 
 from job.cluster import run_arguments
 from job.cluster.run_arguments import Flags
+from job.given import flag_name
 from job.parser import Parser
-from job.settings import flag_name
 
 # Settings of a run in the manifest that another command takes over, where it has them: where things go, and how Spark
 # works there. What is read is said anew.

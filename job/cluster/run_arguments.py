@@ -7,7 +7,8 @@ from typing import Any
 from job.errors import UsageError
 from job.experiment.choices import choices
 from job.experiment.flags import TELLING, run_parser
-from job.settings import Settings, flag_name, resolve
+from job.given import HIDES, flag_name
+from job.settings import Settings, resolve
 
 Flags = dict[str, Any]
 _ADDRESSES = ("data", "train", "test", "labels", "model", "out", "event_log", "cache")
@@ -19,15 +20,9 @@ def merge(of_manifest: Sequence[str], given: Sequence[str], run_name: str) -> li
     Raises UsageError for what `fruits run` would refuse: nothing is submitted for it.
     """
     flags, ours = parse(of_manifest), parse(["run", *given])
-    for beaten, by in (
-        ("data", ("train", "test")),
-        ("train", ("data",)),
-        ("test", ("data",)),
-        ("features", ("descriptor",)),
-        ("descriptor", ("features",)),
-    ):
-        if any(name in ours for name in by):
-            flags.pop(beaten, None)
+    for name in ours:
+        for hidden in HIDES.get(name, ()):
+            flags.pop(hidden, None)
     conf = [*flags.get("conf", []), *ours.get("conf", [])]
     merged = {"run_name": run_name, **flags, **ours, **({"conf": conf} if conf else {})}
     settings(merged)

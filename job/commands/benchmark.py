@@ -10,8 +10,9 @@ from job.commands.options import add_prices, console_of, counts, duration, memor
 from job.errors import UsageError, UserError
 from job.experiment.choices import choices
 from job.experiment.flags import add_settings, add_telling, telling_of
+from job.given import flag_name
 from job.parser import Parser
-from job.settings import Settings, flag_name, resolve
+from job.settings import Settings, resolve
 
 if TYPE_CHECKING:
     from job.benchmark.execute import Attempt

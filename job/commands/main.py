@@ -20,9 +20,10 @@ from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
-from job.commands.parsers import COMMANDS, options_of, parser
+from job.commands.parsers import COMMANDS, options_of, parser, parsers_of
 from job.errors import UsageError, UserError, tell
 from job.near_miss import did_you_mean
+from job.secrets import without_logins
 from job.signals import terminated_as_interrupted
 from job.streams import give_up_output, open_closed_streams, unwritten
 
@@ -42,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     begun = _BEGUN if argv is None else time.perf_counter()
     arguments = list(sys.argv[1:] if argv is None else argv)
     cause: Exception | None = None
+    parsed: argparse.Namespace | None = None
     try:
         with terminated_as_interrupted():
             parsed = _parsed(arguments)
@@ -57,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     except Exception as error:  # noqa: BLE001  (whatever it is, a user gets one sentence)
         code, sentence, cause = FAILED, _sentence(error), error
-    if cause and _debug(arguments):
-        traceback.print_exception(cause)
+    if cause and _debug(arguments, parsed):
+        sys.stderr.write(without_logins("".join(traceback.format_exception(cause))))
     tell(sentence)
     return code
 
@@ -89,6 +91,7 @@ def command() -> NoReturn:
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """The arguments of the command that they name. Raises UsageError for an option that it does not have."""
     named = next((text for text in arguments if not text.startswith("-")), "")
+    _check_place(arguments)
     if named and named not in COMMANDS:
         raise UsageError(
             f"There is no command '{named}'{did_you_mean(named, COMMANDS)}: choose one of {', '.join(COMMANDS)}, or "
@@ -107,6 +110,21 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     return parsed
 
 
+def _check_place(arguments: Sequence[str]) -> None:
+    """Raises UsageError where an option of a command stands before the command."""
+    first, _, _ = next(iter(arguments), "").partition("=")
+    if not first.startswith("-") or first in parser(())._option_string_actions:  # noqa: SLF001  (argparse tells its options no other way)
+        return
+    named = next((text for text in arguments if text in COMMANDS), "run")
+    parsers = parsers_of(parser((named, "run")))
+    for command in (named, "run"):
+        if first in parsers[command]._option_string_actions:  # noqa: SLF001  (as above)
+            raise UsageError(
+                f"The option '{first}' is one of a command's own: put it after the command "
+                f"(`fruits {command} {first}`)."
+            )
+
+
 def _meant(option: str, top: argparse.ArgumentParser, command: str) -> str:
     """What somebody may have meant by an option that a command does not have, as a part of a sentence."""
     if command != "run" and option in options_of(parser(("run",)), "run"):
@@ -122,8 +140,18 @@ def _check_current_folder() -> None:
         raise UserError("The current folder was removed, or can't be reached: change to another one (cd).") from None
 
 
-def _debug(arguments: Sequence[str]) -> bool:
-    return "--debug" in arguments or os.environ.get("FRUITS_DEBUG", "").lower() in ("1", "true", "yes", "on")
+def _debug(arguments: Sequence[str], parsed: argparse.Namespace | None) -> bool:
+    """Whether the traceback of an error is to be shown: by the flag, else by FRUITS_DEBUG, else by the file of a
+    command that has `--config`."""
+    if "--debug" in arguments:
+        return True
+    from job.given import truths, variable_name
+
+    read = ("debug", "config") if hasattr(parsed, "config") else ("debug",)
+    environment = {name: os.environ.get(name, "") for name in map(variable_name, read)}
+    with suppress(UsageError):  # what can't be read is told, or is told by others
+        return truths(("debug",), {"config": getattr(parsed, "config", None)}, environment)["debug"]
+    return False
 
 
 def _sentence(error: Exception) -> str:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from job.commands.options import add_model, console_of, duration, number, rejection_of
 from job.errors import UsageError, tell
 from job.experiment.flags import add_settings, add_telling, settings_of
+from job.given import ENVIRONMENT_PREFIX, flag_name
 from job.parser import Parser
-from job.settings import ENVIRONMENT_PREFIX, Settings, flag_name
+from job.settings import Settings
 
 if TYPE_CHECKING:
     from job.model.predict import Model, Prediction

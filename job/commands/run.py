@@ -4,7 +4,6 @@ import argparse
 import time
 
 from job.commands.options import console_of
-from job.errors import UsageError
 from job.experiment.choices import choices
 from job.experiment.flags import add_settings, add_telling
 from job.settings import Settings, resolve
@@ -59,7 +58,7 @@ def _dry_run(settings: Settings, arguments: argparse.Namespace) -> int:
 
     console = console_of(arguments)
     console.start(settings.run_name or "(the UTC time)", settings.public())
-    for row in run.plan(settings, run.data_of(settings), planned_cores(settings)):
+    for row in run.plan(settings, run.data_of(settings), planned_cores(settings), console):
         console.step("plan", row.pop("split"), row)
     console.step("plan", "all", {"stages": " > ".join(Recipe.of(settings).stages()), "out": settings.out})
     return 0
@@ -69,6 +68,5 @@ def wait_for_data(settings: Settings) -> None:
     """Until the object that `fruits upload` writes last is there."""
     from job.storage.upload import wait_until_uploaded
 
-    if not settings.data:
-        raise UsageError("--wait-for-data is given without --data: there is nothing to wait for.")
+    assert settings.data is not None  # `resolve` has refused to wait for none
     wait_until_uploaded(settings.data, settings.wait_for_data)

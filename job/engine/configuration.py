@@ -11,7 +11,7 @@ from typing import Self
 from urllib.parse import quote
 
 from job.engine.java import find_java, spark_home
-from job.engine.surroundings import is_noexec
+from job.engine.surroundings import check_task_cores, is_noexec
 from job.engine.worker_environment import PROCESS_VARIABLES
 from job.errors import UsageError, tell
 from job.settings import Settings
@@ -134,7 +134,7 @@ class Configuration:
         Raises
         ------
         UsageError
-            When an address can't be told to Java.
+            When an address can't be told to Java, or a task wants more cores than an executor has.
         UserError
             When S3A's jars are needed and can't be had.
 
@@ -152,7 +152,9 @@ class Configuration:
         if any(re.match(r"s3[an]?://", address) for address in used):
             more, jars = _s3(public_read=public_read)
             found |= more
-        return cls({**found, **(conf or {})}, jars, for_command)
+        whole = {**found, **(conf or {})}
+        check_task_cores(whole)
+        return cls(whole, jars, for_command)
 
 
 def _check_names(addresses: Iterable[str]) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from job.cores import available_cores
 from job.engine.configuration import Configuration
+from job.errors import UsageError
+from job.numbers import whole_number
 from job.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,10 +52,13 @@ def planned_cores(settings: Settings) -> int:
 
 
 def _cluster_cores(conf: Mapping[str, str]) -> int:
-    """Cores of all executors; 0 where Spark runs in this process alone."""
+    """Cores of all executors; 0 where Spark runs in this process alone. Raises UsageError for what is no number."""
 
-    def whole(key: str, default: int) -> int:
-        return int(conf.get(key, str(default)) or default)
+    def whole(key: str, default: int, least: int = 1) -> int:
+        try:
+            return whole_number(least)(conf.get(key) or str(default))
+        except ValueError as error:
+            raise UsageError(f"--conf {key} is '{conf[key]}': it must be {error}.") from None
 
     master = conf.get("spark.master", "")
     cluster = re.fullmatch(r"local-cluster\[\s*(\d+)\s*,\s*(\d+)\s*,.*\]", master)
@@ -61,7 +66,7 @@ def _cluster_cores(conf: Mapping[str, str]) -> int:
         return int(cluster[1]) * int(cluster[2])
     if master.startswith("local"):
         return 0
-    executors = whole("spark.executor.instances", 2)
+    executors = whole("spark.executor.instances", 2, least=0)
     if conf.get("spark.dynamicAllocation.enabled", "false") == "true":
-        executors = max(executors, min(whole("spark.dynamicAllocation.maxExecutors", executors), 1000))
+        executors = max(executors, min(whole("spark.dynamicAllocation.maxExecutors", executors, least=0), 1000))
     return max(1, executors * whole("spark.executor.cores", 1) // whole("spark.task.cpus", 1))

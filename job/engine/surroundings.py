@@ -7,8 +7,13 @@ import shutil
 import socket
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment
 
-from job.errors import UserError
+from job.cores import available_cores
+from job.errors import UsageError, UserError
+from job.spark_values import cores_of_an_executor
 
 # Spark's JVM opens each of its 300 jars, libraries, and a socket or two for each worker.
 LEAST_OPEN_FILES = 400
@@ -77,19 +82,60 @@ def check_open_files() -> None:
 
 
 def check_master(master: str) -> None:
-    """Raises UserError when none of the machines that a `spark://` master names answers: Spark tries for a minute and
-    then tells something else. Other masters are left to Spark."""
-    places = re.fullmatch(r"spark://(.+)", master)
-    if places is None:
-        return
+    """Raises UserError when none of the machines that a `spark://` or `k8s://` master names answers, and UsageError
+    when `yarn` has no configuration: Spark tries for a minute and then tells something else."""
+    if master.startswith("spark://"):
+        places = [_place(place) for place in master.removeprefix("spark://").split(",")]
+        if reason := _silence(places):
+            raise UserError(
+                f"The Spark master at '{master}' does not answer ({reason}): check --master and that it runs."
+            )
+    elif master.startswith("k8s://"):
+        address = urlsplit(master.removeprefix("k8s://"))
+        if not address.netloc:
+            address = urlsplit(f"https://{master.removeprefix('k8s://')}")
+        proxies = getproxies_environment()
+        # what a proxy reaches can't be told from here
+        if proxies.get(address.scheme) or proxies.get("all"):
+            return
+        host, port = _place(address.netloc.rpartition("@")[2])
+        if reason := _silence([(host, port or (80 if address.scheme == "http" else 443))]):
+            raise UserError(
+                f"The Kubernetes API at '{master}' does not answer ({reason}): check --master and that the cluster "
+                "runs (kubectl cluster-info)."
+            )
+    elif master == "yarn" and not (os.environ.get("HADOOP_CONF_DIR") or os.environ.get("YARN_CONF_DIR")):
+        raise UsageError(
+            "--master yarn has no configuration: set HADOOP_CONF_DIR or YARN_CONF_DIR to the folder that says where "
+            "the cluster is."
+        )
+
+
+def check_task_cores(conf: Mapping[str, str]) -> None:
+    """Raises UsageError when Spark's configuration gives a task more cores than the process has that is to run it."""
+    wanted, there = conf.get("spark.task.cpus", ""), cores_of_an_executor(conf, available_cores())
+    if there and re.fullmatch(r"[0-9]+", wanted) and int(wanted) > there:
+        raise UsageError(
+            f"--conf spark.task.cpus is '{wanted}', and an executor has {there} core{'s' if there > 1 else ''}: no "
+            "task could ever run; lower it, or give executors more cores (spark.executor.cores, local[N])."
+        )
+
+
+def _place(text: str) -> tuple[str, int | None]:
+    """Host and port of `host:port`, which may have an IPv6 address in brackets; no port where there is none."""
+    host, _, port = text.rpartition(":")
+    return (host.strip("[]"), int(port)) if host and port.isdecimal() else (text.strip("[]"), None)
+
+
+def _silence(places: Sequence[tuple[str, int | None]]) -> str:
+    """Why none of these hosts and ports answers; empty where one does."""
     reason = "it names no port"
-    for place in places[1].split(","):
-        host, _, port = place.rpartition(":")
-        if not port.isdecimal():
+    for host, port in places:
+        if port is None:
             continue
         try:
-            with socket.create_connection((host.strip("[]"), int(port)), _ANSWER_LIMIT):
-                return
-        except OSError as error:
-            reason = error.strerror or str(error)
-    raise UserError(f"The Spark master at '{master}' does not answer ({reason}): check --master and that it runs.")
+            with socket.create_connection((host, port), _ANSWER_LIMIT):
+                return ""
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+    return reason

@@ -4,11 +4,11 @@ import argparse
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 
-from job.errors import UsageError
 from job.experiment.choices import choices
+from job.given import flag_name, truths, variable_name
 from job.parser import Parser, describe
 from job.presets import PRESETS
-from job.settings import Settings, flag_name, resolve, truth, variable_name
+from job.settings import Settings, resolve
 
 # How much a command tells, and in which form: it changes no result, and is no setting of a run.
 TELLING: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -144,20 +144,15 @@ def add_telling(
 
 
 def telling_of(arguments: argparse.Namespace, variables: Mapping[str, str]) -> dict[str, bool]:
-    """Whether a command is to be quiet, verbose, and to speak JSON: by its options, else by FRUITS_QUIET and so on.
+    """Whether a command is to be quiet, verbose, and to speak JSON: by its options, else by FRUITS_QUIET and so on,
+    else by the file of a command that has `--config`.
 
-    `-v` beats FRUITS_QUIET. Raises UsageError for a variable that says something else.
+    `-v` beats FRUITS_QUIET. Raises UsageError for a variable or a key that says something else.
     """
-    found = {}
-    for name in TELLING:
-        variable = variable_name(name)
-        try:
-            told = truth(variables.get(variable, ""))
-        except ValueError as error:
-            raise UsageError(f"{variable} is '{variables[variable]}': it must be {error}.") from None
-        found[name] = bool(getattr(arguments, name, None)) or told
-    found["quiet"] &= not getattr(arguments, "verbose", None)
-    return found
+    places = [*TELLING, *(["config"] if hasattr(arguments, "config") else [])]
+    known = {variable_name(name) for name in places}
+    environment = {name: value for name, value in variables.items() if name in known}
+    return truths(TELLING, {name: getattr(arguments, name, None) for name in places}, environment)
 
 
 def run_parser() -> Parser:

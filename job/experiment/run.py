@@ -147,6 +147,17 @@ def chosen(settings: Settings, images: dataset.Images) -> dataset.Images:
     return dataset.choose(images, wanted, option=f"--{images.split}-images")
 
 
+def warn_of_fewer(settings: Settings, images: dataset.Images, console: Console) -> None:
+    """Warns where more pictures of a split were asked for than there are."""
+    name = f"{images.split}_images"
+    wanted = getattr(settings, name)
+    if wanted is not None and wanted > len(images):
+        split = {"train": "training"}.get(images.split, images.split)
+        console.warning(
+            f"{settings.given(name)} is more than the {len(images)} {split} pictures there are: all are used."
+        )
+
+
 def execute(settings: Settings, data: str | None, session: Any, console: Console, begun: float) -> "RunResult":
     """Runs everything in a session, which is a context that gives a SparkSession.
 
@@ -230,6 +241,8 @@ def list_splits(settings: Settings, data: str | None, clock: Clock, console: Con
         with clock.operation("read_images", split):
             found[split] = next(coming)
     dataset.check_categories(found["train"], found["test"], classify=not settings.no_classify)
+    for images in found.values():
+        warn_of_fewer(settings, images, console)
     found = {split: chosen(settings, images) for split, images in found.items()}
     for split, step in zip(SPLITS, clock.steps, strict=True):
         images = found[split]
@@ -262,13 +275,14 @@ def left_alone(settings: Settings, images: dataset.Images) -> list[str]:
     )
 
 
-def plan(settings: Settings, data: str | None, cores: int) -> list[dict[str, Any]]:
+def plan(settings: Settings, data: str | None, cores: int, console: Console) -> list[dict[str, Any]]:
     """What a run would do, for `--dry-run`: pictures, bytes and partitions of each split; no work is done."""
     images = dict(zip(SPLITS, listings(settings, data), strict=True))
     dataset.check_categories(images["train"], images["test"], classify=not settings.no_classify)
     check_protocol(settings, {split: chosen(settings, found) for split, found in images.items()})
     rows = []
     for split, found in images.items():
+        warn_of_fewer(settings, found, console)
         own = chosen(settings, found)
         count = dataset.planned_partitions(own, cores, exactly=settings.partitions, least=settings.min_partitions)
         rows.append(

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from job.errors import UsageError
+from job.secrets import NO_LOGIN, holds_login
 
 
 def normalise(uri: str) -> str:
@@ -17,7 +18,7 @@ def normalise(uri: str) -> str:
     Keys are taken literally: nothing in an S3 address is percent-decoded. `file:` addresses are decoded, as RFC 8089
     says.
 
-    Raises UsageError for an empty address, another scheme or an S3 address without a bucket.
+    Raises UsageError for an empty address, another scheme, and an S3 address without a bucket or with a login.
     """
     if not uri.strip():
         raise UsageError("An empty address was given: use a folder or s3://bucket/prefix.")
@@ -32,6 +33,8 @@ def normalise(uri: str) -> str:
             f"The address '{uri}' has the scheme '{scheme}', which can't be read or written here: use a folder or "
             "s3://bucket/prefix."
         )
+    if holds_login(uri):
+        raise UsageError(f"The s3 address of '{uri.rpartition('@')[2]}' {NO_LOGIN}")
     bucket, _, key = rest.removeprefix("//").partition("/")
     if not bucket or not rest.startswith("//"):
         raise UsageError(f"The address '{uri}' names no bucket: write s3://bucket/prefix.")

@@ -17,8 +17,9 @@ from job.commands import main as cli
 from job.commands import parsers
 from job.errors import UserError
 from job.experiment.choices import choices
+from job.given import flag_name
 from job.presets import PRESETS
-from job.settings import Settings, flag_name
+from job.settings import Settings
 
 COMMANDS = list(cli.COMMANDS)
 ROOT = Path(cli.__file__).parents[2]
@@ -120,6 +121,11 @@ def test_help_of_run_has_every_setting_its_choices_and_its_variable(answer):
         (("run", "--wordz=3"), ["'--wordz=3' (did you mean '--words'?)", "fruits run --help"]),
         (("predict", "a.jpg", "--jsno"), ["'--jsno' (did you mean '--json'?)", "fruits predict --help"]),
         (("rum",), ["'rum' (did you mean 'run'?)", "fruits --help"]),
+        (("-q", "run"), ["'-q'", "put it after the command (`fruits run -q`)"]),
+        (("--words", "5"), ["'--words'", "put it after the command (`fruits run --words`)"]),
+        (("--words=5", "run"), ["'--words'", "put it after the command (`fruits run --words`)"]),
+        (("--folds", "5", "tune"), ["'--folds'", "put it after the command (`fruits tune --folds`)"]),
+        (("--wordz", "5"), ["There is no command '5'"]),
         (("run", "--descriptor", "ORB"), ["'ORB' (did you mean 'orb'?)"]),
         (("sample", "x", "--words", "3"), ["'--words'", "fruits sample --help"]),
         (("run", "--words"), ["--words", "fruits run --help"]),
@@ -151,6 +157,15 @@ def test_wrong_usage_is_told_in_a_sentence(arguments, parts, answer, monkeypatch
     assert nothing_left(tmp_path)
 
 
+@pytest.mark.parametrize("arguments", [("--debug", "run"), ("--debug",)])
+def test_an_option_before_the_command_is_told_to_come_after_it(arguments, answer):
+    found = answer(*arguments)
+    assert found.code == 2
+    assert found.err.splitlines()[-1] == (
+        "fruits: The option '--debug' is one of a command's own: put it after the command (`fruits run --debug`)."
+    )
+
+
 def test_a_bad_variable_of_the_environment_is_named(answer, monkeypatch):
     monkeypatch.setenv("FRUITS_WORDS", "many")
     found = answer("run")
@@ -164,6 +179,64 @@ def test_the_traceback_is_shown_with_debug_only(answer, tmp_path):
     assert "Traceback" in debug.err
     assert debug.err.splitlines()[-1] == plain.err.strip()
     assert debug.code == plain.code
+
+
+@pytest.mark.parametrize(("flag", "shown"), [((), True), (("FRUITS_DEBUG", "0"), False), (("FRUITS_DEBUG", "1"), True)])
+def test_the_traceback_is_shown_where_the_settings_file_asks_for_it(flag, shown, answer, tmp_path, monkeypatch):
+    (tmp_path / "run.toml").write_text("debug = true\n", encoding="utf-8")
+    if flag:
+        monkeypatch.setenv(*flag)
+    given = ("run", "--data", tmp_path / "none", "--dry-run")
+    assert ("Traceback" in answer(*given, "--config", tmp_path / "run.toml").err) is shown
+    monkeypatch.setenv("FRUITS_CONFIG", str(tmp_path / "run.toml"))
+    assert ("Traceback" in answer(*given).err) is shown
+
+
+def test_a_settings_file_says_how_much_is_told(answer, sample, tmp_path):
+    (tmp_path / "run.toml").write_text("json = true\n", encoding="utf-8")
+    given = ("run", "--data", sample, "--preset", "fast", "--dry-run")
+    assert answer(*given, "--config", tmp_path / "run.toml").out.startswith("{")
+    assert not answer(*given).out.startswith("{")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--data", "s3://key:hush@bucket/x", "--dry-run"),
+        ("run", "--out", "s3://key:hu/sh@bucket/x", "--dry-run"),
+        ("run", "--data", "s3://key:hush@bucket/x", "--dry-run", "--debug"),
+        ("tune", "--data", "s3://key:hush@bucket/x", "--dry-run"),
+        ("predict", "--model", "s3://key:hush@bucket/x", "x.jpg"),
+        ("predict", "--data", "s3://key:hush@bucket/x"),
+        ("runs", "--out", "s3://key:hush@bucket/x"),
+        ("show", "--out", "s3://key:hush@bucket/x"),
+        ("pack", "s3://key:hush@bucket/x", "s3://bucket/y"),
+        ("pack", ".", "s3://key:hush@bucket/x"),
+        ("upload", ".", "s3://key:hush@bucket/x"),
+        ("submit", "--", "--data", "s3://key:hush@bucket/x"),
+    ],
+)
+def test_a_login_in_an_address_is_refused_and_not_told(arguments, answer, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    found = answer(*arguments)
+    assert found.code == 2
+    said = found.out + found.err
+    assert "hush" not in said
+    assert "sh@" not in said
+    assert "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in found.err.splitlines()[-1]
+
+
+def test_a_login_in_an_error_from_below_is_left_out(monkeypatch, capsys):
+    from job.commands import plan
+
+    def work(_: object) -> int:
+        raise OSError("https://me:hush@store/x does not answer")
+
+    monkeypatch.setattr(plan, "main", work)
+    assert cli.main(["plan", "--images", "5", "--debug"]) == 1
+    said = capsys.readouterr().err
+    assert "hush" not in said
+    assert "https://store/x does not answer" in said.splitlines()[-1]
 
 
 def test_wrong_usage_ends_the_process_with_2(tmp_path: Path):

@@ -101,15 +101,66 @@ def test_a_java_that_can_not_start_spark_is_told(tmp_path: Path, sample: Path):
 
 def test_what_spark_says_of_a_failure_is_told_in_a_sentence(sample: Path, tmp_path: Path):
     environment = clean_environment(XDG_CACHE_HOME=str(tmp_path / "cache"))
-    found = fruits("run", "--data", sample, "--out", tmp_path / "out", "--master", "nonsense", environment=environment)
+    conf = ("--conf", "spark.serializer=org.nowhere.None")
+    found = fruits("run", "--data", sample, "--out", tmp_path / "out", *conf, environment=environment)
     assert found.code == 1
-    assert "Could not parse Master URL: 'nonsense'" in found.sentence()
+    assert "java.lang.ClassNotFoundException: org.nowhere.None" in found.sentence()
     assert nothing_left(tmp_path / "out")
     # a run that ended early has loaded few classes: no archive is made of them
     assert not list((tmp_path / "cache").rglob("*.jsa"))
 
 
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--categories", "Nope"), "The category 'Nope' is not in "),
+        (("--wait-for-data", "1"), "--wait-for-data 1 is given without --data: there is nothing to wait for."),
+        (("--labels", "nope.csv", "--test-fraction", "0.2"), "The file of labels 'nope.csv' is not there"),
+        (("--master", "foo"), "--master is 'foo': it must be local, "),
+        (
+            ("--conf", "spark.task.cpus=99", "--master", "local[2]"),
+            "--conf spark.task.cpus is '99', and an executor has 2",
+        ),
+    ],
+)
+def test_wrong_usage_is_found_with_and_without_a_dry_run(more, said, dry, sample: Path, answer, tmp_path, monkeypatch):
+    monkeypatch.setattr("job.engine.jvm.Jvm", lambda *_, **__: None)
+    data = () if "--wait-for-data" in more else ("--data", sample / "Training" if "--labels" in more else sample)
+    found = answer("run", *data, "--out", tmp_path / "out", *more, *dry)
+    assert found.code == 2
+    assert said in found.sentence()
+    assert nothing_left(tmp_path / "out")
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_a_classifier_whose_library_is_not_there_is_refused_before_any_work(sample: Path, tmp_path: Path, dry):
+    (tmp_path / "without" / "sklearn").mkdir(parents=True)
+    (tmp_path / "without" / "sklearn" / "__init__.py").write_text("raise ImportError('it is left out here')")
+    environment = clean_environment(PYTHONPATH=str(tmp_path / "without"), FRUITS_CLASSIFIER="linear-svm")
+    given = ("run", "--data", sample, "--out", tmp_path / "out", *dry)
+    found = fruits(*given, environment=environment)
+    assert found.code == 2
+    assert found.sentence() == (
+        "FRUITS_CLASSIFIER=linear-svm needs scikit-learn, which can't be imported: pip install 'fruits-job[svm]'."
+    )
+    assert nothing_left(tmp_path / "out")
+    assert "start_spark" not in found.out
+    assert "list" not in found.out
+    assert fruits(*given, "--no-classify", "--dry-run", environment=environment).code == 0
+
+
 # ---- a dry run
+
+
+def test_more_pictures_than_there_are_are_told(sample: Path, answer):
+    found = answer("run", "--data", sample, "--preset", "fast", "--dry-run", "--train-images", 99, "--test-images", 30)
+    assert found.code == 0
+    assert found.events("warning") == [
+        'event=warning message="--train-images 99 is more than the 60 training pictures there are: all are used."'
+    ]
+    few = answer("run", "--data", sample, "--preset", "fast", "--dry-run", "--test-images", 31)
+    assert "--test-images 31 is more than the 30 test pictures there are" in few.events("warning")[0]
 
 
 def test_a_dry_run_prints_settings_and_plan_and_needs_no_java(without_java, sample: Path, tmp_path: Path):

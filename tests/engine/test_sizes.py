@@ -4,6 +4,7 @@ import pytest
 
 from job.cores import available_cores
 from job.engine.sizes import has_fixed_executors, planned_cores, total_cores
+from job.errors import UsageError
 from job.experiment.choices import choices
 from job.settings import resolve
 
@@ -24,6 +25,17 @@ from job.settings import resolve
 def test_cores_are_known_before_executors_have_registered(master, more, cores, monkeypatch):
     monkeypatch.delenv("PYSPARK_GATEWAY_PORT", raising=False)
     assert planned_cores(resolve({"master": master, "conf": list(more)}, {}, choices=choices())) == cores
+
+
+@pytest.mark.parametrize(
+    ("pair", "least"),
+    [("spark.task.cpus=0", 1), ("spark.executor.cores=many", 1), ("spark.executor.instances=-1", 0)],
+)
+def test_a_number_of_cores_that_can_not_be_meant_is_refused(pair, least):
+    with pytest.raises(UsageError) as told:
+        planned_cores(resolve({"master": "k8s://https://a", "conf": [pair]}, {}, choices=choices()))
+    name, value = pair.split("=")
+    assert str(told.value) == f"--conf {name} is '{value}': it must be a whole number of {least} or more."
 
 
 def test_the_session_has_the_cores_it_was_asked_for(spark):

@@ -88,3 +88,13 @@ def test_a_home_that_is_not_known_is_told(monkeypatch: pytest.MonkeyPatch):
     """Case 14: `Could not determine home directory`."""
     with pytest.raises(UsageError, match="'~nobody-of-this-name/x' names a home folder that is not known"):
         storage.normalise("~nobody-of-this-name/x")
+
+
+@pytest.mark.parametrize("given", ["s3://key:hush@bucket/x", "s3a://key:hu/sh@bucket/x", "s3://hush@bucket"])
+def test_a_login_in_an_address_is_refused_and_not_told(given: str):
+    with pytest.raises(UsageError) as caught:
+        storage.normalise(given)
+    assert "hush" not in caught.value.message
+    assert "sh@" not in caught.value.message
+    assert "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in caught.value.message
+    assert storage.normalise("s3://bucket/a@b") == "s3://bucket/a@b"

@@ -8,7 +8,8 @@ from typing import Any
 
 from job import __version__
 from job.experiment.tuning.candidates import Candidate
-from job.settings import Settings, flag_name
+from job.given import flag_name
+from job.settings import Settings
 from job.storage.uris import is_remote
 
 # Settings of the data, which the command has and the file has not: the same recipe may be for other pictures.
