@@ -45,7 +45,7 @@ class Extraction:
     disturbance
         What is done to each picture before it is described, one of `job.vision.disturb.KINDS`; None: nothing.
     copies
-        Levels of augmentation (`job.vision.augment.LEVELS`): each adds a changed copy of every picture, as a row of
+        Levels of augmentation (`job.vision.augment.strengths`): each adds a changed copy of every picture, as a row of
         its own after the original's.
     copied
         Input column that says of which pictures copies are made (bool); None: of all.

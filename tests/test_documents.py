@@ -8,6 +8,7 @@ import pytest
 
 from job.commands.main import parser
 from job.errors import UsageError
+from job.model.predict import REASONS, UNKNOWN
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "helm" / "fruits" / "README.md"])
@@ -91,3 +92,10 @@ def test_every_test_that_a_document_names_is_there() -> None:
         file, _, function = name.partition("::")
         assert (ROOT / file).is_file(), name
         assert not function or re.search(rf"^def {function}\(", text(ROOT / file), re.MULTILINE), name
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/file-formats.md"])
+def test_every_reason_for_which_a_picture_is_rejected_is_documented(name: str) -> None:
+    found = re.findall(r"`empty`(?:,\s+`[a-z_]+`)+", text(ROOT / name))
+    (listed,) = [part for part in found if "`unreadable`" in part]
+    assert set(re.findall(r"`([a-z_]+)`", listed)) == set(REASONS) - {UNKNOWN}

@@ -19,6 +19,9 @@ from job.benchmark.schedule import Point
 from job.errors import UserError
 from job.report import text
 
+# Seconds that a run has to remove what it has begun, once it is asked to end.
+_GRACE = 60.0
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -114,6 +117,18 @@ def _left(benchmark: Benchmark, points: Sequence[Point], latest: float) -> float
     return sum(map(like, points))
 
 
+def _end(process: "subprocess.Popen[str]") -> None:
+    """Asks a run to end, and kills it where it does not. What it says meanwhile is read, or it would wait for that."""
+    process.terminate()
+    try:
+        process.communicate(timeout=_GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        if process.stderr is not None:
+            process.stderr.close()  # it is not read to its end: a Java that the run has started may keep it open
+
+
 def _make(point: Point, launcher: Launcher, folder: Path, timeout: float) -> tuple[MeasuredRun, str]:
     """The run, and why its tasks are not known, where they are not."""
     name = f"{point.name}-{datetime.now(UTC):%Y%m%d%H%M%S}"
@@ -126,17 +141,16 @@ def _make(point: Point, launcher: Launcher, folder: Path, timeout: float) -> tup
             env={**os.environ, **more},
             stdout=out,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
         )
         try:
             _, errors = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            process.terminate()
-            process.communicate()
+            _end(process)
             raise UserError(f"It did not end within {text.seconds(timeout)} (--run-timeout).") from None
         except BaseException:
-            process.terminate()
-            process.wait()
+            _end(process)
             raise
     if process.returncode:
         last = next((line for line in reversed(errors.splitlines()) if line.strip()), "it gave no reason")

@@ -71,9 +71,8 @@ def main(arguments: argparse.Namespace) -> int:
     count = arguments.workers or available_cores()
     limits = Limits(body=arguments.max_body << 20, waiting=arguments.queue or 64 * count, seconds=arguments.deadline)
     with server.listen(arguments.host, arguments.port) as listening, Workers(model.uri, model.digest, count) as workers:
-        serving = Serving(model, workers, limits, arguments.top_k, rejection_of(arguments))
-        if asked["json"]:
-            serving.warn = console.warning
+        warn = console.warning if asked["json"] else tell
+        serving = Serving(model, workers, limits, arguments.top_k, rejection_of(arguments), warn=warn)
         if asked["verbose"]:
             serving.answered = _answered(console)
         started = console if asked["json"] else None

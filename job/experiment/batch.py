@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +18,16 @@ from job.engine import sizes
 from job.engine.crashes import apart_after_a_crash, tried_again
 from job.engine.versions import versions as versions_of
 from job.errors import UserError
+from job.experiment import pictures
 from job.experiment.clock import Clock, Step, timings
 from job.experiment.extract import Partitioning
 from job.experiment.fit import MOST_CELLS
 from job.experiment.run import default_run_name
+from job.learn import intervals
 from job.model import batch as parts
 from job.model.batch import BatchPrediction
 from job.model.predict import OK, UNKNOWN, Model, Rejection
-from job.report import tables
+from job.report import predictions, tables
 from job.report.console import Console
 from job.settings import Settings
 from job.storage.tables import from_parquet
@@ -39,7 +41,10 @@ SETTINGS = (
 )  # fmt: skip
 """Names of the settings of a run that a batch has too."""
 _TABLE, _PARTS = "predictions", "_parts"
+_MISTAKES = ("ima", "cat", "predicted_cat", "probability")
 _READERS = 16
+# Mistakes that are listed, the surest of all: as a table they take up some 10 MB.
+MOST_MISTAKES = 100_000
 
 
 @dataclass(frozen=True)
@@ -105,25 +110,28 @@ def execute(
         made = _predict(spark, settings, model, rejection, rest, folder.uri(place), cores, clock)
         with clock.operation("export", "all"):
             found = _gathered(folder, place, [*earlier, *made], images, model.categories)
-            _write(folder, place, found, model.categories)
+            scored, shown = found.tables(model.categories), pictures.mistakes(images.root, found.mistakes)
+            _write(folder, place, found, scored)
         clock.total()
-        folder.finish(
-            {
-                "schema_version": SCHEMA_VERSION,
-                "kind": "predictions",
-                "run_name": name,
-                "settings": asked,
-                "model": {"uri": model.uri, "digest": model.digest, "categories": len(model.categories), **model.facts},
-                "versions": versions,
-                "cores": cores,
-                "dataset": _dataset(images, found),
-                "predicted_earlier": len(images) - len(rest),
-                "predicted": found.categories,
-                **found.scores(),
-                "partitions": {step.operation: step.tasks.partitions for step in clock.steps if step.tasks.partitions},
-                "seconds": {step.operation: round(step.seconds, 6) for step in clock.steps},
-            }
-        )
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "kind": "predictions",
+            "run_name": name,
+            "settings": asked,
+            "model": {"uri": model.uri, "digest": model.digest, "categories": len(model.categories), **model.facts},
+            "versions": versions,
+            "cores": cores,
+            "dataset": _dataset(images, found),
+            "predicted_earlier": len(images) - len(rest),
+            "predicted": found.categories,
+            **found.scores(),
+            "partitions": {step.operation: step.tasks.partitions for step in clock.steps if step.tasks.partitions},
+            "seconds": {step.operation: round(step.seconds, 6) for step in clock.steps},
+        }
+        if scored:
+            known = {**scored, "rejected": found.rejected}
+            folder.write("report.html", predictions.render(content, known, shown).encode())
+        folder.finish(content)
         console.timings(timings(clock.steps))
         console.done(folder.uri(), found.accuracy, clock.steps[-1].seconds)
     return Batch(folder.uri(), len(images), found.described, found.accuracy)
@@ -232,7 +240,8 @@ class _Part:
     """What one file of predictions says: its number of rows; the rows themselves, unless there are too many in all;
     pictures by status and by predicted category; `path, reason` of those that could not be described; and for each
     picture that lies in the folder of a category and was given one, true label * categories + predicted label; the
-    number of pictures that lie in the folder of a category."""
+    number of pictures that lie in the folder of a category; and `ima, cat, predicted_cat, probability` of those that
+    were given another category than their own, the surest first, as far as they may be listed."""
 
     rows: int
     table: pa.Table | None
@@ -241,6 +250,7 @@ class _Part:
     rejected: pa.Table
     pairs: NDArray[np.int64]
     labelled: int
+    mistakes: pa.Table | None
 
 
 @dataclass(frozen=True)
@@ -254,6 +264,7 @@ class _Found:
     true: NDArray[np.int64]
     predicted: NDArray[np.int64]
     labelled: int
+    mistakes: pa.Table
 
     @property
     def described(self) -> int:
@@ -269,8 +280,50 @@ class _Found:
         """What the manifest says of pictures that lie in the folder of a category; nothing where there are none."""
         if not self.labelled:
             return {}
-        known = {"pictures": self.labelled, "answered": len(self.true), "categories": len(np.unique(self.true))}
-        return {"labelled": known, **({} if self.accuracy is None else {"accuracy": self.accuracy})}
+        right = self.true == self.predicted
+        known: dict[str, Any] = {
+            "pictures": self.labelled,
+            "answered": len(right),
+            "categories": len(np.unique(self.true)),
+            "mistakes": int((~right).sum()),
+        }
+        if self.accuracy is None:
+            return {"labelled": known}
+        shares = intervals.accuracies(right, self.true, int(self.true.max()) + 1)
+        return {
+            "labelled": {**known, "category_accuracy": intervals.interval(shares)._asdict()},
+            "accuracy": self.accuracy,
+        }
+
+    def tables(self, categories: Sequence[str]) -> dict[str, pa.Table]:
+        """Tables of the labelled pictures that were given a category, by name; none where there are none of these."""
+        if not len(self.true):
+            return {}
+        return {
+            "confusion_matrix": tables.confusion_matrix(self.true, self.predicted, categories),
+            "categories": tables.categories_table(self.true, self.predicted, categories),
+            "mistakes": self.mistakes,
+        }
+
+
+class _Mistakes:
+    """The surest of the mistakes that are added to it. It holds twice as many as are listed at most, and one part."""
+
+    def __init__(self) -> None:
+        self._parts: list[pa.Table] = []
+        self._rows = 0
+
+    def add(self, part: pa.Table) -> None:
+        """Takes the mistakes of one file of predictions."""
+        self._parts.append(part)
+        self._rows += part.num_rows
+        if self._rows > 2 * MOST_MISTAKES:
+            self._parts = [self.table()]
+            self._rows = self._parts[0].num_rows
+
+    def table(self) -> pa.Table:
+        """The surest of all, the surest first."""
+        return tables.worst_mistakes(pa.concat_tables(self._parts), MOST_MISTAKES).combine_chunks()
 
 
 def _gathered(
@@ -285,9 +338,11 @@ def _gathered(
             "folder that all machines share."
         )
     with ThreadPoolExecutor(_READERS) as pool:
-        found = list(
-            pool.map(lambda part: _read(folder.uri(f"{place}/{part}"), categories, keep=keep), dict.fromkeys(made))
-        )
+        read = pool.map(lambda part: _read(folder.uri(f"{place}/{part}"), categories, keep=keep), dict.fromkeys(made))
+        found, mistakes = [], _Mistakes()
+        for part in read:
+            mistakes.add(part.mistakes)
+            found.append(replace(part, mistakes=None))
     table = pa.concat_tables([part.table for part in found if part.table is not None]).sort_by("ima") if keep else None
     same = table is None or table["ima"].combine_chunks().equals(images.table["ima"].combine_chunks())
     rows = sum(part.rows for part in found)
@@ -305,15 +360,18 @@ def _gathered(
         pairs // len(categories),
         pairs % len(categories),
         sum(part.labelled for part in found),
+        mistakes.table(),
     )
 
 
 def _read(uri: str, categories: Sequence[str], *, keep: bool) -> _Part:
     table = from_parquet(storage.read_bytes(uri))
-    true = pc.index_in(dataset.folders_of(table["ima"]), pa.array(categories, pa.string()))
+    folders = dataset.folders_of(table["ima"])
+    true = pc.index_in(folders, pa.array(categories, pa.string()))
     both = pc.and_(pc.is_valid(true), pc.is_valid(table["prediction"]))
     pairs = true.filter(both).to_numpy().astype(np.int64) * len(categories)
     pairs += table["prediction"].filter(both).to_numpy().astype(np.int64)
+    answered = table.append_column("cat", folders).filter(both).select(list(_MISTAKES))
     bad = table.filter(pc.invert(pc.is_in(table["status"], pa.array([OK, UNKNOWN]))))
     return _Part(
         table.num_rows,
@@ -323,6 +381,7 @@ def _read(uri: str, categories: Sequence[str], *, keep: bool) -> _Part:
         bad.select(["ima", "status"]).rename_columns(["path", "reason"]),
         pairs,
         len(true) - true.null_count,
+        tables.worst_mistakes(answered, MOST_MISTAKES),
     )
 
 
@@ -338,16 +397,13 @@ def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
-def _write(folder: storage.RunFolder, place: str, found: _Found, categories: Sequence[str]) -> None:
+def _write(folder: storage.RunFolder, place: str, found: _Found, scored: Mapping[str, pa.Table]) -> None:
     """The tables of the folder, in place of the files that they were gathered from where they are small."""
     folder.write("rejected.csv", tables.to_csv(found.rejected))
     if found.table is not None:
         folder.write(f"{_TABLE}.csv", tables.to_csv(found.table))
-    if len(found.true):
-        folder.write(
-            "confusion_matrix.csv", tables.to_csv(tables.confusion_matrix(found.true, found.predicted, categories))
-        )
-        folder.write("categories.csv", tables.to_csv(tables.categories_table(found.true, found.predicted, categories)))
+    for name, table in scored.items():
+        folder.write(f"{name}.csv", tables.to_csv(table))
     if place == _PARTS:
         folder.remove(place, folder.parts(place))
 

@@ -159,7 +159,7 @@ def extract(
     Raises
     ------
     UserError
-        Pictures came back twice or not at all, or none has descriptors.
+        Pictures came back twice or not at all. That none has descriptors is for the caller to judge.
 
     """
     split, columns = images.split, columns_of(recipe)

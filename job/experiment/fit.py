@@ -49,6 +49,14 @@ _PICTURES_A_TASK = 20_000
 _BYTES_A_TASK = 32 << 20
 
 
+class TooManyWordsError(UserError):
+    """A block can't learn so many words. `reason` says why, without a setting that is the way out."""
+
+    def __init__(self, words: int, reason: str) -> None:
+        self.reason = reason.rstrip(".")
+        super().__init__(f"--words {words} is too many: {self.reason}; lower --words or add pictures.")
+
+
 @dataclass(frozen=True)
 class Matrix:
     """Rows of pictures in the driver, sorted by `ima`, and by `copy` where there are copies.
@@ -314,7 +322,7 @@ def learn_encoder(train: Extracted, recipe: Recipe, place: int, cores: int) -> "
             return estimator.fit_drawn(drawn[:wanted])
         return estimator.fit_counted(originals(few_tasks(train.usable(), train.described, cores)), total)
     except ValueError as error:
-        raise UserError(f"--words {block.words} is too many: {error}; lower --words or add pictures.") from error
+        raise TooManyWordsError(block.words, str(error)) from error
 
 
 def count_words(fitted: Fitted, extracted: Extracted, *, cores: int, clock: Clock) -> Encoded:

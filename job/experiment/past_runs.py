@@ -21,6 +21,10 @@ LATEST = "latest"
 """In place of a run's name: the newest whole one."""
 REPORT = "report.html"
 _LOOKED_AT_ONCE = 16
+# What a manifest says of the pictures of a split, in numbers.
+_COUNTS = ("images", "without_descriptors", "rejected")
+# No figure of a manifest is as large; JSON as Python reads it also has Infinity and NaN, which is less than nothing.
+_MOST = 1e18
 # Settings that say where a run was made and where it went, and not what was done.
 _PLACES = ("out", "run_name", "debug", "dry_run")
 
@@ -137,12 +141,33 @@ def _read(address: str) -> PastRun | None:
         return None
     try:
         manifest = json.loads(storage.read_bytes(place))
-    except ValueError:
+    except (ValueError, RecursionError):
         manifest = None
-    if not isinstance(manifest, Mapping):
+    if not _is_manifest(manifest):
         tell(f"'{place}' is no manifest of a run: it is left out.")
         return None
     return PastRun(address, finished, manifest)
+
+
+def _is_manifest(found: Any) -> bool:
+    """Whether what is read of a manifest is of the kinds that runs write. Other commands leave some of it out."""
+    if not isinstance(found, Mapping):
+        return False
+    parts = [found.get(name, {}) for name in ("dataset", "seconds", "settings")]
+    files = found.get("files", [])
+    if not all(isinstance(part, Mapping) for part in parts) or not isinstance(files, list):
+        return False
+    pictures, seconds, _ = parts
+    # those of a batch of predictions stand for themselves
+    splits = [pictures, *(split for split in pictures.values() if isinstance(split, Mapping))]
+    taken = [part for each in seconds.values() for part in (each.values() if isinstance(each, Mapping) else [each])]
+    figures = [split.get(name, 0) for split in splits for name in _COUNTS]
+    figures += [found[name] for name in ("accuracy", "cores") if found.get(name) is not None]
+    return (
+        all(isinstance(file, Mapping) for file in files)
+        and all(isinstance(split.get("categories", {}), Mapping) for split in splits)
+        and all(isinstance(figure, int | float) and abs(figure) < _MOST for figure in [*figures, *taken])
+    )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -154,21 +155,36 @@ def _mistakes(result: RunResult, pool: ThreadPoolExecutor) -> list[html.Figure]:
     train, test = result.splits[next(iter(result.splits))], result.splits[result.scores.split]
     near = nearest(train.encoded.features, test.encoded.features, [row["ima"] for row in worst])
 
-    def look(row: dict[str, Any], content: Any) -> html.Figure | None:
-        caption = f"{row['cat']} taken for {row['predicted_cat']} ({row['probability']:.0%})"
-        return _thumbnail(caption, content)
-
     def look_near(found: tuple[str, str], content: Any) -> html.Figure | None:
         name, cat = found
         return _thumbnail(f"nearest: {cat}, {name.rsplit('/', 1)[-1]}", content)
 
-    contents = storage.read_many(test.images.root, [row["ima"] for row in worst], max_bytes=pixels.MAX_BYTES)
-    figures = list(pool.map(look, worst, contents))
+    figures = _taken_for_others(test.images.root, worst, pool)
     others: list[html.Figure | None] = [None] * len(worst)
     if near:
         contents = storage.read_many(train.images.root, [name for name, _ in near], max_bytes=pixels.MAX_BYTES)
         others = list(pool.map(look_near, near, contents))
     return [figure._replace(beside=other) for figure, other in zip(figures, others, strict=True) if figure]
+
+
+def mistakes(root: str, wrong: pa.Table) -> list[html.Figure]:
+    """Pictures below `root` of the first rows `ima, cat, predicted_cat, probability` of mistakes. Pictures are read
+    again; one that can't be read any more is left out."""
+    worst = wrong.slice(0, _MISTAKES).to_pylist()
+    if not worst:
+        return []
+    with ThreadPoolExecutor(available_cores()) as pool:
+        return [figure for figure in _taken_for_others(root, worst, pool) if figure]
+
+
+def _taken_for_others(root: str, worst: Sequence[dict[str, Any]], pool: ThreadPoolExecutor) -> list[html.Figure | None]:
+    """A picture of each mistake, which says what was taken for what; None for one that can't be read any more."""
+
+    def look(row: dict[str, Any], content: Any) -> html.Figure | None:
+        return _thumbnail(f"{row['cat']} taken for {row['predicted_cat']} ({row['probability']:.0%})", content)
+
+    contents = storage.read_many(root, [row["ima"] for row in worst], max_bytes=pixels.MAX_BYTES)
+    return list(pool.map(look, worst, contents))
 
 
 def _issues(result: RunResult, kind: str, pool: ThreadPoolExecutor) -> list[html.Figure]:

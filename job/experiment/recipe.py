@@ -28,6 +28,11 @@ class Block:
         """Whether its encoding learns something; where it does not, the number of words says nothing."""
         return ENCODINGS.get(self.encoding).learns
 
+    @property
+    def width(self) -> int:
+        """Values of its part of the feature vector."""
+        return ENCODINGS.get(self.encoding).width(self.words, DESCRIPTORS.get(self.descriptor).width)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -53,8 +58,8 @@ class Recipe:
     seed
         Seed of every draw.
     copies
-        Levels of augmentation: each adds a changed copy of training pictures. The copies of a category together weigh
-        as much as its pictures.
+        Levels of augmentation (`job.vision.augment.strengths`): each adds a changed copy of training pictures. The
+        copies of a category together weigh as much as its pictures.
     copied
         Copies are made of so many training pictures of each category at most, those with the lowest hashes of their
         names.
@@ -82,8 +87,15 @@ class Recipe:
 
     @classmethod
     def of(cls, settings: Settings) -> "Recipe":
-        """The recipe that these settings ask for. Raises UsageError when a block can't be meant."""
+        """The recipe that these settings ask for. Raises UsageError when a block can't be meant, or more components are
+        wanted than the blocks have values."""
         blocks = blocks_of(settings.features, settings.descriptor, settings.words)
+        values = sum(block.width for block in blocks)
+        if settings.features and settings.components > values:
+            raise UsageError(
+                f"{settings.given('components')} is more than the {values} values of {settings.given('features')}: "
+                "there are at most as many components as values."
+            )
         prototype = settings.preset == "reference"
         sample = {"all": ALL_DESCRIPTORS, "default": DEFAULT_SAMPLE}.get(
             str(settings.vocabulary_sample), settings.vocabulary_sample
@@ -95,7 +107,7 @@ class Recipe:
             tolerance=0.0 if prototype else 1e-4,
             components=settings.components if _counted(blocks) or settings.features else 0,
             scaled=not _counted(blocks) or settings.features is not None,
-            classifier=None if settings.no_classify else settings.classifier,
+            classifier=_classifier(settings),
             protocol=settings.protocol,
             seed=settings.seed,
             copies=_copies(settings),
@@ -133,21 +145,31 @@ def _counted(blocks: tuple[Block, ...]) -> bool:
     return len(blocks) == 1 and blocks[0].encoding == "counts"
 
 
+def _classifier(settings: Settings) -> str | None:
+    """Name of the classifier. Raises UsageError where a library that it needs is not there."""
+    if settings.no_classify:
+        return None
+    needs = CLASSIFIERS.get(settings.classifier).needs
+    if needs is not None and (said := needs.missing()):
+        raise UsageError(f"{settings.given('classifier')} {said}")
+    return settings.classifier
+
+
 def _copies(settings: Settings) -> tuple[str, ...]:
     """Levels of the copies. Raises UsageError for one that there is not, or a classifier that can't weigh them."""
     levels = tuple(level for level in (settings.augment or "off").split("+") if level != "off")
     if not levels:
         return ()
-    from job.vision.augment import LEVELS
+    from job.vision.augment import strengths
 
     for level in levels:
-        if level not in LEVELS:
-            raise UsageError(
-                f"--augment names '{level}': choose one of {', '.join(LEVELS)}, joined by + for several copies."
-            )
+        try:
+            strengths(level)
+        except ValueError as error:
+            raise UsageError(f"{settings.given('augment')}: {error}") from error
     if not settings.no_classify and CLASSIFIERS.get(settings.classifier).from_moments is None:
         raise UsageError(
-            f"--augment {settings.augment} needs a classifier that weighs pictures, which {settings.classifier} does "
+            f"{settings.given('augment')} needs a classifier that weighs pictures, which {settings.classifier} does "
             "not: use --classifier lda, rda or ridge, or --augment off."
         )
     return levels

@@ -3,7 +3,7 @@
 The bare histogram of colours is always among them, so that nobody takes for understanding what colours alone give.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from job import dataset
+from job.errors import UserError
 from job.experiment.clock import Clock
 from job.experiment.extract import Extracted, Partitioning, extract
-from job.experiment.fit import Encoded, Fitted, encode, fit
+from job.experiment.fit import Encoded, Fitted, TooManyWordsError, encode, fit
 from job.experiment.recipe import Block, Recipe
 from job.experiment.score import Scores, score
 from job.learn import intervals
@@ -40,6 +41,18 @@ BESIDE: Mapping[str, Recipe] = {
     ),
 }
 
+# The columns of `protocols.csv`, whose types are the same where no row has a value.
+_TEXTS = ("round", "split", "model")
+_FIGURES = ("accuracy", "low", "high", "difference", "difference_low", "difference_high", "calibration_error")
+_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in _TEXTS),
+        ("pictures", pa.int64()),
+        *((name, pa.float64()) for name in _FIGURES),
+        ("in_copies", pa.bool_()),
+    ]
+)
+
 
 @dataclass(frozen=True)
 class Row:
@@ -50,13 +63,17 @@ class Row:
     round, split, model
         Names of the round, of what was scored, and of the recipe: "recipe" is the run's own.
     pictures
-        Number of pictures that were scored.
+        Number of pictures that were scored: those that the recipe could describe.
     accuracy
-        Mean of the categories' shares of right predictions, and the interval that comes of drawing categories anew.
+        Mean of the categories' shares of right predictions, and the interval that comes of drawing categories anew;
+        None where no picture was scored.
     difference
-        The run's own recipe less this one, category by category; None for the run's own.
+        The run's own recipe less this one, category by category; None for the run's own, and where no category was
+        scored by both.
     calibration_error
-        Expected calibration error.
+        Expected calibration error; None where no picture was scored.
+    in_copies
+        Whether the recipe learned from changed copies that have such a disturbance; None for pictures as they are.
 
     """
 
@@ -64,25 +81,27 @@ class Row:
     split: str
     model: str
     pictures: int
-    accuracy: intervals.Interval
+    accuracy: intervals.Interval | None
     difference: intervals.Interval | None
-    calibration_error: float
+    calibration_error: float | None
+    in_copies: bool | None = None
 
     def public(self) -> dict[str, Any]:
-        """As JSON values, one for each column of `protocols.csv`."""
-        less = self.difference
+        """As JSON values, one for each column of `protocols.csv`; None where there is no figure."""
+        own, less = self.accuracy, self.difference
         return {
             "round": self.round,
             "split": self.split,
             "model": self.model,
             "pictures": self.pictures,
-            "accuracy": self.accuracy.mean,
-            "low": self.accuracy.low,
-            "high": self.accuracy.high,
+            "accuracy": None if own is None else own.mean,
+            "low": None if own is None else own.low,
+            "high": None if own is None else own.high,
             "difference": None if less is None else less.mean,
             "difference_low": None if less is None else less.low,
             "difference_high": None if less is None else less.high,
             "calibration_error": self.calibration_error,
+            "in_copies": self.in_copies,
         }
 
 
@@ -130,6 +149,8 @@ class Rounds:
         Is called with each described split of the run's own recipe; raises UserError where it can't be used.
     cached
         Address of a cache of descriptors, or None.
+    warn
+        Is called with a sentence for each recipe beside the run's own that is left out of a round.
 
     """
 
@@ -143,7 +164,9 @@ class Rounds:
         clock: Clock,
         check: Any,
         cached: str | None = None,
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._warn = warn
         self._spark, self._recipe, self._listings = spark, recipe, listings
         self._partitioning, self._clock, self._check, self._cached = partitioning, clock, check, cached
 
@@ -175,26 +198,34 @@ class Rounds:
         return self._scored(each, self._recipe, None, {}, train, encoders)
 
     def _round(self, each: Round, known: tuple[Fitted, dict[str, Scores]] | None) -> list[Row]:
-        """The rows of one round. `known` is what is fitted and scored of it already."""
-        found: dict[str, dict[str, Scores]] = {}
-        for name, plan in {OWN: self._recipe, **BESIDE}.items():
+        """The rows of one round. `known` is what is fitted and scored of it already. A recipe of `BESIDE` that can't
+        be learned from the round's pictures is told of and left out."""
+        fitted, scored = known or (None, {})
+        found, recipes = {OWN: self._scored(each, self._recipe, fitted, dict(scored))}, {OWN: self._recipe}
+        for name, plan in BESIDE.items():
             recipe = replace(plan, seed=self._recipe.seed, mask=self._recipe.mask)
-            fitted, scored = known if known and name == OWN else (None, {})
-            found[name] = self._scored(each, recipe, fitted, dict(scored))
+            try:
+                found[name], recipes[name] = self._scored(each, recipe, None, {}), recipe
+            except UserError as error:
+                # --words is a setting of the run's own recipe, and no way out here
+                why = f"{error.reason}." if isinstance(error, TooManyWordsError) else error.message
+                self._warn(f"The recipe '{name}' is left out of the round '{each.name}' of the protocol: {why}")
         rows = []
+        disturbances = {part.name: part.disturbance for part in each.tests}
         for split in found[OWN]:
             own = _by_category(found[OWN][split])
             for name, scores in found.items():
                 values = _by_category(scores[split])
-                less = None if name == OWN else intervals.difference(own, values)
+                less = None if name == OWN else _interval(own - values)
                 row = Row(
                     each.name,
                     split,
                     name,
                     scores[split].predictions.num_rows,
-                    intervals.interval(values),
+                    _interval(values),
                     less,
                     scores[split].calibration_error,
+                    _in_copies(disturbances[split], recipes[name]),
                 )
                 rows.append(row)
         return rows
@@ -212,7 +243,11 @@ class Rounds:
         cores, quiet = self._partitioning.cores, self._clock.aside()
         if fitted is None:
             train = train or self._described(each.train, recipe, quiet, training=True)
-            fitted = fit(train, recipe, cores=cores, clock=quiet, encoders=encoders)
+            try:
+                fitted = fit(train, recipe, cores=cores, clock=quiet, encoders=encoders)
+            except BaseException:
+                train.frame.unpersist()
+                raise
             _let_go(train, fitted.train)
         for part in each.tests:
             if part.name not in scored:
@@ -253,6 +288,19 @@ def _by_category(scores: Scores) -> NDArray[np.float64]:
     return np.array([np.nan if value is None else value for value in table["recall"].to_pylist()], np.float64)
 
 
+def _in_copies(disturbance: str | None, recipe: Recipe) -> bool | None:
+    if disturbance is None:
+        return None
+    from job.vision.disturb import is_in_copies
+
+    return is_in_copies(disturbance, recipe.copies)
+
+
+def _interval(values: NDArray[np.float64]) -> intervals.Interval | None:
+    """The mean over categories, and its interval; None where no category has a value."""
+    return None if np.isnan(values).all() else intervals.interval(values)
+
+
 def table(rows: tuple[Row, ...]) -> pa.Table:
     """The rows as a table, with the columns of `protocols.csv`."""
-    return pa.Table.from_pylist([row.public() for row in rows])
+    return pa.Table.from_pylist([row.public() for row in rows], _SCHEMA)

@@ -34,9 +34,10 @@ class Scores:
     confusion_matrix, categories
         Pictures by true and predicted category; precision, recall, F1 and support of each category.
     accuracy
-        Share of the pictures that were given their own category.
+        Share of the pictures that were given their own category; None where none was described.
     calibration_error
-        Expected calibration error: mean distance between how sure predictions are and how often they are right.
+        Expected calibration error: mean distance between how sure predictions are and how often they are right; None
+        where no picture was described.
     chances
         float64 (n, C): the probability of each category for the pictures of `predictions`; None where there are too
         many to be kept.
@@ -47,8 +48,8 @@ class Scores:
     predictions: pa.Table
     confusion_matrix: pa.Table
     categories: pa.Table
-    accuracy: float
-    calibration_error: float
+    accuracy: float | None
+    calibration_error: float | None
     chances: NDArray[np.float64] | None = None
 
     def tables(self) -> dict[str, pa.Table]:
@@ -95,7 +96,8 @@ def score(fitted: Fitted, encoded: Encoded, split: str, *, spark: "SparkSession"
         else:
             rows, chances = encoded.features.rows, fitted.classifier.transform_arrays(encoded.features.values)
         found = _scores(split, rows, chances, fitted.categories)
-        finding.facts = {"pictures": rows.num_rows, "accuracy": round(found.accuracy, 4)}
+        known = {} if found.accuracy is None else {"accuracy": round(found.accuracy, 4)}
+        finding.facts = {"pictures": rows.num_rows, **known}
         finding.preview = found.categories.slice(0, PREVIEW_ROWS)
     return found
 
@@ -118,7 +120,7 @@ def _scores(split: str, rows: pa.Table, chances: NDArray[np.float64], categories
         pa.Table.from_arrays([*rows.columns, *columns], [*rows.column_names, *PREDICTED]),
         tables.confusion_matrix(labels, best, names),
         tables.categories_table(labels, best, names),
-        float((labels == best).mean()),
-        expected_error(chances, labels),
+        float((labels == best).mean()) if len(labels) else None,
+        expected_error(chances, labels) if len(labels) else None,
         chances if chances.size <= MOST_CELLS else None,
     )

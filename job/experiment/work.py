@@ -60,7 +60,16 @@ def result_of(
                     f"No training picture of '{cat}' could be used, so that nothing is taken for it: see rejected.csv."
                 )
 
-    rounds = Rounds(spark, recipe, images, partitioning, clock=clock, check=check, cached=settings.cache)
+    rounds = Rounds(
+        spark,
+        recipe,
+        images,
+        partitioning,
+        clock=clock,
+        check=check,
+        cached=settings.cache,
+        warn=console.warning,
+    )
     found = rounds.work(rounds_of(settings, images))
     spread = {"train": (found.train, found.fitted.train), "test": (found.test, found.encoded)}
     counts = images["train"].categories()

@@ -70,12 +70,3 @@ def expected_error(probabilities: NDArray[np.floating[Any]], labels: NDArray[np.
     places = np.minimum((sure * bins).astype(np.intp), bins - 1)
     distances = np.bincount(places, sure - right, bins)
     return float(np.abs(distances).sum() / len(sure))
-
-
-def folds(labels: NDArray[np.integer[Any]], seed: int, parts: int = 5) -> NDArray[np.int64]:
-    """The part, 0 to `parts` - 1, in which each row is held out: int64 (n,); each category is spread over all parts."""
-    random = np.random.default_rng(seed)
-    order = np.lexsort((random.random(len(labels)), labels))
-    found = np.empty(len(labels), np.int64)
-    found[order] = np.arange(len(labels)) % parts
-    return found

@@ -48,8 +48,11 @@ def points(
     Returns
     -------
     For each number the mean of the categories' accuracies, with the interval that comes of drawing categories anew.
+    Nothing where there are no pictures to score.
 
     """
+    if not len(test[1]):
+        return []
     features, labels = train
     ranks = _ranks(labels, seed)
     largest = int(ranks.max(initial=-1)) + 1

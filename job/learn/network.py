@@ -114,6 +114,11 @@ def loss_and_gradient(
     -------
     The loss, and the gradient in the shape of `flat`.
 
+    Raises
+    ------
+    ValueError
+        There are no rows.
+
     """
     return penalised(flat, layers, penalty, *cross_entropy(flat, layers, features, labels, len(labels), each))
 
@@ -127,6 +132,7 @@ def cross_entropy(
     each: Callable[..., Iterable[Any]] = map,
 ) -> tuple[float, NDArray[np.float64]]:
     """What these rows, out of `count`, add to the mean cross-entropy, and to its gradient: see `loss_and_gradient`."""
+    _check_rows(labels)
     weights = unpack(flat, layers)
 
     def part(rows: slice) -> tuple[float, NDArray[np.float64]]:
@@ -144,6 +150,11 @@ def penalised(
         loss += 0.5 * penalty * float(np.square(matrix[:-1]).sum())
         own[:-1] += penalty * matrix[:-1]
     return loss, gradient
+
+
+def _check_rows(labels: NDArray[np.integer]) -> None:
+    if not len(labels):
+        raise ValueError("There are no pictures to learn categories from")
 
 
 def _blocks(rows: int) -> list[slice]:
@@ -196,11 +207,18 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class ArrayRows:
-    """Rows in the memory of this process: features float64 (n, d) and labels (n,); see `loss_and_gradient`."""
+    """Rows in the memory of this process: features float64 (n, d) and labels (n,); see `loss_and_gradient`.
+
+    ValueError when there are no rows.
+    """
 
     features: NDArray[np.float64]
     labels: NDArray[np.integer]
     each: Callable[..., Iterable[Any]] = map
+
+    def __post_init__(self) -> None:
+        """Refuse to learn from nothing."""
+        _check_rows(self.labels)
 
     @property
     def width(self) -> int:

@@ -12,6 +12,8 @@ from typing import Any
 CARD, RESULTS = "README.md", "eval_results.yaml"
 # Categories and mistakes that a card names before it refers to the run's tables.
 _MOST_CATEGORIES, _MOST_CONFUSIONS = 200, 15
+# What the recipes beside the run's own are called.
+_BESIDE = {"hsv": "a histogram of colours (`hsv`)", "reference": "the prototype (`reference`)"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +61,13 @@ def card(found: Evidence) -> str:
 
 def results(found: Evidence) -> str:
     """The figures as YAML: a list of `task, dataset, metrics`, one for the scored split and one for each row of the
-    protocol's rounds."""
+    protocol's rounds that has figures."""
     import yaml
 
     entries = [_result(found, "test", found.metrics)]
     for row in found.manifest.get("protocol", []):
+        if row["accuracy"] is None:
+            continue
         figures = {"type": "accuracy", "value": row["accuracy"], "interval": [row["low"], row["high"]]}
         dataset = f"{row['round']}, {row['split']}"
         entries.append(_result(found, dataset, [figures], model=row["model"], pictures=row["pictures"]))
@@ -151,13 +155,14 @@ def _figures(found: Evidence) -> str:
 def _protocol(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     if not rows:
         return []
-    lines = [
-        "In the rounds of its protocol, beside a histogram of colours (`hsv`) and the prototype (`reference`):",
-        "",
-    ]
+    there = {row["model"] for row in rows}
+    beside = " and ".join(title for model, title in _BESIDE.items() if model in there)
+    lines = [f"In the rounds of its protocol{f', beside {beside}' if beside else ''}:", ""]
     lines += ["| round | scored on | model | accuracy | from | to |", "|---|---|---|---|---|---|"]
     for row in rows:
-        figures = " | ".join(f"{row[name]:.3f}" for name in ("accuracy", "low", "high"))
+        measured = row["accuracy"] is not None
+        values = (f"{row[name]:.3f}" for name in ("accuracy", "low", "high"))
+        figures = " | ".join(values if measured else ("not measured", "-", "-"))
         lines.append(f"| {_plain(row['round'])} | {_plain(row['split'])} | {_plain(row['model'])} | {figures} |")
     return [*lines, ""]
 

@@ -32,12 +32,12 @@ class Progress(Protocol):
 
 
 class Console:
-    """Prints a run's events to `stream`, errors to `error_stream`.
+    """Prints a run's events to `stream`.
 
     Parameters
     ----------
-    stream, error_stream : standard output and standard error unless given
-    quiet : leave out all but warnings, errors and the end
+    stream : standard output unless given
+    quiet : leave out all but warnings and the end
     verbose : in lines, tell first rows of tables, categories and timings too
     terminal : lay out for a terminal (True) or as lines (False); asks `stream` unless given
     as_json : lines are JSON objects rather than `key=value`, also in a terminal
@@ -47,7 +47,6 @@ class Console:
     def __init__(
         self,
         stream: TextIO | None = None,
-        error_stream: TextIO | None = None,
         *,
         quiet: bool = False,
         verbose: bool = False,
@@ -55,7 +54,6 @@ class Console:
         as_json: bool = False,
     ) -> None:
         self._stream = stream if stream is not None else sys.stdout
-        self._error_stream = error_stream if error_stream is not None else sys.stderr
         self._quiet, self._verbose, self._json = quiet, verbose, as_json
         self._terminal = not as_json and (self._stream.isatty() if terminal is None else terminal)
         self._encoding = getattr(self._stream, "encoding", None) or "utf-8"
@@ -145,7 +143,9 @@ class Console:
     def rounds(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """How recipes did in the rounds of a protocol: accuracy with its interval, and the difference to the run's own.
 
-        A row has `round, split, model, accuracy, low, high, difference, difference_low, difference_high`.
+        A row has `round, split, model, accuracy, low, high, difference, difference_low, difference_high`; a figure that
+        is None was not measured. `in_copies` is False where no copy that was learned from has such a disturbance: the
+        first recipe's rows get a star.
         """
         if self._quiet or not rows:
             return
@@ -159,15 +159,24 @@ class Console:
         table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
         for heading in ("round", "scored", "model", "accuracy", "interval", "recipe is better by"):
             table.add_column(heading, no_wrap=True, overflow="crop")
+        starred = False
         for row in rows:
             less = row["difference"]
             better = (
                 "" if less is None else f"{less:+.3f} ({row['difference_low']:+.3f} to {row['difference_high']:+.3f})"
             )
-            interval = f"{row['low']:.3f} to {row['high']:.3f}"
-            table.add_row(row["round"], row["split"], row["model"], f"{row['accuracy']:.3f}", interval, better)
+            measured = row["accuracy"] is not None
+            accuracy = f"{row['accuracy']:.3f}" if measured else "not measured"
+            interval = f"{row['low']:.3f} to {row['high']:.3f}" if measured else ""
+            unseen = row["model"] == rows[0]["model"] and row.get("in_copies") is False
+            starred |= unseen
+            table.add_row(
+                row["round"], row["split"] + (" *" if unseen else ""), row["model"], accuracy, interval, better
+            )
         self._rule("rounds of the protocol")
         self._open().print(table)
+        if starred:
+            self._open().print("  * a disturbance that is in no changed copy that was learned from")
 
     def warning(self, sentence: str) -> None:
         """Something the user ought to know; the run goes on."""
@@ -185,11 +194,6 @@ class Console:
         where = redact("out", out_uri)
         taken = "" if seconds is None else f"in {text.seconds(seconds)}{score}. "
         self._sentence("done", "green", f"{taken}Results: {where}")
-
-    def error(self, sentence: str) -> None:
-        """Why the run ended, to the error stream, in one line."""
-        encoding = getattr(self._error_stream, "encoding", None) or "utf-8"
-        print(f"error: {text.clean(sentence, encoding)}", file=self._error_stream, flush=True)
 
     @property
     def period(self) -> float | None:

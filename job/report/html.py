@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jinja2 import Template
 from markupsafe import Markup
 
@@ -70,9 +70,9 @@ def render(manifest: Mapping[str, Any], tables_by_name: Mapping[str, pa.Table], 
         dimensions=manifest.get("dimensions", {}),
         vocabulary=manifest.get("vocabulary", {}),
         protocol=_protocol(manifest),
-        partitions=_flat(manifest.get("partitions", {})),
-        settings=_settings(manifest),
-        versions=_flat(manifest.get("versions", {})),
+        partitions=flat(manifest.get("partitions", {})),
+        settings=settings(manifest),
+        versions=flat(manifest.get("versions", {})),
         files=manifest.get("files", []),
         pictures=pictures,
         rows_open=TABLE_ROWS_OPEN,
@@ -81,22 +81,22 @@ def render(manifest: Mapping[str, Any], tables_by_name: Mapping[str, pa.Table], 
         **findings.reliability(manifest, found),
         **findings.guesses(found),
         **findings.learning(found),
-        **_classification(found),
+        **classification(found),
         **_map(found),
         **_times(manifest, found),
-        **_rejected(found),
+        **rejected(found),
     )
 
 
 @cache
 def template() -> Template:
     """The page's template, compiled, which takes 70 ms."""
-    return pages.template("job.report", "report.html.j2", data_uri=_data_uri)
+    return pages.template("job.report", "report.html.j2", data_uri=data_uri)
 
 
 def _protocol(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
     """The rounds of a protocol: for each scored split the models' accuracies and differences in the order of `models`,
-    a legend and a figure. None where there were none."""
+    a legend and a figure. None where there were none. A model may lack a row, and a row its figures."""
     rows = manifest.get("protocol")
     if not rows:
         return None
@@ -109,7 +109,9 @@ def _protocol(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
         (
             f"{name}, {split}" if many and len({key[1] for key in found}) > 1 else (name if many else split),
             [
-                (model, row["accuracy"], row["low"], row["high"]) if (row := by_model.get(model)) else None
+                (model, row["accuracy"], row["low"], row["high"])
+                if (row := by_model.get(model)) and row["accuracy"] is not None
+                else None
                 for model in models
             ],
         )
@@ -124,6 +126,7 @@ def _protocol(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
         "legend": [(figures.series_key(number), _MODELS.get(model, model)) for number, model in enumerate(models)],
         "titles": _MODELS,
         "rows": [(*key, by_model) for key, by_model in found.items()],
+        "unseen": any(row.get("in_copies") is False for row in rows if row["model"] == models[0]),
         "figure": figures.intervals(drawn, len(models)),
     }
 
@@ -193,18 +196,20 @@ def _category_counts(manifest: Mapping[str, Any]) -> list[tuple[str, list[int]]]
     return [(name, [int(counts.get(name, 0)) for counts in by_split]) for name in names]
 
 
-def _settings(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+def settings(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The settings by name, as text without secrets."""
     return [
         (str(name), text.clean(text.plain(redact(str(name), value))))
         for name, value in manifest.get("settings", {}).items()
     ]
 
 
-def _flat(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+def flat(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and values as text."""
     return [(str(name), text.clean(text.plain(value))) for name, value in values.items()]
 
 
-def _classification(found: Mapping[str, pa.Table]) -> dict[str, Any]:
+def classification(found: Mapping[str, pa.Table]) -> dict[str, Any]:
     """Confusion matrix, scores per category, commonest confusions, worst mistakes."""
     context: dict[str, Any] = {"confusion": Markup(""), "confusions": [], "categories": [], "mistakes": []}
     context["wrong"] = None
@@ -221,8 +226,13 @@ def _classification(found: Mapping[str, pa.Table]) -> dict[str, Any]:
         predictions = found["predictions"]
         wrong = tables.worst_mistakes(predictions, predictions.num_rows)
         context["wrong"] = (wrong.num_rows, predictions.num_rows)
-        context["mistakes"] = wrong.slice(0, MISTAKES_SHOWN).to_pylist()
+        context["mistakes"] = first_mistakes(wrong)
     return context
+
+
+def first_mistakes(wrong: pa.Table) -> list[dict[str, Any]]:
+    """As many rows of mistakes, the surest of which come first, as a page shows."""
+    return list(wrong.slice(0, MISTAKES_SHOWN).to_pylist())
 
 
 def _confusions(counts: np.ndarray[Any, np.dtype[np.int64]], labels: Sequence[str]) -> list[dict[str, Any]]:
@@ -304,15 +314,17 @@ def _same_work(manifest: Mapping[str, Any]) -> bool:
     return reference.same_work(images, manifest.get("settings", {}))
 
 
-def _rejected(found: Mapping[str, pa.Table]) -> dict[str, Any]:
+def rejected(found: Mapping[str, pa.Table]) -> dict[str, Any]:
+    """The first pictures that could not be used, their number, and how many there are for each reason."""
     table = found.get("rejected")
     if table is None:
         return {"rejected": [], "rejected_total": 0, "reasons": []}
-    reasons = Counter(table.column("reason").to_pylist())
+    reasons = {each["values"].as_py(): each["counts"].as_py() for each in pc.value_counts(table["reason"])}
     shown = [(text.clean(row["path"]), row["reason"]) for row in table.slice(0, REJECTED_SHOWN).to_pylist()]
     return {"rejected": shown, "rejected_total": table.num_rows, "reasons": sorted(reasons.items())}
 
 
-def _data_uri(image: bytes) -> str:
+def data_uri(image: bytes) -> str:
+    """A picture, JPEG or PNG, as the address of itself."""
     kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(image).decode('ascii')}"

@@ -63,7 +63,8 @@ async def _metrics(request: Request) -> Response:
 
 
 async def _model(request: Request) -> Response:
-    model = _serving(request).model
+    serving = _serving(request)
+    model = serving.model
     return JSONResponse(
         {
             "digest": model.digest,
@@ -72,6 +73,8 @@ async def _model(request: Request) -> Response:
             "recipe": model.recipe,
             "versions": model.versions,
             "max_bytes": model.max_bytes,
+            "card": serving.card.text,
+            "figures": serving.card.figures,
         }
     )
 

@@ -20,6 +20,20 @@ _GUESS = {
         "probability": {"type": "number", "minimum": 0, "maximum": 1},
     },
 }
+_OBJECT = {"type": "object"}
+_MODEL = {
+    "digest": {"type": "string", "description": "SHA-256: two models of the same digest are the same."},
+    "categories": {"type": "array", "items": {"type": "string"}},
+    "facts": {**_OBJECT, "description": "Run that made it, and its accuracy where it was scored."},
+    "recipe": _OBJECT,
+    "versions": _OBJECT,
+    "max_bytes": {"type": "integer", "description": "Pictures of more bytes are too large."},
+    "card": {"type": ["string", "null"], "description": "README.md of the model, as Markdown; null without one."},
+    "figures": {
+        "type": ["array", "null"],
+        "description": "What eval_results.yaml of the model says: accuracy and calibration error of what was scored.",
+    },
+}
 _STATUSES = ["ok", *REASONS]
 # A name or number of a host, with its port: what may stand in a command that somebody copies.
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
@@ -114,7 +128,7 @@ def description(limits: Limits) -> dict[str, Any]:
         "info": {"title": "fruits", "version": __version__, "description": "What pictures show, by a saved model."},
         "paths": {
             "/predict": {"post": predict},
-            "/model": _get("The model: categories, recipe, accuracy, versions", anything),
+            "/model": _get("The model: categories, recipe, accuracy, versions, its card", _json("JSON.", "Model")),
             "/healthz": _get("Whether the server lives", _json("It does.", "State")),
             "/readyz": _get(
                 "Whether it takes requests on",
@@ -128,6 +142,7 @@ def description(limits: Limits) -> dict[str, Any]:
         "components": {
             "schemas": {
                 "Guess": _GUESS,
+                "Model": {**_OBJECT, "required": list(_MODEL), "properties": _MODEL},
                 "Prediction": _answer(),
                 "Predictions": {
                     "type": "object",

@@ -7,7 +7,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from job.errors import tell
+from job.model import stored_card
 from job.model.predict import NOTHING_REJECTED, Model, Rejection
+from job.model.stored_card import StoredCard
 from job.serve.limits import Limits, Load
 from job.serve.metrics import Metrics
 from job.serve.workers import Workers
@@ -23,7 +25,8 @@ class Serving:
     """What the application serves, and how. `draining` is set when the server is about to stop.
 
     `warn` is told what went wrong that is no fault of a request; `answered`, where there is one, the method, path, code
-    and seconds of each answer. It must not raise.
+    and seconds of each answer. It must not raise. The model's card is read once, when this is made, so that it stays
+    that of the model which was loaded.
     """
 
     model: Model
@@ -36,10 +39,14 @@ class Serving:
     answered: Callable[[str, str, int, float], None] | None = None
     load: Load = field(init=False)
     metrics: Metrics = field(init=False)
+    card: StoredCard = field(init=False)
 
     def __post_init__(self) -> None:
         self.load = Load(self.limits)
         self.metrics = Metrics(self.model.digest, lambda: self.load.pictures, lambda: self.workers.restarts)
+        self.card = stored_card.read(self.model.uri)
+        for complaint in self.card.complaints:
+            self.warn(complaint)
 
     def failed(self, error: Exception) -> JSONResponse:
         """What is answered where this program has a fault, which `warn` is told."""

@@ -93,6 +93,10 @@ class Strengths:
             names |= {"stretch", "shear"}
         return Strengths(**{name: getattr(self, name) for name in self.__dataclass_fields__ if name in names})
 
+    def has(self, kind: str) -> bool:
+        """Whether a kind of `KINDS` is on."""
+        return bool(getattr(self, kind) != getattr(LEVELS["off"], kind))
+
 
 LEVELS = {
     "off": Strengths(),
@@ -133,11 +137,14 @@ _LUMA = np.array((0.114, 0.587, 0.299))
 _NOISE_SIDE = 256
 
 
-def strengths(level: str, kinds: Iterable[str] | None = None) -> Strengths:
-    """Strengths of "off", "mild" or "strong", of all kinds or of those named. ValueError for another name."""
-    if level not in LEVELS:
-        raise ValueError(f"There is no level of augmentation '{level}': choose one of {', '.join(LEVELS)}.")
-    return LEVELS[level] if kinds is None else LEVELS[level].only(kinds)
+@cache
+def strengths(level: str) -> Strengths:
+    """Strengths of "off", "mild" or "strong", of all kinds, or of those that are named behind the level, as in
+    "strong:light:gamma". ValueError for another name."""
+    name, *kinds = level.split(":")
+    if name not in LEVELS:
+        raise ValueError(f"There is no level of augmentation '{name}': choose one of {', '.join(LEVELS)}.")
+    return LEVELS[name].only(kinds) if kinds else LEVELS[name]
 
 
 def augmented(colour: Colour, name: str, copy: int, seed: int, how: Strengths, *, mask: bool = True) -> Colour:

@@ -1,6 +1,6 @@
 """Disturbances under which a model is scored: each a picture as something went wrong, at one fixed strength."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 import cv2
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.vision import fruit as fruits
+from job.vision.augment import strengths
 
 Colour = NDArray[np.uint8]
 _NOISE_SEED = 20
@@ -108,5 +109,28 @@ KINDS: Mapping[str, Callable[[Colour], Colour]] = MappingProxyType(
         "corner": _corner,
     }
 )
-# Kinds that no copy of `job.vision.augment` contains: a model that is right on these has not seen them.
-UNSEEN = ("jpeg-30", "shift", "corner")
+# The kind of change in copies (`job.vision.augment`) that each disturbance is a case of; others are in no copy.
+CASE_OF: Mapping[str, str] = MappingProxyType(
+    {
+        "blur": "blur",
+        "dark": "light",
+        "bright": "light",
+        "gamma-0.6": "gamma",
+        "gamma-1.6": "gamma",
+        "warm": "temperature",
+        "cool": "temperature",
+        "turn-45": "rotation",
+        "turn-90": "rotation",
+        "50px": "scale",
+        "200px": "scale",
+        "grey-ground": "ground",
+        "noise": "noise",
+    }
+)
+
+
+def is_in_copies(kind: str, levels: Iterable[str]) -> bool:
+    """Whether copies of these levels of augmentation have changes of which the disturbance `kind` is a case. A model
+    that is right on a disturbance that they have not has not learned it."""
+    like = CASE_OF.get(kind)
+    return like is not None and any(strengths(level).has(like) for level in levels)

@@ -135,11 +135,6 @@ def style(category: int) -> Style:
     )
 
 
-def category_names(categories: int) -> list[str]:
-    """Names of the first categories, all different; the same ones first, however many are asked for."""
-    return [style(category).name for category in range(categories)]
-
-
 def sample_picture(category: int, picture: int, seed: int = 123, split: Split = "train") -> bytes:
     """A JPEG of 100 x 100 pixels: a fruit of that category on white.
 

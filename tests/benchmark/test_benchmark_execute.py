@@ -1,6 +1,7 @@
 """Runs are made one after the other; failures, interruptions and their resumption."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,27 @@ def test_a_run_that_does_not_end_is_ended(tmp_path):
     benchmark = empty(grid((1, 2), repeats=1))
     execute.execute(benchmark, [FAILING], FakeLauncher(tmp_path), tmp_path, 0.001, lambda _: None)
     assert "--run-timeout" in benchmark.failures[0].sentence
+
+
+def test_a_run_that_does_not_end_when_it_is_asked_to_is_killed(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(300)\n"
+    )
+    launcher = FakeLauncher(tmp_path)
+    monkeypatch.setattr(launcher, "command", lambda *_: (["--version"], {"PYTHONPATH": str(tmp_path)}))
+    monkeypatch.setattr(execute, "_GRACE", 0.2)
+    benchmark, begun = empty(grid((1, 2), repeats=1)), time.monotonic()
+    execute.execute(benchmark, [FAILING], launcher, tmp_path, 3, lambda _: None)
+    assert "--run-timeout" in benchmark.failures[0].sentence
+    assert time.monotonic() - begun < 100
+
+
+def test_what_a_failed_run_says_need_not_be_utf8(tmp_path, monkeypatch):
+    launcher, benchmark = FakeLauncher(tmp_path), empty(grid((1, 2), repeats=1))
+    line = (["show", "--out", "Rübe"], {"PYTHONIOENCODING": "latin-1"})
+    monkeypatch.setattr(launcher, "command", lambda *_: line)
+    execute.execute(benchmark, [FAILING], launcher, tmp_path, 60, lambda _: None)
+    assert "R\ufffdbe': make one with" in benchmark.failures[0].sentence
 
 
 def test_where_no_run_was_made_there_is_no_table(tmp_path):

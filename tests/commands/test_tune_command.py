@@ -1,5 +1,6 @@
 """`fruits tune` from the command line: candidates by name and by grid, what is refused, and the plan without work."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,16 @@ def test_a_candidate_is_the_recipe_that_a_run_with_these_settings_has(base: Sett
     assert one.recipe == Recipe.of(resolve(flags, {}, choices=choices()))
 
 
+def test_a_candidate_whose_library_is_not_there_keeps_the_way_out(base: Settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "sklearn.svm", None)
+    fast, svm = candidates.named("fast,orb:counts:10/linear-svm", base)
+    assert fast.recipe is not None
+    assert svm.recipe is None
+    assert svm.problem == (
+        "--classifier linear-svm needs scikit-learn, which can't be imported: pip install 'fruits-job[svm]'."
+    )
+
+
 def test_the_default_candidates_are_a_dozen_that_can_all_be_made(base: Settings):
     field = candidates.field_of(candidates.named(",".join(candidates.DEFAULTS), base), base)
     assert len(field.candidates) == 12
@@ -70,6 +81,7 @@ def test_the_default_is_the_preset_of_a_run():
         ("hsv:rot", "there is no encoding 'rot' (did you mean 'root'?): choose one of counts, "),
         ("hsv/logistics", "there is no classifier 'logistics' (did you mean 'logistic'?): choose one of mlp, "),
         ("hsv/lda/milde", "there is no level of augmentation 'milde' (did you mean 'mild'?)"),
+        ("hsv/lda/mild:nois", "there is no kind of augmentation 'nois' (did you mean 'noise'?)"),
         ("hsv/lda/mild/more", "--candidates has 'hsv/lda/mild/more': write a preset or blocks"),
         ("/lda", "--candidates has '/lda': write a preset or blocks"),
         (" , ", "--candidates is empty"),

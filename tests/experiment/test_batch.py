@@ -26,7 +26,8 @@ V1 = Path(__file__).parents[1] / "model" / "data" / "v1"
 MODEL = V1 / "model"
 COLUMNS = ["ima", "prediction", "predicted_cat", "probability", "second_cat", "second_probability", "status"]
 WHOLE = {"manifest.json", "predictions.csv", "rejected.csv"}
-SCORED = {"confusion_matrix.csv", "categories.csv"}
+SCORED = {"confusion_matrix.csv", "categories.csv", "mistakes.csv", "report.html"}
+MISTAKES = ["ima", "cat", "predicted_cat", "probability"]
 BAD = {"empty": b"", "not_an_image": b"This is not a picture.", "truncated": sample_picture(0, 7)[:2000]}
 
 
@@ -75,7 +76,9 @@ def test_a_tree_is_predicted_as_by_the_model_alone_and_scored_by_its_folders(pre
     right = np.mean([row["ima"].split("/")[-2] == row["predicted_cat"] for row in rows])
     manifest = found.manifest
     assert manifest["accuracy"] == pytest.approx(right)
-    assert manifest["labelled"] == {"pictures": 90, "answered": 90, "categories": 3}
+    wrong = sum(row["ima"].split("/")[-2] != row["predicted_cat"] for row in rows)
+    labelled = {"pictures": 90, "answered": 90, "categories": 3, "mistakes": wrong}
+    assert manifest["labelled"] == labelled | {"category_accuracy": manifest["labelled"]["category_accuracy"]}
     assert manifest["model"] | {"digest": model.digest, "categories": 3} == manifest["model"]
     images = dataset.listing("all", str(sample), loose=True)
     assert manifest["dataset"] | {"images": 90, "described": 90, "rejected": 0} == manifest["dataset"]
@@ -116,6 +119,7 @@ def test_the_table_does_not_depend_on_partitions(predict, sample: Path):
     for one, other in zip(first.rows("predictions.csv"), second.rows("predictions.csv"), strict=True):
         assert (one["ima"], one["predicted_cat"]) == (other["ima"], other["predicted_cat"])
         assert float(one["probability"]) == pytest.approx(float(other["probability"]), abs=1e-6)
+    assert first.columns("mistakes.csv") == second.columns("mistakes.csv") == MISTAKES
 
 
 def test_below_the_probability_that_was_asked_for_a_picture_is_unknown(predict, sample: Path, model: Model):
@@ -164,6 +168,63 @@ def test_a_table_too_large_for_one_file_is_a_folder_of_parquet(predict, sample: 
     assert found.files() == listed | {"manifest.json"}
 
 
+# ---- what pictures in the folders of categories get as well
+
+
+@pytest.fixture
+def mislabelled(sample: Path, tmp_path: Path) -> Path:
+    """Ten oranges of which the folder says that they are corn, ten that are what it says, and one that is none."""
+    for cat, first in (("Corn", 0), ("Orange", 10)):
+        (tmp_path / "data" / cat).mkdir(parents=True)
+        for source in sorted((sample / "Training" / "Orange").iterdir())[first : first + 10]:
+            shutil.copy(source, tmp_path / "data" / cat)
+    (tmp_path / "data" / "Corn" / "broken.jpg").write_bytes(BAD["not_an_image"])
+    return tmp_path / "data"
+
+
+def test_mistakes_are_listed_the_surest_first(predict, mislabelled: Path):
+    _, found = predict(mislabelled)
+    rows = [row for row in found.rows("predictions.csv") if row["status"] == "ok"]
+    wrong = [row for row in rows if row["ima"].split("/")[0] != row["predicted_cat"]]
+    assert len(wrong) >= 10
+    wrong.sort(key=lambda row: (-float(row["probability"]), row["ima"]))
+    expected = [{**{name: row.get(name, "") for name in MISTAKES}, "cat": row["ima"].split("/")[0]} for row in wrong]
+    assert found.columns("mistakes.csv") == MISTAKES
+    assert found.rows("mistakes.csv") == expected
+    assert found.manifest["labelled"]["mistakes"] == len(wrong)
+    assert found.manifest["accuracy"] == pytest.approx(1 - len(wrong) / 20)
+    assert found.manifest["labelled"]["category_accuracy"]["mean"] == pytest.approx(1 - len(wrong) / 20)
+
+
+@pytest.mark.parametrize("cells", [100, 20_000_000], ids=["as_parquet", "as_csv"])
+def test_of_very_many_mistakes_the_surest_are_kept(
+    predict, mislabelled: Path, monkeypatch: pytest.MonkeyPatch, cells: int
+):
+    whole = predict(mislabelled, name="whole")[1]
+    monkeypatch.setattr(batch, "MOST_CELLS", cells)
+    monkeypatch.setattr(batch, "MOST_MISTAKES", 3)
+    _, found = predict(mislabelled, "--partitions", 5)
+    names = [row["ima"] for row in found.rows("mistakes.csv")]
+    assert names == [row["ima"] for row in whole.rows("mistakes.csv")][:3]
+    assert found.manifest["labelled"]["mistakes"] == whole.manifest["labelled"]["mistakes"] > 3
+    assert "The surest 3 of" in (found.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_batch_of_labelled_pictures_has_a_report_with_its_mistakes_as_pictures(
+    predict, mislabelled: Path, model: Model
+):
+    _, found = predict(mislabelled)
+    page = (found.folder / "report.html").read_text(encoding="utf-8")
+    for part in ("Confusion matrix", "Most often confused", "Worst mistakes", "Pictures that could not be used"):
+        assert part in page
+    assert model.digest in page
+    assert found.manifest["dataset"]["listing_sha256"] in page
+    assert "Corn taken for Orange" in page
+    assert page.count('src="data:image/') >= 10
+    assert "broken.jpg" in page
+    assert {"mistakes.csv", "report.html"} <= {file["path"] for file in found.manifest["files"]}
+
+
 # ---- going on
 
 
@@ -196,6 +257,8 @@ def test_a_batch_goes_on_where_an_earlier_attempt_stopped(predict, sample: Path,
         row["predicted_cat"] for row in expected.rows("predictions.csv")
     ]
     assert found.files() == WHOLE | SCORED
+    for name in ("mistakes.csv", "confusion_matrix.csv"):
+        assert (found.folder / name).read_bytes() == (expected.folder / name).read_bytes()
 
 
 def test_a_killed_process_is_gone_on_with(shared: Shared, tmp_path: Path, model: Model):

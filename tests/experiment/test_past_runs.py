@@ -50,6 +50,47 @@ def test_a_manifest_that_is_none_is_told_and_left_out(content: str, tmp_path: Pa
     assert f"'{tmp_path}/b/manifest.json' is no manifest of a run" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"dataset": "imagenet"},
+        {"dataset": None},
+        {"dataset": {"train": {"images": "many"}}},
+        {"dataset": {"images": None}},
+        {"dataset": {"train": {"images": 1, "rejected": "few"}}},
+        {"dataset": {"train": {"images": 1, "categories": 3}}},
+        {"seconds": 3},
+        {"seconds": {"total": "long"}},
+        {"seconds": {"total": float("inf")}},
+        {"seconds": {"read_images": {"train": None}}},
+        {"accuracy": "high"},
+        {"accuracy": float("nan")},
+        {"cores": "all"},
+        {"settings": ["words"]},
+        {"files": {"path": "report.html"}},
+        {"files": ["report.html"]},
+    ],
+)
+def test_a_manifest_with_values_of_another_kind_is_told_and_left_out(
+    odd: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    past(tmp_path, "a", 100)
+    past(tmp_path, "b", 200)
+    place = tmp_path / "b" / "manifest.json"
+    place.write_text(json.dumps({**json.loads(place.read_text()), **odd}))
+    assert past_run("latest", str(tmp_path)).name == "a"
+    assert f"'{place}' is no manifest of a run: it is left out." in capsys.readouterr().err
+    with pytest.raises(UserError, match="There is no whole run 'b'"):
+        past_run("b", str(tmp_path))
+
+
+def test_what_a_manifest_lacks_is_not_missed(tmp_path: Path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "manifest.json").write_text('{"accuracy": null}')
+    run = past_run("a", str(tmp_path))
+    assert (run.pictures, run.accuracy, run.seconds, run.settings, run.mean_recall()) == (0, None, {}, {}, None)
+
+
 def test_a_run_is_named_by_its_name_its_folder_or_latest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     past(tmp_path / "out", "a", 100)
     past(tmp_path / "out", "b", 200)

@@ -1,10 +1,14 @@
 """Blocks of features as they are named."""
 
+from dataclasses import replace
+
 import pytest
 
 from job.errors import UsageError
-from job.experiment.recipe import Block, blocks_of
+from job.experiment.choices import choices
+from job.experiment.recipe import Block, Recipe, blocks_of
 from job.learn.encodings import ENCODINGS
+from job.settings import resolve
 
 
 def test_each_block_has_the_encoding_of_its_descriptor_and_the_usual_number_of_words_unless_others_are_named() -> None:
@@ -49,3 +53,21 @@ def test_names_that_there_are_not_are_told_with_those_that_there_are(features: s
     with pytest.raises(UsageError) as told:
         blocks_of(features, None, 50)
     assert str(told.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("features", "components", "values"),
+    [("hsv", 600, 512), ("hsv+lbp", 513, None), ("sift:counts:10+sift:vlad:2", 267, 266), ("sift:pyramid:3", 16, 15)],
+)
+def test_more_components_than_values_of_all_blocks_are_refused(features: str, components: int, values: int | None):
+    settings = resolve({"features": features, "components": str(components)}, {}, choices=choices())
+    if values is None:
+        assert Recipe.of(settings).components == components
+        return
+    with pytest.raises(UsageError) as told:
+        Recipe.of(settings)
+    assert str(told.value) == (
+        f"--components {components} is more than the {values} values of --features {features}: there are at most as "
+        "many components as values."
+    )
+    assert Recipe.of(replace(settings, components=values)).components == values

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,8 +11,10 @@ from pyspark.ml import functions
 from running import Results, Shared, results
 
 from job.experiment import fit, rounds
+from job.learn import intervals
 from job.learn.protocols import PROTOCOLS
 from job.learn.protocols.base import Protocol, Round, Scored
+from job.report.tables import to_csv
 from job.stages import CategoryClassifier
 
 COLUMNS = [
@@ -26,7 +29,9 @@ COLUMNS = [
     "difference_low",
     "difference_high",
     "calibration_error",
+    "in_copies",
 ]
+FIGURES = COLUMNS[4:-1]
 COLOUR = ("--features", "hsv+lbp", "--classifier", "lda")
 
 
@@ -73,7 +78,12 @@ def test_each_round_and_split_is_scored_beside_a_histogram_of_colours_and_the_pr
         for model in ("recipe", "hsv", "reference")
     ]
     assert found.manifest["protocol"] == [
-        {**row, **{key: float(row[key]) if row[key] else None for key in COLUMNS[4:]}, "pictures": int(row["pictures"])}
+        {
+            **row,
+            **{key: float(row[key]) if row[key] else None for key in FIGURES},
+            "pictures": int(row["pictures"]),
+            "in_copies": row["model"] == "recipe" if row["split"] == "dark" else None,
+        }
         for row in rows
     ]
     for row in rows:
@@ -108,6 +118,76 @@ def test_a_protocol_that_these_pictures_can_not_have_is_refused_in_a_sentence(sh
     answer = shared("run", "--data", sample, "--out", tmp_path, *COLOUR, "--protocol", "rotation")
     assert answer.code == 1
     assert "rotation" in answer.sentence()
+    assert "start_spark" not in answer.out
+    answer = shared("run", "--data", sample, *COLOUR, "--protocol", "rotation", "--dry-run")
+    assert answer.code == 1
+    assert "needs pictures of both axes" in answer.sentence()
+
+
+# ---- recipes beside the run's own that can't do a round
+
+ONE_COLOUR = "one colour"
+
+
+def _on_one_colour(train, test, seed) -> tuple[Round, ...]:
+    flat = np.array([row for row, name in enumerate(train.names) if "flat" in name])
+    return (
+        Round("all", Scored("train", "train"), (Scored("test"),)),
+        Round("flat", Scored("train", "train", flat), (Scored("test"),)),
+    )
+
+
+@pytest.fixture(scope="module")
+def flat(tmp_path_factory) -> Path:
+    """Two categories: textured training pictures and some of one colour, and test pictures of one colour."""
+    root, random = tmp_path_factory.mktemp("flat"), np.random.default_rng(1)
+    for channel, cat in enumerate(("A", "B")):
+        for folder, kind, count in (("Training", "rough", 6), ("Training", "flat", 3), ("Test", "flat", 2)):
+            (root / folder / cat).mkdir(parents=True, exist_ok=True)
+            for number in range(count):
+                picture = np.zeros((64, 64, 3), np.uint8)
+                picture[:, :, channel] = 100 + 10 * number
+                if kind == "rough":
+                    picture += cv2.resize(random.integers(0, 90, (16, 16, 1), np.uint8), (64, 64))[:, :, None]
+                cv2.imwrite(str(root / folder / cat / f"{kind}_{number}.png"), picture)
+    return root
+
+
+@pytest.fixture(scope="module")
+def without(shared: Shared, flat: Path, tmp_path_factory) -> Results:
+    """A run whose test pictures, and whose second round's training pictures, have no SIFT."""
+    out = tmp_path_factory.mktemp("without") / "out"
+    PROTOCOLS.add(ONE_COLOUR, Protocol(ONE_COLOUR, _on_one_colour))
+    try:
+        answer = shared("run", "--data", flat, "--out", out, *COLOUR, "--keep-background", "--protocol", ONE_COLOUR)
+    finally:
+        PROTOCOLS.remove(ONE_COLOUR)
+    assert answer.code == 0, answer.err
+    (said,) = (line for line in answer.events("warning") if "left out" in line)
+    assert "The recipe 'reference' is left out of the round 'flat' of the protocol: " in said
+    assert "--words" not in said
+    return results(out)
+
+
+def test_a_recipe_that_describes_no_scored_picture_has_a_row_without_figures(without: Results):
+    rows = {(row["round"], row["model"]): row for row in without.rows("protocols.csv")}
+    assert rows["all", "reference"]["pictures"] == "0"
+    assert [rows["all", "reference"][name] for name in FIGURES] == [""] * len(FIGURES)
+    (row,) = [row for row in without.manifest["protocol"] if (row["round"], row["model"]) == ("all", "reference")]
+    assert [row[name] for name in FIGURES] == [None] * len(FIGURES)
+    assert "not measured" in (without.folder / "report.html").read_text()
+    assert "not measured" in (without.folder / "model" / "README.md").read_text()
+
+
+def test_a_recipe_that_can_not_be_learned_is_left_out_of_its_round(without: Results):
+    models = [(row["round"], row["model"]) for row in without.rows("protocols.csv")]
+    assert models == [(name, model) for name in ("all", "flat") for model in ("recipe", "hsv", "reference")][:5]
+    assert [(row["round"], row["model"]) for row in without.manifest["protocol"]] == models
+
+
+def test_the_table_of_a_recipe_that_is_alone_in_its_rounds_is_written_all_the_same():
+    row = rounds.Row("r", "test", "recipe", 3, intervals.Interval(0.5, 0.4, 0.6), None, 0.1)
+    assert to_csv(rounds.table((row,))).decode() == f"{','.join(COLUMNS)}\nr,test,recipe,3,0.5,0.4,0.6,,,,0.1,\n"
 
 
 # ---- augmented copies

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from job.learn.calibration import expected_error, folds, temperature
+from job.learn.calibration import expected_error, temperature
 from job.learn.classifiers.linear import softmax
 
 
@@ -50,13 +50,3 @@ def test_the_expected_error_is_that_of_the_definition():
             total += members.mean() * abs(right - sure[members].mean())
     assert expected_error(chances, labels) == pytest.approx(total, abs=1e-9)
     assert expected_error(np.empty((0, 3)), np.empty(0, int)) == 0
-
-
-def test_folds_spread_each_category_evenly():
-    labels = np.repeat([0, 1, 2], [50, 23, 4])
-    found = folds(labels, 3)
-    for label in range(3):
-        counts = np.bincount(found[labels == label], minlength=5)
-        assert counts.max() - counts.min() <= 1
-    np.testing.assert_array_equal(folds(labels, 3), found)
-    assert (folds(labels, 4) != found).any()

@@ -36,3 +36,7 @@ def test_a_larger_choice_includes_the_smaller_ones():
     ranks = curve._ranks(labels, 7)
     for label in range(4):
         assert sorted(ranks[labels == label].tolist()) == list(range(10))
+
+
+def test_without_pictures_to_score_there_is_no_curve():
+    assert curve.points(CLASSIFIERS.get("lda"), pictures(30, 1), (np.empty((0, 12)), np.empty(0, np.int64)), 3) == []

@@ -92,3 +92,11 @@ def test_a_feature_that_never_varies_is_no_division_by_zero():
     found = network.train(network.ArrayRows(features, np.arange(20) % 2), [2, 2], seed=1, scaled=True, penalty=1e-3)
     assert np.isfinite(found.weights[0]).all()
     assert (network.probabilities(features, found).argmax(axis=1) == np.arange(20) % 2).all()
+
+
+def test_no_rows_are_refused_in_a_sentence():
+    features, labels = np.empty((0, 6)), np.empty(0, int)
+    with pytest.raises(ValueError, match="There are no pictures to learn categories from"):
+        network.ArrayRows(features, labels)
+    with pytest.raises(ValueError, match="There are no pictures to learn categories from"):
+        network.loss_and_gradient(np.zeros(21), [6, 3], features, labels, 0.0)

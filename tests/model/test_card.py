@@ -85,6 +85,15 @@ def test_a_model_without_a_classifier_has_a_card_without_figures() -> None:
     assert yaml.safe_load(results(evidence(accuracy=None, calibration_error=None, protocol=[]))) == []
 
 
+def test_a_recipe_that_measured_nothing_in_a_round_has_a_row_without_figures() -> None:
+    none = {"round": "r", "split": "test", "model": "reference", "pictures": 0}
+    found = evidence(protocol=[*MANIFEST["protocol"], {**none, **dict.fromkeys(("accuracy", "low", "high"))}])
+    text = card(found)
+    assert "| r | test | reference | not measured | - | - |" in text
+    assert "In the rounds of its protocol, beside the prototype (`reference`):" in text
+    assert [entry.get("model") for entry in yaml.safe_load(results(found))] == [None, "recipe"]
+
+
 def test_the_figures_for_programs_have_the_rows_of_the_protocol() -> None:
     first, second = yaml.safe_load(results(evidence()))
     assert first["metrics"][0] == {"type": "accuracy", "name": "Accuracy", "value": 0.975}

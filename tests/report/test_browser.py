@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from absent import absent
 from running import results
+from test_predictions import batch_manifest, batch_tables, names  # noqa: F401  (fixtures)
 from test_tuning import content  # noqa: F401  (a fixture)
 
-from job.report import tuning
+from job.report import predictions, tuning
 from job.report.html import Pictures, render
 
 PICTURE = Path(__file__).parents[2] / "docs" / "report.png"
@@ -94,6 +95,17 @@ def test_the_page_of_a_comparison_loads_without_errors_and_without_asking_for_an
     seen, messages, asked = visit(tuning.render(content))
     assert "Accuracy and cost" in seen
     assert "<title>fruits tune monday</title>" in seen
+    assert (messages, asked) == ([], [])
+
+
+def test_the_page_of_a_batch_loads_without_errors_and_without_asking_for_anything(
+    visit,
+    batch_manifest,  # noqa: F811
+    batch_tables,  # noqa: F811
+):
+    seen, messages, asked = visit(predictions.render(batch_manifest, batch_tables, []))
+    assert "Worst mistakes" in seen
+    assert "<title>fruits predict monday " in seen
     assert (messages, asked) == ([], [])
 
 

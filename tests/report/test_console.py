@@ -168,6 +168,37 @@ def test_on_a_terminal_no_line_is_wider_than_it(page):
     assert re.search(r"fit_vocabulary +train +1\.25 +8 +8 +133\.76 +83\.63 +962\.98", shown)
 
 
+def test_a_recipe_that_measured_nothing_in_a_round_is_told_so(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    figures = ("accuracy", "low", "high", "difference", "difference_low", "difference_high")
+    row = {"round": "all", "split": "test", "model": "reference", **dict.fromkeys(figures)}
+    terminal, lines = io.StringIO(), io.StringIO()
+    Console(terminal, terminal=True).rounds([row])
+    assert re.search("all +test +reference +not measured", plain(terminal.getvalue()))
+    Console(lines).rounds([row])
+    assert lines.getvalue() == "event=round round=all split=test model=reference\n"
+
+
+def test_a_disturbance_that_was_not_learned_from_has_a_star_in_the_row_of_the_runs_own_recipe():
+    figures = dict.fromkeys(("difference", "difference_low", "difference_high")) | {
+        "round": "robustness",
+        "accuracy": 0.5,
+        "low": 0.4,
+        "high": 0.6,
+    }
+    seen = {**figures, "model": "recipe", "split": "blur", "in_copies": True}
+    unseen = [{**figures, "model": model, "split": "jpeg-30", "in_copies": False} for model in ("recipe", "hsv")]
+    terminal = io.StringIO()
+    Console(terminal, terminal=True).rounds([seen, *unseen])
+    shown = plain(terminal.getvalue())
+    assert [line.split()[1:3] for line in shown.splitlines() if "robustness" in line] == [
+        ["blur", "recipe"],
+        ["jpeg-30", "*"],
+        ["jpeg-30", "hsv"],
+    ]
+    assert "* a disturbance that is in no changed copy" in shown
+
+
 def test_long_times_are_not_cut_off(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     stream = io.StringIO()
@@ -201,13 +232,6 @@ def test_a_run_without_classifier_ends_without_accuracy():
     stream = io.StringIO()
     Console(stream).done("out", None, 2.0)
     assert stream.getvalue() == "event=done out=out seconds=2.0\n"
-
-
-def test_an_error_is_one_line_on_the_error_stream():
-    out, err = io.StringIO(), io.StringIO()
-    Console(out, err).error("no folder `a\nb`: name one that exists.")
-    assert out.getvalue() == ""
-    assert err.getvalue() == "error: no folder `a\\nb`: name one that exists.\n"
 
 
 def test_progress_is_silent_without_a_terminal():

@@ -131,6 +131,17 @@ def test_rounds_of_a_protocol_have_intervals_and_differences_beside_each_other(p
     assert "Protocol" not in Page(render(manifest, {}, Pictures())).text
 
 
+def test_a_model_that_measured_nothing_in_a_round_or_was_left_out_of_it_has_no_mark_there(manifest):
+    figures = ("accuracy", "low", "high", "difference", "difference_low", "difference_high", "calibration_error")
+    manifest["protocol"][1] |= {"pictures": 0, **dict.fromkeys(figures)}
+    del manifest["protocol"][3]
+    source = render(manifest, {}, Pictures())
+    assert "90.0 % 85.0 to 95.0 not measured" in Page(source).text
+    assert "this run less" not in Page(source).text
+    figure = re.search(r'<section id="protocol">.*?<svg class="figure broad".*?</svg>', source, re.DOTALL)[0]
+    assert figure.count('<line class="span"') == 2
+
+
 def test_no_secret_reaches_the_page(source):
     assert "hush" not in source
     assert "s3://bucket/fruits" in source

@@ -295,10 +295,9 @@ def test_a_model_in_a_bucket_predicts_the_pictures_of_a_bucket_into_it(server: S
     more = ("--out", f"{bucket}/predicted", "--run-name", "one", *SETTINGS[4:])
     done = fruits(environment, *given, *more)
     assert done.code == 0, done.err
-    assert sorted(keys(server, filled, "predicted/one/")) == [
-        f"predicted/one/{name}"
-        for name in ("categories.csv", "confusion_matrix.csv", "manifest.json", "predictions.csv", "rejected.csv")
-    ]
+    scored = ("categories.csv", "confusion_matrix.csv", "mistakes.csv", "report.html")
+    names = sorted((*scored, "manifest.json", "predictions.csv", "rejected.csv"))
+    assert sorted(keys(server, filled, "predicted/one/")) == [f"predicted/one/{name}" for name in names]
     found = manifest(server, filled, "predicted/one")
     assert found["dataset"]["described"] == 90
     assert found["accuracy"] >= 0.9

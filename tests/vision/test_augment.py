@@ -122,7 +122,7 @@ def test_noise_has_the_deviation_that_is_asked_for():
 
 
 def test_kinds_are_taken_from_a_level():
-    how = strengths("strong", ["light", "rotation"])
+    how = strengths("strong:light:rotation")
     assert how == Strengths(
         light=LEVELS["strong"].light,
         rotation=LEVELS["strong"].rotation,
@@ -137,4 +137,4 @@ def test_unknown_levels_and_kinds_get_a_sentence():
     with pytest.raises(ValueError, match="no level of augmentation 'wild': choose one of off, mild, strong"):
         strengths("wild")
     with pytest.raises(ValueError, match="no kind of augmentation 'fog': choose one of light, gamma"):
-        strengths("mild", ["fog"])
+        strengths("mild:fog")

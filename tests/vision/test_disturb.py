@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from job.vision import fruit, sample
-from job.vision.disturb import KINDS, UNSEEN, disturbed
+from job.vision import augment, fruit, sample
+from job.vision.disturb import CASE_OF, KINDS, disturbed, is_in_copies
 from job.vision.picture import Picture
 
 
@@ -22,9 +22,17 @@ def test_each_kind_changes_the_picture_the_same_way_every_time(colour, kind):
     assert found.shape != colour.shape or (found != colour).any()
 
 
-def test_there_are_sixteen_kinds_and_those_unseen_are_among_them():
+def test_there_are_sixteen_kinds():
     assert len(KINDS) == 16
-    assert set(UNSEEN) <= set(KINDS)
+
+
+def test_a_disturbance_is_in_copies_that_have_such_changes():
+    assert set(CASE_OF) < set(KINDS)
+    assert set(CASE_OF.values()) <= set(augment.KINDS)
+    unseen = {kind for kind in KINDS if not is_in_copies(kind, ["mild", "strong"])}
+    assert unseen == {"jpeg-30", "shift", "corner"}
+    assert {kind for kind in KINDS if is_in_copies(kind, ["strong:light:blur"])} == {"blur", "dark", "bright"}
+    assert not any(is_in_copies(kind, []) for kind in KINDS)
 
 
 def test_sizes_are_what_their_names_say(colour):

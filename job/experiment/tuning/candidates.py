@@ -313,11 +313,18 @@ def _check(key: str, value: Any, where: str) -> None:
     elif key in _REGISTRIES and text not in _REGISTRIES[key]:
         raise _unknown(key, text, _REGISTRIES[key].names, where)
     elif key == "augment":
-        from job.vision.augment import LEVELS
+        _check_levels(text, where)
 
-        for level in text.split("+"):
-            if level not in LEVELS:
-                raise _unknown("level of augmentation", level, tuple(LEVELS), where)
+
+def _check_levels(text: str, where: str) -> None:
+    from job.vision.augment import KINDS, LEVELS
+
+    for copy in text.split("+"):
+        level, *kinds = copy.split(":")
+        if level not in LEVELS:
+            raise _unknown("level of augmentation", level, tuple(LEVELS), where)
+        if unknown := [kind for kind in kinds if kind not in KINDS]:
+            raise _unknown("kind of augmentation", unknown[0], KINDS, where)
 
 
 def _unknown(kind: str, text: str, names: Sequence[str], where: str) -> UsageError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,6 +30,32 @@ class Trained:
 
     arrays: Mapping[str, NDArray[Any]]
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A library that this program is not always installed with.
+
+    Attributes
+    ----------
+    name, module
+        What people call it, and the module that is imported of it.
+    extra
+        The extra of this program that brings it.
+
+    """
+
+    name: str
+    module: str
+    extra: str
+
+    def missing(self) -> str | None:
+        """What is wrong where it can't be imported, as the end of a sentence with the way out; None where it can."""
+        try:
+            import_module(self.module)
+        except ImportError:
+            return f"needs {self.name}, which can't be imported: pip install 'fruits-job[{self.extra}]'."
+        return None
 
 
 class Learn(Protocol):
@@ -83,6 +110,9 @@ class Classifier:
         the rows; None where what was learned takes none. None for a classifier that never takes one.
     refined
         Learns from sums over those coordinates, as parts of them add up to, what the first look could not tell.
+    needs
+        The library that learning takes beside those that this program always has; None where it takes none. It is
+        looked for before any work is done. Probabilities of a stored model have to do without it.
 
     """
 
@@ -95,6 +125,7 @@ class Classifier:
     distances: Callable[[NDArray[np.float64], Trained], NDArray[np.float64]] | None = None
     coordinates: Callable[[NDArray[np.float64], Trained], NDArray[np.float64] | None] | None = None
     refined: Callable[[Trained, Spreads], Trained] | None = None
+    needs: Library | None = None
 
     def fit(
         self,
@@ -127,7 +158,8 @@ class Classifier:
         Raises
         ------
         ValueError
-            Weights were given to a classifier that does not learn from sums, and would ignore them.
+            There are no pictures, or weights were given to a classifier that does not learn from sums, and would ignore
+            them.
 
         """
         if self.from_moments is not None:

@@ -4,11 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.errors import UserError
-from job.learn.classifiers.base import Classifier, Trained
+from job.learn.classifiers.base import Classifier, Library, Trained
 from job.learn.classifiers.linear import NEVER, probabilities
 
 # Cost of a row on the wrong side of its margin: the default of scikit-learn.
 COST = 1.0
+NEEDS = Library("scikit-learn", "sklearn.svm", "svm")
 
 
 def _learn(
@@ -21,12 +22,12 @@ def _learn(
     threads: int,
 ) -> Trained:
     del threads
-    try:
-        from sklearn.svm import LinearSVC
-    except ImportError:
-        raise UserError(
-            "The classifier 'linear-svm' needs scikit-learn, which is not installed: pip install scikit-learn."
-        ) from None
+    if not len(labels):
+        raise ValueError("There are no pictures to learn categories from")
+    if said := NEEDS.missing():  # on an executor: where it is asked for, the recipe has looked
+        raise UserError(f"The classifier 'linear-svm' {said}")
+    from sklearn.svm import LinearSVC
+
     found = LinearSVC(C=COST, random_state=seed, max_iter=max(1000, max_iterations)).fit(features, labels)
     coefficients, intercepts = np.zeros((categories, features.shape[1])), np.full(categories, NEVER)
     if len(found.classes_) == 2:
@@ -38,4 +39,4 @@ def _learn(
     return Trained({"coefficients": coefficients, "intercepts": intercepts}, {"cost": COST})
 
 
-LINEAR_SVM = Classifier(name="linear-svm", learn=_learn, chances=probabilities)
+LINEAR_SVM = Classifier(name="linear-svm", learn=_learn, chances=probabilities, needs=NEEDS)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from job.learn import scaling
 from job.learn.assign import assign
 from job.learn.encodings.base import Codebook
 from job.learn.encodings.counts import COUNTS
@@ -25,9 +26,7 @@ def with_frequencies(found: Codebook, frequencies: NDArray[np.int64]) -> Codeboo
 
 def at_length_1(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Rows divided by their Euclidean norm; rows of zeros stay zeros."""
-    wide = values.astype(np.float64)
-    lengths = np.sqrt(np.einsum("nd,nd->n", wide, wide))[:, None]
-    return np.asarray(np.divide(wide, lengths, out=np.zeros_like(wide), where=lengths > 0), np.float32)
+    return scaling.at_length_1(values).astype(np.float32)
 
 
 def signed_roots(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

@@ -1,9 +1,12 @@
+import sys
+
 import numpy as np
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import RidgeClassifier
 from sklearn.svm import LinearSVC
 
+from job.errors import UserError
 from job.learn.classifiers import CLASSIFIERS, lda, ridge
 from job.learn.classifiers.linear import scores
 from job.learn.moments import moments
@@ -49,6 +52,22 @@ def test_the_linear_svm_is_that_of_scikit_learn(rows):
     expected = LinearSVC(random_state=4).fit(features[:900], labels[:900])
     found = CLASSIFIERS.get("linear-svm").fit(features[:900], labels[:900], 6, seed=4)
     np.testing.assert_allclose(scores(features, found), expected.decision_function(features), atol=1e-10)
+
+
+def test_the_linear_svm_says_what_it_needs_where_that_is_not_there(rows, monkeypatch):
+    entry = CLASSIFIERS.get("linear-svm")
+    assert entry.needs is not None
+    assert entry.needs.missing() is None
+    monkeypatch.setitem(sys.modules, "sklearn.svm", None)
+    said = "needs scikit-learn, which can't be imported: pip install 'fruits-job[svm]'."
+    assert entry.needs.missing() == said
+    with pytest.raises(UserError) as told:
+        entry.fit(rows[0][:90], rows[1][:90], 6)
+    assert str(told.value) == f"The classifier 'linear-svm' {said}"
+
+
+def test_no_other_classifier_needs_more_than_the_program_has():
+    assert [name for name in CLASSIFIERS if CLASSIFIERS.get(name).needs is not None] == ["linear-svm"]
 
 
 def test_the_linear_svm_of_two_categories_predicts_as_scikit_learn(rows):

@@ -62,6 +62,12 @@ def test_a_network_of_more_than_ten_layers_keeps_their_order():
     np.testing.assert_array_equal(CLASSIFIERS.get("mlp").probabilities(np.ones((1, 1)), trained), expected)
 
 
+@pytest.mark.parametrize("name", CLASSIFIERS.names)
+def test_of_no_pictures_nothing_is_learned(name):
+    with pytest.raises(ValueError, match=r"^There are no pictures to learn categories from$"):
+        CLASSIFIERS.get(name).fit(np.empty((0, 5)), np.empty(0, np.int64), 3, **OPTIONS)
+
+
 @pytest.mark.parametrize("name", ["mlp", "logistic"])
 def test_weights_of_rows_are_refused_where_they_would_be_ignored(name, rows):
     with pytest.raises(ValueError, match=f"'{name}' takes no weights"):
