@@ -183,6 +183,13 @@ def test_a_picture_that_comes_while_pictures_are_listed_changes_no_split(tree):
     assert len(names(train) | names(test)) == 100
 
 
+def test_no_part_is_kept_back_of_pictures_that_have_their_own_test_pictures(tree):
+    root = tree("Training/A/1.jpg", "Test/A/2.jpg")
+    with pytest.raises(UsageError, match="has Training/ and Test/ of its own: leave it out, or name one of the two"):
+        next(listings(Settings(test_fraction=0.2), root))
+    assert names(next(listings(Settings(test_fraction=0.2), f"{root}/Training")))
+
+
 def test_a_near_miss_of_a_category_is_told(tree):
     with pytest.raises(UserError, match=r"is not in '.*' \(did you mean 'Kiwi'\?\)"):
         dataset.listing("train", tree("Training/Kiwi/1.jpg", "Training/Corn/1.jpg"), "Training", ["kiwi"])

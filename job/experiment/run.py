@@ -135,9 +135,14 @@ def listings(settings: Settings, data: str | None) -> Iterator[dataset.Images]:
 
 
 def _one_folder(settings: Settings, data: str) -> dataset.Images:
-    """All pictures of a folder that has no splits."""
+    """All pictures of a folder that has no splits. Raises UsageError when it has."""
     if settings.labels:
         return dataset.labelled(SPLITS[0], data, settings.labels, settings.categories)
+    if not storage.is_packed(data) and set(FOLDERS.values()) <= set(storage.list_folders(data)):
+        raise UsageError(
+            f"{settings.given('test_fraction')} is for one folder of categories, and '{data}' has "
+            f"{' and '.join(f'{name}/' for name in FOLDERS.values())} of its own: leave it out, or name one of the two."
+        )
     return dataset.listing(SPLITS[0], data, "", settings.categories)
 
 
