@@ -5,7 +5,10 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Self
+
+from job.errors import UserError
 
 CRASHED = "crashed"
 """The reason of a picture on which processes ended."""
@@ -35,13 +38,16 @@ class Apart:
         self._end()
 
     def __call__(self, *arguments: Any) -> Any:
-        """What the function gives, or the exception that it raises. CrashedError when two processes ended over it."""
+        """What the function gives, or the exception that it raises.
+
+        Raises CrashedError when two processes ended over it, and UserError when none can be started.
+        """
         for _ in range(_DEATHS):
+            pipe = self._pipe or self._start()
             try:
-                pipe = self._pipe or self._start()
                 pipe.send(arguments)
                 result, error = pipe.recv()
-            except (EOFError, OSError):
+            except (EOFError, OSError):  # the process has ended: what fails in it is an answer
                 self._end()
                 continue
             if error is not None:
@@ -50,8 +56,13 @@ class Apart:
         raise CrashedError
 
     def _start(self) -> Connection:
-        here, there = multiprocessing.Pipe()
-        self._process = os.fork()
+        try:
+            here, there, self._process = _forked()
+        except OSError as error:
+            raise UserError(
+                f"A process that works on pictures apart can't be started: {error.strerror or error}. End others, or "
+                "give more memory."
+            ) from error
         if not self._process:
             try:
                 here.close()
@@ -66,15 +77,33 @@ class Apart:
         with suppress(EOFError):  # nothing is asked any more
             while True:
                 arguments = pipe.recv()
-                answer: tuple[Any, Exception | None]
                 try:
-                    answer = self._function(*arguments), None
+                    answer = ForkingPickler.dumps((self._function(*arguments), None))
                 except Exception as error:  # noqa: BLE001  (raised where the call was made)
-                    answer = None, error
-                pipe.send(answer)
+                    answer = _packed(error)
+                pipe.send_bytes(answer)
 
     def _end(self) -> None:
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None
             os.waitpid(self._process, 0)
+
+
+def _forked() -> tuple[Connection, Connection, int]:
+    """Both ends of a pipe, and what `os.fork` says."""
+    here, there = multiprocessing.Pipe()
+    try:
+        return here, there, os.fork()
+    except OSError:
+        here.close()
+        there.close()
+        raise
+
+
+def _packed(error: Exception) -> memoryview:
+    """An answer that is an error; one that pickle does not know is told in words."""
+    try:
+        return ForkingPickler.dumps((None, error))
+    except Exception:  # noqa: BLE001  (whatever the error holds)
+        return ForkingPickler.dumps((None, RuntimeError(f"{type(error).__name__}: {error}")))

@@ -110,7 +110,9 @@ def _described(content: bytes, rows: pa.RecordBatch, names: Sequence[str]) -> pa
         columns = [
             rows[name].take(places) if name in rows.schema.names else table[name].combine_chunks() for name in names
         ]
-    except (pa.ArrowException, OSError, KeyError):
+    except MemoryError:  # Arrow's is an ArrowException too, and says nothing of the file
+        raise
+    except (pa.ArrowException, OSError, KeyError, ValueError):
         return None
     return pa.RecordBatch.from_arrays(columns, list(names))
 

@@ -1,12 +1,15 @@
 """Calls in a process of its own, which a call may end."""
 
 import ctypes
+import errno
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 from job.apart import Apart, CrashedError
+from job.errors import UserError
 
 
 def behave(what: str) -> object:
@@ -58,6 +61,48 @@ def test_a_process_that_dies_once_costs_nothing(tmp_path):
 
     with Apart(once) as call:
         assert [call(name) for name in "ab"] == ["a", "b"]
+
+
+@pytest.mark.parametrize("what", ["os.fork", "multiprocessing.Pipe"])
+def test_a_process_that_can_not_be_started_is_told_and_is_no_crash(what: str, monkeypatch: pytest.MonkeyPatch):
+    def fail() -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    with Apart(behave) as call:
+        call("a")
+        with monkeypatch.context() as patch:
+            patch.setattr(what, fail)
+            assert call("b")[0] == "B"
+            with pytest.raises(UserError, match=r"can't be started: Resource temporarily unavailable\. End others"):
+                call("segfault")
+        descriptors = len(list(Path("/dev/fd").iterdir()))
+        with monkeypatch.context() as patch:
+            patch.setattr("os.fork", fail)
+            for _ in range(3):
+                with pytest.raises(UserError):
+                    call("c")
+        assert len(list(Path("/dev/fd").iterdir())) == descriptors
+        assert call("d")[0] == "D"
+
+
+def test_an_answer_that_can_not_be_handed_over_is_told_and_is_no_crash():
+    def unfit(what: str) -> object:
+        if what == "error":
+            raise OddError(1, 2)
+        return lambda: what
+
+    with Apart(unfit) as call:
+        for what in ("answer", "error"):
+            with pytest.raises(Exception, match=r"pickle|OddError") as caught:
+                call(what)
+            assert not isinstance(caught.value, CrashedError)
+
+
+class OddError(Exception):
+    """One that pickle can't make again."""
+
+    def __init__(self, first: int, second: int) -> None:
+        super().__init__(f"{first} {second}")
 
 
 def test_where_nothing_is_called_nothing_is_started():

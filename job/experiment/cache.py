@@ -90,19 +90,27 @@ _SCHEMA = pa.schema([("ima", pa.string()), *((name, pa.int64()) for name in KEY[
 
 
 def _keys(uri: str, size: int) -> pa.Table:
-    """The pictures in a file; none where it is gone by now, or damaged, in which case it is removed."""
+    """The pictures in a file; none where it is gone by now, can't be read for the moment, or is damaged, in which case
+    it is removed."""
     try:
         found = storage.read_columns(uri, size, [*KEY, "copy"])
         if "copy" in found.column_names:
             found = found.filter(pc.equal(found["copy"], 0))
         return found.select(KEY).cast(_SCHEMA)
-    except (pa.ArrowException, OSError, KeyError):
-        with suppress(UserError):  # it is gone, or the cache may only be read
-            storage.delete(uri)
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        if not _may_pass(error):
+            with suppress(UserError):  # it is gone, or the cache may only be read
+                storage.delete(uri)
     except UserError:
         if storage.exists(uri):
             raise
     return _SCHEMA.empty_table()
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether reading a file failed for what is no damage of it: a lack of memory, or an error of the system, such as
+    too many open files, which has a number. Arrow raises OSError for damaged files too, but without a number."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
 
 
 def folder_of(images: dataset.Images, recipe: Recipe, cached: str, changes: Sequence[Any] = ("", ())) -> str:

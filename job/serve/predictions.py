@@ -163,7 +163,7 @@ async def _body(receive: Receive, length: bytes, limits: Limits, holding: Holdin
 
 
 async def _parts(headers: Headers, body: bytes, limits: Limits) -> list[tuple[str, bytes]]:
-    """Names and contents of the pictures in a body of several parts."""
+    """Names and contents of the pictures in a body of several parts. Raises Refused for what is no such body."""
 
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
@@ -172,14 +172,20 @@ async def _parts(headers: Headers, body: bytes, limits: Limits) -> list[tuple[st
     parser.spool_max_size = limits.body + 1  # it is in memory already, and no file is written
     try:
         form = await parser.parse()
-    except (MultiPartException, KeyError, UnicodeError, AssertionError) as error:
+    except (MultiPartException, KeyError, ValueError, AssertionError) as error:
         said = error.message if isinstance(error, MultiPartException) else "a part or the boundary is damaged"
         raise Refused(400, "wrong_body", f"The parts of the body can't be read: {said.rstrip('.')}.") from None
     found = []
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
-            found.append((value.filename or name, await value.read()))
+            found.append((_text(value.filename or name), await value.read()))
     await form.close()
     if not found:
         raise Refused(400, "wrong_body", "The body has no picture: send each as a part with a file name.")
     return found
+
+
+def _text(name: str) -> str:
+    """A name as text that can be written down: the request says in which charset it is, and some of those give halves
+    of a pair of surrogates, which become question marks."""
+    return name.encode(errors="replace").decode()

@@ -6,7 +6,7 @@ import socket
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import forkserver, resource_tracker
@@ -33,6 +33,7 @@ _SMALL = 64 << 10
 # picture that hangs costs the others no more than this.
 _PATIENCE = 2.0
 
+_NOT_STARTED = "A process that predicts can't be started"
 _CRASHED = Answer(CRASHED, worker.as_json(Prediction(None, None, (), CRASHED, None)))
 
 
@@ -218,11 +219,9 @@ class Workers:
         """Ends a process; another is started when a picture needs it."""
         started = self._lines.pop(line)
         self._processes.remove(started)
-        line.close()
-        started.process.kill()
-        # It has ended, or does so in a moment, which nobody waits for.
-        asyncio.get_running_loop().run_in_executor(None, started.process.join)
         self._missing += 1
+        line.close()
+        _let_end(started)
 
     def _start(self) -> None:
         """Starts a process in place of one that ended, while others answer."""
@@ -235,17 +234,29 @@ class Workers:
     async def _restarted(self) -> None:
         try:
             started = await asyncio.to_thread(self._started)
-        except UserError as error:
+            try:
+                line = await self._line(started)
+            except BaseException:
+                started.socket.close()
+                _let_end(started)
+                raise
+        except BaseException as error:
+            # whatever it was, a later request tries again
             self._missing += 1
-            if self._missing == self.count:  # there is no other, so that nobody would be answered
-                while self._waiting:
-                    answer = self._waiting.popleft().answer
-                    if not answer.done():
-                        answer.set_exception(error)
-            return
-        self._processes.add(started)
-        self._idle.append(await self._line(started))
-        self._give()
+            if not isinstance(error, Exception):
+                raise
+            self._tell_if_alone(error if isinstance(error, UserError) else _not_started(error))
+        else:
+            self._processes.add(started)
+            self._idle.append(line)
+            self._give()
+
+    def _tell_if_alone(self, error: UserError) -> None:
+        """Tells all who wait that a process can't be started, where there is no other that would answer them."""
+        while self._waiting and self._missing == self.count:
+            answer = self._waiting.popleft().answer
+            if not answer.done():
+                answer.set_exception(error)
 
     async def _line(self, started: Started) -> Line:
         _, line = await asyncio.get_running_loop().create_unix_connection(Line, sock=started.socket)
@@ -253,16 +264,42 @@ class Workers:
         return line
 
     def _started(self) -> Started:
-        here, there = socket.socketpair()
-        process = self._context.Process(target=worker.work, args=(there, self._uri, self._digest), daemon=True)
-        process.start()
-        there.close()
+        """A process that has loaded the model. UserError where the system does not let it start, or it can't do so."""
+        try:
+            here, there = socket.socketpair()
+            with there:
+                try:
+                    process = self._context.Process(
+                        target=worker.work, args=(there, self._uri, self._digest), daemon=True
+                    )
+                    process.start()
+                except BaseException:
+                    here.close()
+                    raise
+        except (OSError, EOFError) as error:  # EOFError: the fork server has ended, as when it could not fork
+            raise _not_started(error) from error
         started = Started(process, here)
         fault = _fault(here)
         if fault is not None:
             started.end()
-            raise UserError(f"A process that predicts can't be started: {fault[:1].lower()}{fault[1:].rstrip('.')}.")
+            raise UserError(f"{_NOT_STARTED}: {fault[:1].lower()}{fault[1:].rstrip('.')}.")
         return started
+
+
+def _not_started(error: Exception) -> UserError:
+    """What is said where the system does not let a process start."""
+    said = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return UserError(
+        f"{_NOT_STARTED}: {said[:1].lower()}{said[1:].rstrip('.')}. Give more memory, open files and processes, or "
+        "start with fewer --workers."
+    )
+
+
+def _let_end(started: Started) -> None:
+    """Ends a process, which it does in a moment that nobody waits for."""
+    started.process.kill()
+    with suppress(RuntimeError):  # no thread can be started to note it: the next start of a process does
+        asyncio.get_running_loop().run_in_executor(None, started.process.join)
 
 
 def _fault(line: socket.socket) -> str | None:

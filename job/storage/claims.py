@@ -40,6 +40,8 @@ class Owner(NamedTuple):
     def is_gone(self, here: Owner) -> bool:
         """Whether the process `here` can be sure that this owner does not work any more: its process has ended, or its
         container was started again. An owner on another machine or in another container can't be told from a live one.
+
+        The process `here` itself counts as gone: whoever asks knows which of its own attempts are at work.
         """
         if (self.host, self.place) != (here.host, here.place):
             return False
@@ -50,7 +52,7 @@ class Owner(NamedTuple):
             # only one container of this identity runs at a time, and only one pod of this name
             return bool(self.place)
         if self.pid == here.pid and self.started == here.started:
-            return True  # an earlier attempt of this process, which works on one at a time
+            return True
         return _start_of(self.pid) not in {self.started, "unknown"}
 
     def is_near(self, here: Owner) -> bool:
@@ -85,12 +87,17 @@ def renewal(claim: bytes) -> bytes:
     return json.dumps({**found, "renewals": found["renewals"] + 1}).encode()
 
 
+def attempt_of(claim: bytes) -> str:
+    """What stays the same in a claim that is renewed, and is in no other; "" for what is no claim."""
+    try:
+        return str(json.loads(claim)["attempt"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
 def is_same(claim: bytes, other: bytes) -> bool:
     """Whether two contents are one claim, renewed or not."""
-    try:
-        return bool(json.loads(claim)["attempt"] == json.loads(other)["attempt"])
-    except (ValueError, KeyError, TypeError):
-        return False
+    return attempt_of(claim) == attempt_of(other) != ""
 
 
 def may_fall_silent(claim: bytes) -> bool:
@@ -104,7 +111,8 @@ def may_fall_silent(claim: bytes) -> bool:
 
 
 def is_abandoned(claim: bytes) -> bool:
-    """Whether the process that wrote the claim is known to be gone. False for what is no claim."""
+    """Whether the process that wrote the claim is known to be gone, or is this one (`Owner.is_gone`). False for what is
+    no claim."""
     try:
         found = json.loads(claim)
         owner = Owner(**{field: found[field] for field in Owner._fields})

@@ -7,11 +7,13 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 from job.errors import UsageError, UserError
 from job.storage.backend import backend
-from job.storage.claims import is_abandoned, is_same, may_fall_silent, new_claim, renewal
+from job.storage.claims import attempt_of, is_abandoned, is_same, may_fall_silent, new_claim, renewal
 from job.storage.uris import join, normalise
 
 MANIFEST = "manifest.json"
@@ -24,6 +26,11 @@ PROGRESS = "_progress.json"
 _NOT_RESULTS = {MANIFEST, CLAIM, PROGRESS}
 # Looks at a claim of which a sign of life is waited for.
 _LOOKS = 20
+# The folders that runs of this process are at work in, by the attempt in their claims: a claim does not tell which of
+# the process's threads works there. An object that nobody holds any more works on nothing.
+_at_work: WeakValueDictionary[str, RunFolder] = WeakValueDictionary()
+# Held while what a dead attempt left is removed and the folder is claimed, so that of two threads one does so.
+_claiming = Lock()
 
 
 class StoredFile(NamedTuple):
@@ -49,8 +56,9 @@ class RunFolder:
     """Results of the run `name` under the address `out`, written in place.
 
     `claim()` makes the folder this run's own; `finish()` makes it whole. A folder that is whole, or that another run is
-    working on, is refused; what a killed attempt of the same run in the same place (machine, container or pod) left
-    behind is removed; with `goes_on` it is kept, if `begin` was called in that attempt.
+    working on, in this process or another, is refused; what a killed attempt of the same run in the same place
+    (machine, container or pod) left behind is removed; with `goes_on` it is kept, if `begin` was called in that
+    attempt.
 
     With `silence`, a number of seconds, the owner calls `renew` more often than that. Attempts that do so take over
     from each other wherever they were: `claim` waits so long for a sign of life, and a claim that was not renewed
@@ -71,6 +79,7 @@ class RunFolder:
         self._store = backend(self.root)
         self._silence = silence
         self._claim = new_claim(renewed=silence > 0)
+        self._attempt = attempt_of(self._claim)
         self._written: dict[str, StoredFile] = {}
 
     def uri(self, relative: str = "") -> str:
@@ -81,15 +90,31 @@ class RunFolder:
         """Raises UserError if the run could not write here or its name is taken. Leaves nothing behind."""
         self._store.probe(self.root)
         self._refuse_if_taken()
+        self.begun()
 
     def claim(self) -> None:
-        """Takes the folder for this run. Raises UserError if it can't be written or is taken by another."""
-        if self._refuse_if_taken():
-            if self.begun() is None:
-                self._store.delete_folder(self.root)
-            else:
-                self._store.delete(self.uri(CLAIM))
-        if not self._store.create(self.uri(CLAIM), self._claim):
+        """Takes the folder for this run.
+
+        Raises UserError if it can't be written, is taken by another, or what was begun in it can't be read.
+        """
+        left = self._refuse_if_taken()
+        begun = self.begun()
+        with _claiming:
+            if left is not None:
+                if self._claim_there() != left:  # another thread was first
+                    raise self._taken()
+                if begun is None:
+                    self._store.delete_folder(self.root)
+                else:
+                    self._store.delete(self.uri(CLAIM))
+            _at_work[self._attempt] = self  # before another thread can read the claim
+            created = False
+            try:
+                created = self._store.create(self.uri(CLAIM), self._claim)
+            finally:
+                if not created:
+                    self._end()
+        if not created:
             raise self._taken()
 
     def renew(self) -> None:
@@ -101,16 +126,26 @@ class RunFolder:
 
     def begun(self) -> Any:
         """What `begin` was told by an attempt that did not end, as JSON values; None where there is nothing to go on
-        with."""
+        with.
+
+        Raises UserError where that can't be read: what lies beside it may be many hours of work.
+        """
         if not self._goes_on or not self._store.exists(self.uri(PROGRESS)):
             return None
         try:
-            return json.loads(self._store.read_bytes(self.uri(PROGRESS)))
+            work = json.loads(self._store.read_bytes(self.uri(PROGRESS)))
         except ValueError:
-            return None
+            work = None
+        if work is None:
+            raise UserError(
+                f"'{self.uri(PROGRESS)}' is damaged, and nothing beside it was touched: put it back as it was, choose "
+                f"another --run-name, or remove '{self.root}'."
+            )
+        return work
 
     def begin(self, work: Any) -> None:
-        """Says what work (JSON values) the files that follow belong to, so that a later attempt can go on with them."""
+        """Says what work (JSON values, not null) the files that follow belong to, so that a later attempt can go on
+        with them."""
         self._store.write_bytes(self.uri(PROGRESS), json.dumps(work).encode())
 
     def write(self, relative: str, data: bytes) -> None:
@@ -143,6 +178,7 @@ class RunFolder:
         if self._goes_on and self._store.exists(self.uri(PROGRESS)):
             self._store.delete(self.uri(PROGRESS))
         self._store.delete(self.uri(CLAIM))
+        self._end()
 
     def parts(self, relative: str) -> list[str]:
         """Names of the files in a folder of the run that is not whole yet, sorted."""
@@ -159,49 +195,63 @@ class RunFolder:
 
     def release(self) -> None:
         """Leaves the folder as it is, for a later attempt that goes on with it."""
-        if self._is_mine():
-            self._store.delete(self.uri(CLAIM))
+        try:
+            if self._is_mine():
+                self._store.delete(self.uri(CLAIM))
+        finally:
+            self._end()
 
     def discard(self) -> None:
         """Removes all that this run has written: it failed. Other runs and folders are left alone."""
-        if self._is_mine():
-            # first what would make the rest look whole, if this does not come to its end
-            if self._store.exists(self.uri(MANIFEST)):
-                self._store.delete(self.uri(MANIFEST))
-            self._store.delete_folder(self.root)
+        try:
+            if self._is_mine():
+                # first what would make the rest look whole, if this does not come to its end
+                if self._store.exists(self.uri(MANIFEST)):
+                    self._store.delete(self.uri(MANIFEST))
+                self._store.delete_folder(self.root)
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        """Lets other attempts of this process have the folder."""
+        _at_work.pop(self._attempt, None)
+
+    def _claim_there(self) -> bytes | None:
+        claim = self.uri(CLAIM)
+        return self._store.read_bytes(claim) if self._store.exists(claim) else None
 
     def _is_mine(self) -> bool:
-        claim = self.uri(CLAIM)
-        return self._store.exists(claim) and is_same(self._store.read_bytes(claim), self._claim)
+        claim = self._claim_there()
+        return claim is not None and is_same(claim, self._claim)
 
-    def _refuse_if_taken(self) -> bool:
-        """Whether a dead attempt has left something, which is the only thing that may be removed."""
+    def _refuse_if_taken(self) -> bytes | None:
+        """The claim of a dead attempt, whose files are the only ones that may be removed; None where there is none."""
         found = set(self._store.walk(self.root))
         if MANIFEST in found:
             raise UserError(
                 f"The run '{self.name}' is already in '{self.out}': choose another --run-name or another --out.", 2
             )
         if CLAIM in found:
-            if not self._is_left():
+            claim = self._store.read_bytes(self.uri(CLAIM))
+            if not self._is_left(claim):
                 raise self._taken()
-            return True
+            return claim
         if found and not (self._goes_on and PROGRESS in found):
             raise UserError(
                 f"'{self.root}' is not empty and holds no run: choose another --run-name or another --out.", 2
             )
-        return False
+        return None
 
-    def _is_left(self) -> bool:
+    def _is_left(self, claim: bytes) -> bool:
         """Whether the owner of the claim is gone. Waits for a sign of life from one that can't be looked for."""
-        claim = self._store.read_bytes(self.uri(CLAIM))
         if is_abandoned(claim):
-            return True
+            return attempt_of(claim) not in _at_work
         if not self._silence or not may_fall_silent(claim):
             return False
         limit = time.monotonic() + self._silence
         while (left := limit - time.monotonic()) > 0:
             time.sleep(min(left, self._silence / _LOOKS))
-            if not self._store.exists(self.uri(CLAIM)) or self._store.read_bytes(self.uri(CLAIM)) != claim:
+            if self._claim_there() != claim:
                 return False
         return True
 

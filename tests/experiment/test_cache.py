@@ -1,6 +1,8 @@
 """What the cache of descriptors keeps, what it gives again, and that runs on one cache do not disturb each other."""
 
+import errno
 import os
+import resource
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,13 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 from absent import absent
 
-from job import dataset
+from job import dataset, storage
 from job.dataset import Images
 from job.errors import UserError
 from job.experiment import cache
 from job.experiment.extract import extractor
 from job.experiment.recipe import Block, Recipe
 from job.kept import Kept
+from job.kept import _store as keep_file
 from job.vision.sample import sample_picture
 
 
@@ -215,6 +218,64 @@ def test_a_damaged_file_of_the_cache_is_described_again_and_replaced(
         if path.exists():
             path.write_bytes((damage or flip)(content))
     assert described(spark, pictures, tmp_path / "cache")[0] == first, "and where they were damaged before"
+
+
+def kept_one(place: Path) -> tuple[Images, Path]:
+    """A picture, and the file of a cache that has it."""
+    columns = {"ima": ["Training/A/1.jpg"], "size": [10], "version": [0], "reason": [""]}
+    keep_file(str(place), pa.table(columns).to_batches())
+    (file,) = place.iterdir()
+    return ONE, file
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EMFILE, "Too many open files"),
+        PermissionError(errno.EACCES, "Permission denied"),
+        pa.ArrowMemoryError("malloc of size 64 failed"),
+    ],
+    ids=repr,
+)
+def test_a_file_that_can_not_be_read_for_now_stays_and_its_pictures_count_as_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    def fail(*_: object) -> None:
+        raise error
+
+    pictures, file = kept_one(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "read_columns", fail)
+        assert cache.parts_of(str(tmp_path), pictures).to_pylist() == [None]
+    assert cache.parts_of(str(tmp_path), pictures).to_pylist() == [file.name]
+
+
+def test_where_too_many_files_are_open_a_cache_loses_none_of_its_own(tmp_path: Path):
+    pictures, file = kept_one(tmp_path)
+    cache.parts_of(str(tmp_path), pictures)  # loads what it needs
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        found = cache._keys(str(file), file.stat().st_size)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert found.num_rows == 0
+    assert cache.parts_of(str(tmp_path), pictures).to_pylist() == [file.name]
+
+
+def test_a_file_that_is_damaged_anywhere_is_removed_or_read_as_it_was(tmp_path: Path):
+    pictures, file = kept_one(tmp_path)
+    content, removed = file.read_bytes(), 0
+    damaged = [content[:end] for end in range(0, len(content), 97)]
+    damaged += [content[:at] + bytes([content[at] ^ 0x81]) + content[at + 1 :] for at in range(len(content))]
+    for spoiled in damaged:
+        file.write_bytes(spoiled)
+        found = cache.parts_of(str(tmp_path), pictures).to_pylist()
+        assert found in ([None], [file.name])
+        if spoiled == content[: len(spoiled)]:
+            assert not file.exists()
+        removed += not file.exists()
+    assert removed > len(damaged) / 3
 
 
 def test_other_files_in_the_cache_are_left_alone(spark, pictures: Images, tmp_path: Path):

@@ -438,13 +438,12 @@ def test_a_whole_run_of_the_same_name_is_refused(bucket: str):
     assert caught.value.exit_code == 2
 
 
-def test_of_two_runs_of_one_name_at_the_same_time_one_gets_the_folder(bucket: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("job.storage.runfolder.is_abandoned", lambda _claim: False)  # here both live in one process
+def test_of_two_runs_of_one_name_at_the_same_time_one_gets_the_folder(bucket: str):
     outcomes: list[str] = []
     together = threading.Barrier(6)
+    folders = [RunFolder(f"s3://{bucket}/out", "one") for _ in range(6)]
 
-    def run() -> None:
-        folder = RunFolder(f"s3://{bucket}/out", "one")
+    def run(folder: RunFolder) -> None:
         together.wait()
         try:
             folder.claim()
@@ -453,7 +452,7 @@ def test_of_two_runs_of_one_name_at_the_same_time_one_gets_the_folder(bucket: st
         else:
             outcomes.append("mine")
 
-    threads = [threading.Thread(target=run) for _ in range(6)]
+    threads = [threading.Thread(target=run, args=(folder,)) for folder in folders]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -466,6 +465,7 @@ def test_what_a_killed_attempt_left_is_removed_by_the_next_one_of_the_same_name(
     first = RunFolder(f"s3://{bucket}/out", "one")
     first.claim()
     first.write("old.csv", b"x")
+    del first  # nobody works in the folder any more
     second = RunFolder(f"s3://{bucket}/out", "one")
     second.check_writable()
     second.claim()

@@ -170,11 +170,37 @@ def test_unknown_paths_and_methods_are_refused(server) -> None:
             b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\ntext\r\n--x--\r\n',
             "multipart/form-data; boundary=x",
         ),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="p"; filename="a.jpg"\r\n\r\nabc\r\n--x--\r\n',
+            "multipart/form-data; boundary=x; charset=undefined",
+        ),
     ],
 )
 def test_a_form_that_is_damaged_or_without_files_is_refused(server, body, kind) -> None:
     found = server.ask("POST", "/predict", body, {"Content-Type": kind})
     assert (found.code, found.json["status"]) == (400, "wrong_body")
+
+
+@pytest.mark.parametrize(
+    ("charset", "name", "said"),
+    [
+        ("utf-7", b"+2AA-.jpg", "?.jpg"),  # half of a pair, which is no character
+        ("unicode_escape", rb"\ud800.jpg", "?.jpg"),
+        ("raw_unicode_escape", rb"\udfff\ud800.jpg", "??.jpg"),
+        ("utf-16", b"odd.jpg", "odd.jpg"),
+        ("nonsense", b"a.jpg", "a.jpg"),
+        ("hex", b"a.jpg", "a.jpg"),
+        ("utf-8", "Pomme é 🍏.jpg".encode(), "Pomme é 🍏.jpg"),
+        ("utf-8", b"\xff.jpg", "ÿ.jpg"),
+    ],
+)
+def test_names_in_whatever_charset_come_back_as_text(server, picture, charset, name, said) -> None:
+    for field in (b'name="p"; filename="%s"', b'name="%s"; filename=""'):
+        body = b"--x\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n--x--\r\n" % (field % name, picture)
+        kind = {"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"}
+        found = server.ask("POST", "/predict", body, kind)
+        assert found.code == 200
+        assert [each["picture"] for each in found.json["predictions"]] == [said]
 
 
 def test_a_body_that_says_it_is_a_gigabyte_is_refused_before_it_is_sent(server) -> None:

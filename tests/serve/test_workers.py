@@ -1,11 +1,15 @@
 """Processes that predict, when they die on a picture, hang, can't start or are too late."""
 
 import asyncio
+import errno
 import json
+import multiprocessing.context
 import os
 import signal
 import socket
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from serving import MODEL, V1, alive, gone
@@ -164,6 +168,74 @@ def test_when_no_process_can_be_started_any_more_all_who_wait_are_told() -> None
     with Once("", "", 1) as workers:
         found = asked(workers, b"", b"", b"")
     assert [str(each) for each in found] == ["The model is gone."] * 3
+
+
+def starved(error: Exception, times: int, then: Callable[..., Any]) -> Callable[..., Any]:
+    """Fails so many times, as where the system has no processes, files or memory left, and then works."""
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        nonlocal times
+        times -= 1
+        if times >= 0:
+            raise error
+        return then(*arguments, **named)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "error"),
+    [
+        (socket, "socketpair", OSError(errno.EMFILE, "Too many open files")),
+        (multiprocessing.context.ForkServerProcess, "start", OSError(errno.EAGAIN, "Resource temporarily unavailable")),
+        (multiprocessing.context.ForkServerProcess, "start", EOFError("unexpected EOF")),
+        (asyncio, "to_thread", RuntimeError("can't start new thread")),
+        (Workers, "_line", OSError(errno.EMFILE, "Too many open files")),
+    ],
+    ids=lambda value: getattr(value, "__name__", None) or str(value),
+)
+def test_a_process_that_could_not_be_started_is_started_by_a_later_request(
+    where: Any, what: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[socket.socket] = []
+    pair = socket.socketpair
+
+    def noted_pair(*arguments: Any) -> tuple[socket.socket, socket.socket]:
+        made.extend(found := pair(*arguments))
+        return found
+
+    async def ask(workers: Workers) -> list[Answer]:
+        async with workers.answering():
+            killed = pids(workers)
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+            assert await asyncio.to_thread(gone, killed)
+            assert await asyncio.to_thread(noted, workers)
+            monkeypatch.setattr(socket, "socketpair", noted_pair)
+            monkeypatch.setattr(where, what, starved(error, workers.count, getattr(where, what)))
+            async with asyncio.timeout(60):
+                asked = [workers.predict(picture(), 1, Rejection()) for _ in range(3)]
+                for failed in await asyncio.gather(*asked, return_exceptions=True):
+                    assert isinstance(failed, UserError)
+                    assert failed.message.startswith("A process that predicts can't be started: ")
+                assert not workers._processes
+                assert {each.fileno() for each in made} <= {-1}
+                return [await workers.predict(picture(), 1, Rejection()) for _ in range(3)]
+
+    with of_model(2) as workers:
+        assert [each.status for each in asyncio.run(ask(workers))] == ["ok"] * 3
+        started = pids(workers)
+        assert 1 <= len(started) <= 2
+        assert workers._missing == 2 - len(started)
+    assert gone(started)
+
+
+def test_a_server_whose_processes_can_not_be_started_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        socket, "socketpair", starved(OSError(errno.EMFILE, "Too many open files"), 1, socket.socketpair)
+    )
+    with pytest.raises(UserError, match=r"can't be started: too many open files\. "), of_model(2):
+        pass
 
 
 def test_a_model_that_changed_is_not_served_by_new_processes() -> None:

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,84 @@ def test_somebody_elses_folder_is_never_written_into(tmp_path: Path):
     assert [path.name for path in (tmp_path / "photos").iterdir()] == ["holiday.jpg"]
 
 
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_folder_that_another_thread_of_this_process_writes_into_is_refused_until_it_has_ended(
+    tmp_path: Path, goes_on: bool
+):
+    for end in (RunFolder.release, RunFolder.discard, lambda run: run.finish({})):
+        first, second = (RunFolder(str(tmp_path), "one", goes_on=goes_on) for _ in range(2))
+        first.claim()
+        first.write("half.csv", b"x")
+        for action in (RunFolder.check_writable, RunFolder.claim):
+            with pytest.raises(TakenError, match="Another run named 'one' is writing, or was killed"):
+                action(second)
+        second.discard()  # as a run does that could not begin
+        assert (tmp_path / "one" / "half.csv").exists()
+        end(first)
+        shutil.rmtree(tmp_path / "one", ignore_errors=True)
+        second.claim()
+        second.discard()
+
+
+def test_a_claim_that_this_process_could_not_take_back_is_a_dead_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object) -> None:
+        raise UserError("The store does not answer.")
+
+    for end in (RunFolder.release, RunFolder.discard):
+        run = RunFolder(str(tmp_path), "one")
+        run.claim()
+        with monkeypatch.context() as patch:
+            patch.setattr(run._store, "delete", fail)
+            patch.setattr(run._store, "delete_folder", fail)
+            with pytest.raises(UserError, match="does not answer"):
+                end(run)
+        RunFolder(str(tmp_path), "one").claim()  # which nobody holds, so that the next one may have it
+    RunFolder(str(tmp_path), "one").claim()
+
+
+def test_a_claim_that_another_thread_is_just_writing_is_no_dead_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    first, second = (RunFolder(str(tmp_path), "one") for _ in range(2))
+    create = first._store.create
+
+    def and_then(uri: str, data: bytes) -> bool:
+        made = create(uri, data)
+        with pytest.raises(TakenError):
+            second.check_writable()
+        return made
+
+    monkeypatch.setattr(first._store, "create", and_then)
+    first.claim()
+    first.finish({})
+
+
+def test_of_many_threads_that_find_a_dead_claim_one_takes_the_folder_over(tmp_path: Path):
+    claim_elsewhere(tmp_path, "raise SystemExit(1)").wait()
+    runs = [RunFolder(str(tmp_path), "one") for _ in range(8)]
+    together = threading.Barrier(len(runs))
+    taken: list[RunFolder] = []
+
+    def take(run: RunFolder) -> None:
+        left = run._is_left
+
+        def slowly(claim: bytes) -> bool:
+            found = left(claim)
+            together.wait()
+            return found
+
+        run._is_left = slowly
+        with suppress(TakenError):
+            run.claim()
+            taken.append(run)
+
+    threads = [threading.Thread(target=take, args=(run,)) for run in runs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (winner,) = taken
+    winner.finish({})
+
+
 def claim_elsewhere(tmp_path: Path, then: str) -> "subprocess.Popen[str]":
     claim = f"RunFolder({str(tmp_path)!r}, 'one').claim()"
     program = f"from job.storage import RunFolder; {claim}; print('mine', flush=True); {then}"
@@ -94,7 +173,8 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path):
 def test_a_run_whose_folder_was_taken_over_is_not_made_whole(tmp_path: Path):
     first, second = RunFolder(str(tmp_path), "one"), RunFolder(str(tmp_path), "one")
     first.claim()
-    second.claim()  # same process: takes the first for dead
+    (tmp_path / "one" / "_running.json").unlink()
+    second.claim()
     with pytest.raises(UserError, match="Another run named 'one'"):
         first.finish({})
     first.discard()
@@ -139,6 +219,23 @@ def test_a_run_that_goes_on_keeps_what_a_killed_process_began_and_removes_what_i
         run.claim()
         assert [file.path for file in run.files()] == left
         run.discard()
+
+
+@pytest.mark.parametrize("content", ['{"x":', "", "null", "\udcff"])
+@pytest.mark.parametrize("claimed", [True, False])
+def test_nothing_is_removed_where_it_can_not_be_read_what_was_begun(tmp_path: Path, content: str, claimed: bool):
+    code = "import sys; from job.storage import RunFolder; RunFolder(sys.argv[1], 'one', goes_on=True).claim()"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    if not claimed:
+        (tmp_path / "one" / "_running.json").unlink()
+    (tmp_path / "one" / "batches").mkdir()
+    (tmp_path / "one" / "batches" / "0001.parquet").write_bytes(b"hours of work")
+    (tmp_path / "one" / "_progress.json").write_bytes(content.encode(errors="surrogateescape"))
+    before = sorted(tmp_path.rglob("*"))
+    for action in (RunFolder.check_writable, RunFolder.claim):
+        with pytest.raises(UserError, match=r"one/_progress.json' is damaged, and nothing .*: put it back as it was, "):
+            action(RunFolder(str(tmp_path), "one", goes_on=True))
+        assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_only_a_run_that_goes_on_takes_up_unfinished_work(tmp_path: Path):

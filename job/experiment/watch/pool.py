@@ -3,19 +3,19 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pyarrow as pa
 
 from job.apart import CRASHED
 from job.engine.worker_environment import PROCESS_VARIABLES
-from job.errors import UserError
+from job.errors import UserError, tell
 from job.model import load_model
 from job.model.batch import predicted, unusable
 from job.model.predict import NOTHING_REJECTED, Rejection
@@ -53,12 +53,23 @@ class Task:
     rejection: Rejection = NOTHING_REJECTED
 
 
-class Pool:
-    """Context manager: `count` processes that predict. They end with this process, however it ends."""
+class Found(NamedTuple):
+    """Predictions of some pictures, and a sentence for each that the program could not cope with."""
 
-    def __init__(self, task: Task, count: int) -> None:
+    table: pa.Table
+    faults: list[str]
+
+
+class Pool:
+    """Context manager: `count` processes that predict. They end with this process, however it ends.
+
+    `warn` is told of pictures that the program could not cope with.
+    """
+
+    def __init__(self, task: Task, count: int, warn: Callable[[str], None] = tell) -> None:
         self._task = task
         self._count = count
+        self._warn = warn
         self._executor: ProcessPoolExecutor | None = None
         self._broken = False
 
@@ -78,12 +89,13 @@ class Pool:
     def predict(self, names: Sequence[str]) -> pa.Table:
         """Predictions of these pictures: a table of schema `job.model.batch.SCHEMA`, in their order.
 
-        A picture that ends the process which reads it, as a fault in a decoder does, has the status "crashed".
+        A picture that ends the process which reads it, as a fault in a decoder does, or makes it fail where others do
+        not, has the status "crashed".
 
         Raises
         ------
         UserError
-            The store does not work, or the processes can't be used.
+            The store does not work, or the processes can't be used: they can't load the model, or predict no picture.
         ReplacedError
             The model is not the one that it was.
 
@@ -112,7 +124,7 @@ class Pool:
         table = self._answer(self._ask([name]))
         return unusable([name], CRASHED) if table is None else table
 
-    def _ask(self, names: Sequence[str]) -> "Future[pa.Table] | None":
+    def _ask(self, names: Sequence[str]) -> "Future[Found] | None":
         """The answer of a process, or None where the processes have ended."""
         try:
             # Processes are started here: a Ctrl-C is for this one alone, which finishes its work in hand. A process
@@ -129,19 +141,27 @@ class Pool:
         except BrokenProcessPool:
             return None
 
-    def _answer(self, future: "Future[pa.Table] | None") -> pa.Table | None:
-        """What a process has answered; None where a picture has ended it, or met an error that nobody thought of."""
+    def _answer(self, future: "Future[Found] | None") -> pa.Table | None:
+        """What a process has answered; None where it has ended. UserError where it can't do its work."""
         try:
-            if future is not None:
-                return future.result()
+            found = None if future is None else future.result()
         except BrokenProcessPool:
-            pass
+            found = None
         except UserError:
             raise
-        except Exception:  # noqa: BLE001  (whatever one picture does, the others are to be predicted)
+        except MemoryError as error:
+            raise UserError("The processes that predict have too little memory for the model: give more.") from error
+        except Exception as error:
+            raise UserError(
+                f"The processes that predict can't be used: {type(error).__name__}: {error}. This is a fault of this "
+                "program, or of the model: run `fruits doctor`, or take another --model."
+            ) from error
+        if found is None:
+            self._broken = True
             return None
-        self._broken = True
-        return None
+        for fault in found.faults:
+            self._warn(fault)
+        return found.table
 
     def _restart(self) -> None:
         """New processes in place of those that ended. Raises UserError when these end as well."""
@@ -200,11 +220,39 @@ def _end_by_parent() -> None:
     os._exit(1)
 
 
-def _work(task: Task, names: Sequence[str]) -> pa.Table:
+def _work(task: Task, names: Sequence[str]) -> Found:
+    """Predictions of these pictures. What is raised is no picture's fault."""
+    model = _model(task)
+    try:
+        return Found(predicted(model, task.root, names, task.rejection), [])
+    except UserError:
+        raise
+    except Exception:
+        if not names:
+            raise
+    each = [_alone(model, task, name) for name in names]
+    return Found(pa.concat_tables([one.table for one in each]), [fault for one in each for fault in one.faults])
+
+
+def _alone(model: "Model", task: Task, name: str) -> Found:
+    """The prediction of a picture; one that the program fails on is "crashed" if it can predict another."""
+    try:
+        return Found(predicted(model, task.root, [name], task.rejection), [])
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001  (whatever one picture does, the others are to be predicted)
+        from job.vision.sample import sample_picture
+
+        model.predict(sample_picture(0, 0))  # raises as well where the picture is not the cause
+        said = f"'{name}' could not be predicted, which is a fault of this program: {type(error).__name__}: {error}."
+        return Found(unusable([name], CRASHED), [said])
+
+
+def _model(task: Task) -> "Model":
     global _loaded  # noqa: PLW0603
     if _loaded is None:
         found = load_model(task.model)
         if found.digest != task.digest:
             raise ReplacedError(f"The model at '{task.model}' was replaced meanwhile: start the watch again.")
         _loaded = found
-    return predicted(_loaded, task.root, names, task.rejection)
+    return _loaded

@@ -82,7 +82,7 @@ def execute(watch: Watch, model: Model, console: Console, meters: Meters | None)
     model.check(watch.rejection.unknown)
     console.start(watch.name, {"data": root, "out": watch.out, "model": model.uri, "every": watch.every}, "predict")
     task = Task(model.uri, model.digest, root, watch.rejection)
-    with told_to_end(at_once=True) as ending, Pool(task, available_cores()) as pool:
+    with told_to_end(at_once=True) as ending, Pool(task, available_cores(), console.warning) as pool:
         if not watch.once:
             pool.warm()
         with _claimed(watch, root) as (folder, heart):
@@ -164,12 +164,14 @@ class _Watcher:
 
     def work(self) -> None:
         """Rounds of listing and predicting. Faults of the store are waited for, except with `once`."""
-        settling, pause, rounds = min(SETTLING, self.watch.every), _FIRST_PAUSE, 0
+        # what has to settle has done so then; with `once` there is one more listing
+        soon = SETTLING if self.watch.once else min(SETTLING, self.watch.every)
+        pause, rounds = _FIRST_PAUSE, 0
         while not self.ending.told:
             self.heart.check()
             begun = time.monotonic()
             try:
-                waiting = self._round()
+                waiting, listed = self._round()
             except (TakenError, ReplacedError):
                 raise
             except UserError as error:
@@ -185,7 +187,7 @@ class _Watcher:
                         f"{waiting} pictures are still being written: they are left for the next time."
                     )
                 return
-            self.ending.wait(begun + (settling if waiting else self.watch.every) - time.monotonic())
+            self.ending.wait((listed + soon if waiting else begun + self.watch.every) - time.monotonic())
 
     def _fault(self, error: UserError, pause: float) -> None:
         self.console.warning(f"{error.message} The watch goes on in {pause:g} s.")
@@ -193,18 +195,20 @@ class _Watcher:
             self.meters.fault()
         self.ending.wait(pause)
 
-    def _round(self) -> int:
-        """Predicts what is new, and returns the number of pictures that were left for the next round."""
+    def _round(self) -> tuple[int, float]:
+        """Predicts what is new, and returns the number of pictures that were left for the next round, and when the
+        listing was made: of `time.monotonic`."""
         self.ledger.settle()
         ready, waiting = self.arrivals.look(self.ledger)
+        listed = time.monotonic()
         count: int = ready.num_rows
         for start in range(0, count, _MOST):
             if self.ending.told:
                 break
             self.heart.check()
             if not self._batch(ready.slice(start, _MOST).combine_chunks()):
-                return waiting + count - start
-        return waiting
+                return waiting + count - start, listed
+        return waiting, listed
 
     def _batch(self, pictures: pa.Table) -> bool:
         """Predicts these pictures and writes them; False when another batch has come first."""

@@ -21,7 +21,7 @@ from watching import MODEL, Arriving, Watching, events, kill_at_random, manifest
 
 from job import load_model, storage
 from job.errors import UserError
-from job.experiment.watch import watcher
+from job.experiment.watch import arrivals, watcher
 from job.experiment.watch.ledger import SCHEMA, Ledger
 from job.experiment.watch.meters import Meters
 from job.experiment.watch.watcher import Watch
@@ -172,6 +172,23 @@ def test_every_picture_is_predicted_once_whenever_the_watch_is_killed(
     assert not list(out.rglob(".*"))
 
 
+def test_a_picture_that_is_written_by_and_by_is_taken_as_a_whole_however_often_is_looked(
+    watch: Callable[..., Watching], data: Path, out: Path
+):
+    write(data / "a.jpg", 0)
+    running = watch("--every", "0.05s")
+    running.wait_for(lambda: running.batches() == 1)
+    content = picture(1)
+    with (data / "b.jpg").open("wb") as file:
+        for start in range(0, len(content), 1000):
+            file.write(content[start : start + 1000])
+            file.flush()
+            time.sleep(0.2)
+    running.wait_for(lambda: running.batches() > 1)
+    assert running.end().code == 130
+    assert [(row["ima"], row["status"]) for row in rows(out)] == [("a.jpg", "ok"), ("b.jpg", "ok")]
+
+
 def test_a_watch_that_is_told_to_end_finishes_the_batch_in_hand(watch: Callable[..., Watching], data: Path, out: Path):
     """SIGTERM here; SIGINT, which tests/test_signals.py shows to be answered alike, while it starts."""
     for number in range(1100):
@@ -261,6 +278,7 @@ def test_a_store_that_does_not_work_is_waited_for_longer_each_time(
     write(data / "a.jpg", 0)
     waited, calls, original = [], [], storage.list_images
     monkeypatch.setattr(watcher.Ending, "wait", lambda _, seconds: waited.append(seconds))
+    monkeypatch.setattr(arrivals, "SETTLING", 0.0)
 
     def listing(uri: str) -> object:
         calls.append(uri)
@@ -274,6 +292,23 @@ def test_a_store_that_does_not_work_is_waited_for_longer_each_time(
     with pytest.raises(KeyboardInterrupt):
         execute(data, out, capsys)
     assert [seconds for seconds in waited if seconds >= 1] == [1, 2, 4, 1]
+    assert [row["status"] for row in rows(out)] == ["ok"]
+
+
+def test_one_listing_is_followed_by_a_second_one_after_which_pictures_have_settled(
+    data: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    write(data / "a.jpg", 0)
+    looks, original = [], storage.list_images
+
+    def listing(uri: str) -> object:
+        looks.append(time.monotonic())
+        return original(uri)
+
+    monkeypatch.setattr(storage, "list_images", listing)
+    execute(data, out, capsys, once=True)
+    first, second = looks
+    assert second - first >= 1
     assert [row["status"] for row in rows(out)] == ["ok"]
 
 

@@ -15,8 +15,9 @@ from running import clean_environment
 from job import load_model
 from job.errors import UserError
 from job.experiment.watch import pool as pools
-from job.experiment.watch.pool import Pool, ReplacedError, Task
+from job.experiment.watch.pool import Found, Pool, ReplacedError, Task
 from job.model.batch import SCHEMA, predicted
+from job.model.predict import Model, Rejection
 from job.vision.sample import sample_picture
 
 MODEL = Path(__file__).parents[2] / "model" / "data" / "v1" / "model"
@@ -44,15 +45,40 @@ def rows(table: pa.Table) -> list[dict[str, Any]]:
     ]
 
 
-def dies_of_07(task: Task, names: list[str]) -> pa.Table:
+def dies_of_07(task: Task, names: list[str]) -> Found:
     if "07.jpg" in names:
         os.kill(os.getpid(), signal.SIGSEGV)
     return pools._work(task, names)
 
 
-def fails_at_07(task: Task, names: list[str]) -> pa.Table:
-    if "07.jpg" in names:
-        raise RuntimeError("an error that nobody has thought of")
+def fails_at_07(task: Task, names: list[str]) -> Found:
+    def failing(model: Model, root: str, names: list[str], rejection: Rejection) -> pa.Table:
+        if "07.jpg" in names:
+            raise RuntimeError("that nobody has thought of")
+        return predicted(model, root, names, rejection)
+
+    pools.predicted = failing
+    return pools._work(task, names)
+
+
+def fails_to_load(task: Task, names: list[str]) -> Found:
+    def failing(_: str) -> Model:
+        raise MemoryError
+
+    pools.load_model = failing
+    return pools._work(task, names)
+
+
+def has_a_fault(*_: object) -> None:
+    raise KeyError("an error that nobody has thought of")
+
+
+def predicts_nothing(task: Task, names: list[str]) -> Found:
+    def failing(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    model = pools._model(task)
+    model.predict = failing
     return pools._work(task, names)
 
 
@@ -70,19 +96,45 @@ def test_many_processes_answer_as_the_model_alone_does_in_the_order_that_was_ask
     assert rows(again) == rows(found)[:1]
 
 
-@pytest.mark.parametrize("work", [dies_of_07, fails_at_07])
-def test_a_picture_that_ends_its_process_is_named_and_the_others_are_predicted(
-    work, data: Path, monkeypatch: pytest.MonkeyPatch
+SAID = "'07.jpg' could not be predicted, which is a fault of this program: RuntimeError: that nobody has thought of."
+
+
+@pytest.mark.parametrize(("work", "said"), [(dies_of_07, []), (fails_at_07, [SAID])])
+def test_a_picture_that_ends_its_process_or_makes_it_fail_is_named_and_the_others_are_predicted(
+    work, said: list[str], data: Path, monkeypatch: pytest.MonkeyPatch
 ):
     expected = rows(predicted(load_model(MODEL), str(data), NAMES))
     monkeypatch.setattr(pools, "_work", work)
-    with Pool(task(data), 2) as pool:
+    told: list[str] = []
+    with Pool(task(data), 2, told.append) as pool:
         found = rows(pool.predict(NAMES))
+        assert told == said
         assert rows(pool.predict(["07.jpg"]))[0]["status"] == "crashed"
         assert rows(pool.predict(NAMES[:5])) == expected[:5]
         assert not pool._broken
     assert [row["status"] for row in found if row["ima"] == "07.jpg"] == ["crashed"]
     assert [row for row in found if row["ima"] != "07.jpg"] == [row for row in expected if row["ima"] != "07.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        (fails_to_load, "have too little memory for the model: give more"),
+        (has_a_fault, "can't be used: KeyError: 'an error that nobody has thought of'"),
+        (predicts_nothing, "can't be used: ZeroDivisionError: "),
+    ],
+)
+def test_a_fault_that_is_no_picture_s_own_fails_all_of_them_and_none_is_called_crashed(
+    work, said: str, data: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with Pool(task(data), 2) as pool, monkeypatch.context() as patch:
+        patch.setattr(pools, "_work", work)
+        pool.warm()
+        for names in (NAMES, NAMES[:1], NAMES):
+            with pytest.raises(UserError, match=said):
+                pool.predict(names)
+    with Pool(task(data), 2) as pool:
+        assert {row["status"] for row in rows(pool.predict(NAMES))} == {"ok"}
 
 
 def test_a_process_that_was_killed_by_somebody_is_replaced(data: Path):
