@@ -88,7 +88,8 @@ def check(data: bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS)
     if data.startswith(_JPEG):
         pixels, complete = _inspect_jpeg(data)
     elif data.startswith(_PNG):
-        pixels, complete = _inspect_png(data)
+        pixels, end = _inspect_png(data)
+        complete = bool(end)
     elif _OTHERS.match(data):
         raise Unusable("not_supported")
     else:
@@ -106,8 +107,10 @@ def read(data: bytes, mode: int) -> NDArray[np.uint8]:
     Raises `Unusable` when the file is damaged inside, or larger than a limit from the environment. Raises MemoryError
     when there is no memory to decode it, which says nothing of the picture.
     """
+    # OpenCV reads on behind the end of a PNG, and makes room for whatever length a chunk there claims to have.
+    end = _inspect_png(data)[1] if data.startswith(_PNG) else len(data)
     try:
-        found: tuple[Any, bytes] = heard(lambda: cv2.imdecode(np.frombuffer(data, np.uint8), mode))
+        found: tuple[Any, bytes] = heard(lambda: cv2.imdecode(np.frombuffer(data, np.uint8, end), mode))
     except cv2.error as error:
         if error.code == _NO_MEMORY:
             raise MemoryError("There is no memory left to decode a picture.") from error
@@ -168,13 +171,13 @@ def _inspect_jpeg(data: bytes) -> tuple[int, bool]:
     return pixels, False
 
 
-def _inspect_png(data: bytes) -> tuple[int, bool]:
-    """Width x height in the header (0 if there is none) and whether the IEND chunk is there."""
+def _inspect_png(data: bytes) -> tuple[int, int]:
+    """Width x height in the header (0 if there is none), and where the IEND chunk ends (0 if there is none)."""
     pixels = int.from_bytes(data[16:20]) * int.from_bytes(data[20:24]) if data[12:16] == b"IHDR" else 0
     place = len(_PNG)
     while place + 12 <= len(data):
-        kind = data[place + 4 : place + 8]
-        place += 12 + int.from_bytes(data[place : place + 4])
+        kind, length = data[place + 4 : place + 8], int.from_bytes(data[place : place + 4])
+        place += 12 + length
         if kind == b"IEND":
-            return pixels, place <= len(data)
-    return pixels, False
+            return pixels, 0 if length else place
+    return pixels, 0

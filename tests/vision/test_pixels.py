@@ -24,14 +24,15 @@ def encoded(suffix, picture=None, *options):
     return cv2.imencode(suffix, textured() if picture is None else picture, list(options))[1].tobytes()
 
 
-def png_header(width, height):
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_header(width, height, *chunks):
     """A complete PNG whose header promises that size and whose data hold none of it."""
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    rest = chunks or (chunk(b"IDAT", zlib.compress(b"")), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(rest)
 
 
 def with_jpeg_size(data, width, height):
@@ -178,6 +179,25 @@ def test_a_progressive_jpeg_is_read_and_its_cut_found():
 @pytest.mark.parametrize("tail", [bytes(1), bytes(4096), b"\r\n", b"trailing text", b"\xff" * 10])
 def test_what_follows_the_end_is_tolerated(suffix, tail):
     np.testing.assert_array_equal(decode(encoded(suffix) + tail), decode(encoded(suffix)))
+
+
+@pytest.mark.parametrize("end", [b"", b"28 bytes that are not allowed"])
+def test_a_length_behind_the_end_of_a_png_is_not_believed(end):
+    """OpenCV 5 makes room for a palette of 4 GB behind an end before which there were no pixels."""
+    bomb = png_header(
+        25, 65, chunk(b"PLTE", bytes(6)), chunk(b"IEND", end), struct.pack(">I", 0xFB2843C1), b"PLTE" * 20
+    )
+    code = (
+        "import resource, sys\n"
+        "from job.vision.pixels import Unusable, decode\n"
+        "try:\n    decode(sys.stdin.buffer.read())\n"
+        "except Unusable as unusable:\n    print(unusable.reason)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=bomb, capture_output=True, check=True)
+    why, kilobytes = done.stdout.decode().split()
+    assert why == ("truncated" if end else "not_an_image")
+    assert int(kilobytes) < 300_000
 
 
 def test_the_end_of_an_embedded_thumbnail_is_not_the_end_of_the_picture():
