@@ -57,10 +57,12 @@ CSV = {
     "confusion_matrix.csv, categories.csv": pa.schema(
         [("cat", TEXT), ("=A", NUMBER), ("'=A", NUMBER), ("B, b", FLOAT)]
     ),
-    "data_issues.csv": pa.schema(
+    "data_issues.csv, mistakes.csv": pa.schema(
         [("kind", TEXT), ("split", TEXT), ("ima", TEXT), ("score", FLOAT), ("suggested", TEXT), ("other", TEXT)]
     ),
-    "protocols.csv, learning_curve.csv, tune.csv": pa.schema([("round", TEXT), ("pictures", NUMBER), ("low", FLOAT)]),
+    "protocols.csv, learning_curve.csv, tune.csv": pa.schema(
+        [("round", TEXT), ("pictures", NUMBER), ("low", FLOAT), ("in_copies", pa.bool_())]
+    ),
 }
 PARQUET = {"predictions": batch.SCHEMA, "batches of a watch": ledger.SCHEMA}
 LAYOUTS: list[list[int]] = [
