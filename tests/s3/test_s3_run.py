@@ -77,9 +77,10 @@ def predictions(content: bytes) -> tuple[list[str], np.ndarray]:
 
 @pytest.fixture(scope="module")
 def here(shared: Shared, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same run on a folder."""
+    """The same run on folders. Pictures are named as there: which descriptors are the first words depends on names."""
     out = tmp_path_factory.mktemp("out")
-    answer = shared("run", "--data", sample, "--out", out, "--run-name", "here", *SETTINGS)
+    pictures = ("--train", sample / "Training", "--test", sample / "Test")
+    answer = shared("run", *pictures, "--out", out, "--run-name", "here", *SETTINGS)
     assert answer.code == 0, answer.err
     return out / "here"
 
