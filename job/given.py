@@ -101,14 +101,13 @@ def values_given(
     can't be read.
     """
     environment = os.environ if environment is None else environment
-    config = flags.get("config") or environment.get(variable_name("config"))
     # an empty variable is one that was not set, as compose files and charts leave them
     variables = {name: environment.get(variable_name(name), "") for name in names}
     return layered(
         [
             {name: Given("flag", flag_name(name), flags[name]) for name in names if flags.get(name) is not None},
             {name: Given("environment", variable_name(name), text) for name, text in variables.items() if text.strip()},
-            {name: given for name, given in _from_file(config).items() if name in names} if config else {},
+            {name: given for name, given in _from_file(_config(flags, environment)).items() if name in names},
         ]
     )
 
@@ -116,9 +115,8 @@ def values_given(
 def check_file(known: Collection[str], flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> None:
     """Raises UsageError where the file that `config` names has a key that is not known, or says no truth of how much is
     told."""
-    config = flags.get("config") or (os.environ if environment is None else environment).get(variable_name("config"))
-    found = _from_file(config) if config else {}
-    for name, given in found.items():
+    config = _config(flags, os.environ if environment is None else environment)
+    for name, given in _from_file(config).items():
         if name in TELLING:
             _truth(given)
         elif name not in known:
@@ -137,8 +135,15 @@ def truths(
     return {name: _truth(given[name]) if name in given else False for name in names}
 
 
-def _from_file(path: str) -> dict[str, Given]:
-    """All that a file says."""
+def _config(flags: Mapping[str, Any], environment: Mapping[str, str]) -> str | None:
+    """Path of the settings file, where one is named."""
+    return flags.get("config") or environment.get(variable_name("config"))
+
+
+def _from_file(path: str | None) -> dict[str, Given]:
+    """All that a file says; nothing where there is none."""
+    if not path:
+        return {}
     try:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

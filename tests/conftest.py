@@ -3,7 +3,7 @@
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +95,18 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures") / "sample"
     write_sample(folder, categories=3, train_images=60, test_images=30)
     return folder
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Callable[[str], str]:
+    """Writes a settings file; its path."""
+
+    def write(content: str) -> str:
+        path = tmp_path / "fruits.toml"
+        path.write_text(content, encoding="utf-8")
+        return str(path)
+
+    return write
 
 
 @pytest.fixture(scope="session")

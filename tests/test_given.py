@@ -1,23 +1,10 @@
 """Where settings are given, and which of them counts."""
 
-from pathlib import Path
-
 import pytest
 
 from job.errors import UsageError
+from job.experiment import flags
 from job.given import TELLING, Given, layered, truths
-
-
-@pytest.fixture
-def file(tmp_path: Path):
-    """Writes a settings file; its path."""
-
-    def write(content: str) -> str:
-        path = tmp_path / "fruits.toml"
-        path.write_text(content, encoding="utf-8")
-        return str(path)
-
-    return write
 
 
 @pytest.mark.parametrize(
@@ -44,8 +31,8 @@ def test_a_stronger_place_hides_the_same_setting_and_what_says_the_same_in_anoth
     assert layered([{"data": flag, "train": variable}]) == {"data": flag, "train": variable}
 
 
-def test_how_much_is_told_may_be_said_in_each_place(file):
-    path = file("quiet = true\njson = true\nwords = 30")
+def test_how_much_is_told_may_be_said_in_each_place(toml):
+    path = toml("quiet = true\njson = true\nwords = 30")
     assert truths(TELLING, {"config": path}, {}) == {"quiet": True, "verbose": False, "json": True}
     assert truths(TELLING, {}, {"FRUITS_CONFIG": path}) == {"quiet": True, "verbose": False, "json": True}
     assert truths(TELLING, {"config": path}, {"FRUITS_QUIET": "0", "FRUITS_JSON": " "}) == {
@@ -55,8 +42,8 @@ def test_how_much_is_told_may_be_said_in_each_place(file):
     }
 
 
-def test_telling_more_hides_telling_less_of_a_weaker_place_and_the_other_way_round(file):
-    less, more = file("quiet = true"), {"FRUITS_VERBOSE": "1"}
+def test_telling_more_hides_telling_less_of_a_weaker_place_and_the_other_way_round(toml):
+    less, more = toml("quiet = true"), {"FRUITS_VERBOSE": "1"}
     assert truths(TELLING, {"config": less}, more) == {"quiet": False, "verbose": True, "json": False}
     assert truths(TELLING, {"quiet": True}, more) == {"quiet": True, "verbose": False, "json": False}
     assert truths(TELLING, {"verbose": True, "config": less}, {}) == {"quiet": False, "verbose": True, "json": False}
@@ -66,3 +53,7 @@ def test_telling_more_hides_telling_less_of_a_weaker_place_and_the_other_way_rou
 def test_a_variable_that_is_neither_true_nor_false_is_refused(name: str):
     with pytest.raises(UsageError, match=f"FRUITS_{name.upper()} is 'perhaps': it must be true or false"):
         truths(TELLING, {}, {f"FRUITS_{name.upper()}": "perhaps"})
+
+
+def test_what_a_file_may_say_of_telling_is_what_the_options_are():
+    assert set(flags.TELLING) == set(TELLING)

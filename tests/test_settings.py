@@ -20,18 +20,6 @@ def resolve(flags: dict[str, Any], environment: dict[str, str] | None = None) ->
     return resolve_among(flags, environment, choices=choices())
 
 
-@pytest.fixture
-def file(tmp_path: Path):
-    """Writes a settings file; its path."""
-
-    def write(content: str) -> str:
-        path = tmp_path / "fruits.toml"
-        path.write_text(content, encoding="utf-8")
-        return str(path)
-
-    return write
-
-
 def refused(flags=None, environment=None) -> str:
     """The sentence with which these are refused."""
     with pytest.raises(UsageError) as caught:
@@ -58,7 +46,9 @@ def test_without_anything_given_it_is_the_best_preset():
     assert (settings.out, settings.seed, settings.min_partitions, settings.no_classify) == ("out", 123, 1, False)
 
 
-def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_preset_which_beats_the_default(file):
+def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_preset_which_beats_the_default(
+    toml,
+):
     layers = [
         ({"words": "11"}, {"FRUITS_WORDS": "12"}, "words = 13\n"),
         ({}, {"FRUITS_WORDS": "12"}, "words = 13\n"),
@@ -66,7 +56,7 @@ def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_prese
         ({}, {}, ""),
     ]
     found = [
-        resolve({"preset": "sift", "config": file(content), **flags}, environment).words
+        resolve({"preset": "sift", "config": toml(content), **flags}, environment).words
         for flags, environment, content in layers
     ]
     assert found == [11, 12, 13, PRESETS.get("sift").values["words"]]
@@ -76,10 +66,10 @@ def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_prese
     ] == [1, 2, 123]
 
 
-def test_a_preset_named_by_the_environment_or_the_file_counts_as_well(file):
+def test_a_preset_named_by_the_environment_or_the_file_counts_as_well(toml):
     assert resolve({}, {"FRUITS_PRESET": "reference"}).classifier == "mlp"
-    assert resolve({"config": file('preset = "reference"')}, {}).descriptor == "sift"
-    assert resolve({"preset": "fast", "config": file('preset = "reference"')}, {}).features == "hsv"
+    assert resolve({"config": toml('preset = "reference"')}, {}).descriptor == "sift"
+    assert resolve({"preset": "fast", "config": toml('preset = "reference"')}, {}).features == "hsv"
 
 
 def test_a_flag_that_is_not_given_hides_nothing():
@@ -111,8 +101,8 @@ def test_a_near_miss_is_told(flags: dict[str, str], meant: str):
     assert f"(did you mean '{meant}'?): choose one of " in refused(flags)
 
 
-def test_a_near_miss_of_a_key_in_the_file_is_told(file):
-    assert "unknown key 'wrods' (did you mean 'words'?): see" in refused({"config": file("wrods = 3")})
+def test_a_near_miss_of_a_key_in_the_file_is_told(toml):
+    assert "unknown key 'wrods' (did you mean 'words'?): see" in refused({"config": toml("wrods = 3")})
 
 
 def test_a_part_kept_back_is_of_one_folder():
@@ -121,11 +111,11 @@ def test_a_part_kept_back_is_of_one_folder():
     assert "--labels is given without --test-fraction" in refused({"data": "x", "labels": "l.csv"})
 
 
-def test_the_file_may_be_named_by_the_environment(file):
-    assert resolve({}, {"FRUITS_CONFIG": file("seed = 7")}).seed == 7
+def test_the_file_may_be_named_by_the_environment(toml):
+    assert resolve({}, {"FRUITS_CONFIG": toml("seed = 7")}).seed == 7
 
 
-def test_every_setting_can_come_from_each_place(file):
+def test_every_setting_can_come_from_each_place(toml):
     texts = {
         "data": "d",
         "train": "a",
@@ -175,16 +165,16 @@ def test_every_setting_can_come_from_each_place(file):
         }.get(name, {})
         by_flag = resolve({**others, name: text}, {})
         by_environment = resolve(others, {f"FRUITS_{name.upper()}": text})
-        by_file = resolve({**others, "config": file(f"{name.replace('_', '-')} = {json.dumps(text)}")}, {})
+        by_file = resolve({**others, "config": toml(f"{name.replace('_', '-')} = {json.dumps(text)}")}, {})
         assert by_flag == by_environment == by_file, name
         assert str(getattr(by_flag, name)) != str(next(f.default for f in fields(Settings) if f.name == name)) or (
             name == "protocol"
         ), name
 
 
-def test_each_setting_knows_where_it_is_from(file):
+def test_each_setting_knows_where_it_is_from(toml):
     settings = resolve(
-        {"words": "60", "config": file('words = 13\nseed = 7\ncache = "c"')},
+        {"words": "60", "config": toml('words = 13\nseed = 7\ncache = "c"')},
         {"FRUITS_SEED": "8", "FRUITS_WORDS": "14", "FRUITS_OUT": "o"},
     )
     found = settings.came_from()
@@ -199,12 +189,12 @@ def test_each_setting_knows_where_it_is_from(file):
     }
 
 
-def test_what_a_stronger_place_hides_is_not_said_to_be_from_there(file):
-    found = resolve({"descriptor": "orb", "config": file('features = "hsv"')}, {}).came_from()
+def test_what_a_stronger_place_hides_is_not_said_to_be_from_there(toml):
+    found = resolve({"descriptor": "orb", "config": toml('features = "hsv"')}, {}).came_from()
     assert (found["descriptor"], found["features"]) == ("flag", "preset")
 
 
-def test_where_settings_are_from_makes_no_two_of_them_differ(file):
+def test_where_settings_are_from_makes_no_two_of_them_differ(toml):
     one, other = resolve({"seed": "7"}, {}), resolve({}, {"FRUITS_SEED": "7"})
     assert one == other
     assert (one.came_from()["seed"], other.came_from()["seed"]) == ("flag", "environment")
@@ -224,10 +214,10 @@ def test_names_are_separated_by_commas_and_may_hold_spaces_and_accents():
     assert resolve({}, {"FRUITS_CATEGORIES": "Apple Red 1,Pêche,Kiwi"}).categories == expected
 
 
-def test_a_file_has_numbers_booleans_and_lists_of_its_own(file):
+def test_a_file_has_numbers_booleans_and_lists_of_its_own(toml):
     found = resolve(
         {
-            "config": file("""
+            "config": toml("""
         words = 40
         max-bad-fraction = 0.1
         no_classify = true
@@ -274,11 +264,11 @@ SIFT = PRESETS.get("sift").values
 
 @pytest.mark.parametrize("place", ["flag", "environment", "file"])
 @pytest.mark.parametrize("preset", ["accurate", "fast"])
-def test_one_descriptor_takes_the_place_of_a_presets_blocks_and_the_rest_is_as_in_sift(preset, place, file):
+def test_one_descriptor_takes_the_place_of_a_presets_blocks_and_the_rest_is_as_in_sift(preset, place, toml):
     given = {
         "flag": ({"descriptor": "orb"}, {}),
         "environment": ({}, {"FRUITS_DESCRIPTOR": "orb"}),
-        "file": ({"config": file('descriptor = "orb"')}, {}),
+        "file": ({"config": toml('descriptor = "orb"')}, {}),
     }[place]
     found = resolve({"preset": preset, **given[0]}, given[1])
     assert (found.descriptor, found.features, found.augment) == ("orb", None, None)
@@ -295,8 +285,8 @@ def test_a_descriptor_in_place_of_a_presets_own_keeps_the_rest_of_the_preset():
     assert (found.descriptor, found.words, found.classifier, found.vocabulary_sample) == ("orb", 50, "mlp", "all")
 
 
-def test_blocks_win_over_a_descriptor_given_beside_them_and_either_over_the_other_of_a_weaker_place(file):
-    path = file('features = "hsv"')
+def test_blocks_win_over_a_descriptor_given_beside_them_and_either_over_the_other_of_a_weaker_place(toml):
+    path = toml('features = "hsv"')
     assert resolve({"features": "hsv", "descriptor": "orb"}, {}).features == "hsv"
     assert resolve({"descriptor": "orb", "config": path}, {}).features is None
     assert resolve({"config": path}, {"FRUITS_DESCRIPTOR": "orb"}).descriptor == "orb"
@@ -325,11 +315,11 @@ def test_copies_that_were_asked_for_are_not_left_out_in_silence():
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
-def test_the_settings_of_a_preset_make_a_recipe_and_the_same_settings_again(preset, file):
+def test_the_settings_of_a_preset_make_a_recipe_and_the_same_settings_again(preset, toml):
     found = resolve({"preset": preset}, {})
     assert Recipe.of(found).blocks
     kept = {name: value for name, value in found.public().items() if value not in (None, [], False)}
-    again = file("\n".join(f"{name} = {json.dumps(value)}" for name, value in kept.items()))
+    again = toml("\n".join(f"{name} = {json.dumps(value)}" for name, value in kept.items()))
     assert resolve({"config": again}, {}) == found
 
 
@@ -377,10 +367,10 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "value", "allowed"), BAD)
-def test_a_bad_value_is_refused_with_where_it_came_from_what_it_is_and_what_it_may_be(name, value, allowed, file):
+def test_a_bad_value_is_refused_with_where_it_came_from_what_it_is_and_what_it_may_be(name, value, allowed, toml):
     by_flag = refused({name: value})
-    by_file = refused({"config": file(f"{name} = {json.dumps(value)}")})
-    path = file("")
+    by_file = refused({"config": toml(f"{name} = {json.dumps(value)}")})
+    path = toml("")
     told = [(by_flag, flag_name(name)), (by_file, f"'{name}' in {path}")]
     if value.strip():  # an empty variable is one that was not set
         told.append((refused({}, {f"FRUITS_{name.upper()}": value}), f"FRUITS_{name.upper()}"))
@@ -407,14 +397,14 @@ def test_a_bad_value_is_refused_with_where_it_came_from_what_it_is_and_what_it_m
         "seed = [3]",
     ],
 )
-def test_a_value_of_another_kind_in_a_file_is_refused(content, file):
-    assert f"'{content.split()[0].strip('[]')}' in" in refused({"config": file(content)})
+def test_a_value_of_another_kind_in_a_file_is_refused(content, toml):
+    assert f"'{content.split()[0].strip('[]')}' in" in refused({"config": toml(content)})
 
 
-def test_an_unknown_key_of_a_file_is_named(file):
-    sentence = refused({"config": file("wordz = 3")})
+def test_an_unknown_key_of_a_file_is_named(toml):
+    sentence = refused({"config": toml("wordz = 3")})
     assert "'wordz'" in sentence
-    assert file("") in sentence
+    assert toml("") in sentence
     assert "--help" in sentence
 
 
@@ -424,8 +414,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", ["words == 3", "words = ", "[", "words = 3\nwords = 4"])
-def test_a_file_that_is_no_toml_is_named(content, file):
-    assert file(content) in refused({"config": file(content)})
+def test_a_file_that_is_no_toml_is_named(content, toml):
+    assert toml(content) in refused({"config": toml(content)})
 
 
 def test_a_file_in_another_encoding_is_named(tmp_path: Path):
@@ -477,8 +467,8 @@ def test_train_and_test_go_together(given, missing):
         ),
     ],
 )
-def test_pictures_named_in_a_stronger_place_hide_those_of_a_weaker_one(flags, environment, content, found, file):
-    settings = resolve({**flags, "config": file(content)}, environment)
+def test_pictures_named_in_a_stronger_place_hide_those_of_a_weaker_one(flags, environment, content, found, toml):
+    settings = resolve({**flags, "config": toml(content)}, environment)
     assert (settings.data, settings.train, settings.test) == found
 
 
@@ -513,8 +503,8 @@ def test_pictures_named_in_a_stronger_place_hide_those_of_a_weaker_one(flags, en
         ),
     ],
 )
-def test_what_does_not_go_together_is_told_with_where_each_came_from(flags, environment, content, parts, file):
-    path = file(content)
+def test_what_does_not_go_together_is_told_with_where_each_came_from(flags, environment, content, parts, toml):
+    path = toml(content)
     sentence = refused({**flags, "config": path}, environment)
     for part in parts:
         assert part in sentence
@@ -582,13 +572,13 @@ def test_a_master_that_spark_does_not_know_is_refused(master):
         *("spark.executor.pyspark.memory", "spark.memory.offHeap.size", "spark.driver.maxResultSize"),
     ],
 )
-def test_an_amount_of_memory_that_spark_can_not_read_is_refused(key, file):
+def test_an_amount_of_memory_that_spark_can_not_read_is_refused(key, toml):
     for value in ("abc", "1.5g", "g", "-1g", "2 g", ""):
         assert refused({"conf": [f"{key}={value}"]}).startswith(
             f"--conf {key} is '{value}': it must be an amount of memory such as 512m or 2g"
         )
     assert refused({}, {"FRUITS_CONF": f"{key}=abc"}).startswith(f"FRUITS_CONF {key} is 'abc': ")
-    assert f"'conf' in {file('')}, {key}, is 'abc': " in refused({"config": file(f'conf = ["{key}=abc"]')})
+    assert f"'conf' in {toml('')}, {key}, is 'abc': " in refused({"config": toml(f'conf = ["{key}=abc"]')})
     for value in ("512m", "2g", "2G"):
         assert resolve({"conf": [f"{key}={value}"]}, {}).spark_conf()[key] == value
 
@@ -600,16 +590,16 @@ def test_the_memory_of_the_driver_has_the_unit_that_java_wants():
         resolve({"conf": [f"spark.executor.memory={value}"]}, {})
 
 
-def test_how_much_is_told_may_be_in_the_file_and_is_no_setting_of_a_run(file):
-    settings = resolve({"config": file("quiet = true\njson = true\nwords = 30")}, {})
+def test_how_much_is_told_may_be_in_the_file_and_is_no_setting_of_a_run(toml):
+    settings = resolve({"config": toml("quiet = true\njson = true\nwords = 30")}, {})
     assert settings.words == 30
     assert not set(settings.public()) & {"quiet", "verbose", "json"}
 
 
 @pytest.mark.parametrize("name", ["quiet", "verbose", "json"])
-def test_how_much_is_told_is_true_or_false(name, file):
-    sentence = refused({"config": file(f'{name} = "perhaps"')})
-    assert sentence == f"'{name}' in {file('')} is 'perhaps': it must be true or false."
+def test_how_much_is_told_is_true_or_false(name, toml):
+    sentence = refused({"config": toml(f'{name} = "perhaps"')})
+    assert sentence == f"'{name}' in {toml('')} is 'perhaps': it must be true or false."
 
 
 # ---- what is shown

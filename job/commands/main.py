@@ -20,7 +20,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
-from job.commands.parsers import COMMANDS, options_of, parser, parsers_of
+from job.commands.parsers import COMMANDS, options, options_of, parser, parsers_of
 from job.errors import UsageError, UserError, tell
 from job.near_miss import did_you_mean
 from job.secrets import without_logins
@@ -113,12 +113,12 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 def _check_place(arguments: Sequence[str]) -> None:
     """Raises UsageError where an option of a command stands before the command."""
     first, _, _ = next(iter(arguments), "").partition("=")
-    if not first.startswith("-") or first in parser(())._option_string_actions:  # noqa: SLF001  (argparse tells its options no other way)
+    if not first.startswith("-") or first in options(parser(())):
         return
     named = next((text for text in arguments if text in COMMANDS), "run")
     parsers = parsers_of(parser((named, "run")))
     for command in (named, "run"):
-        if first in parsers[command]._option_string_actions:  # noqa: SLF001  (as above)
+        if first in options(parsers[command]):
             raise UsageError(
                 f"The option '{first}' is one of a command's own: put it after the command "
                 f"(`fruits {command} {first}`)."

@@ -81,6 +81,11 @@ def parsers_of(top: argparse.ArgumentParser) -> Mapping[str, Parser]:
     return found
 
 
+def options(one: argparse.ArgumentParser) -> list[str]:
+    """All options of a parser, long and short."""
+    return list(one._option_string_actions)  # noqa: SLF001  (as above)
+
+
 def options_of(top: argparse.ArgumentParser, command: str) -> list[str]:
     """The long options of one of its commands."""
-    return [option for option in parsers_of(top)[command]._option_string_actions if option.startswith("--")]  # noqa: SLF001  (as above)
+    return [option for option in options(parsers_of(top)[command]) if option.startswith("--")]

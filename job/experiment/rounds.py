@@ -201,31 +201,33 @@ class Rounds:
         """The rows of one round. `known` is what is fitted and scored of it already. A recipe of `BESIDE` that can't
         be learned from the round's pictures is told of and left out."""
         fitted, scored = known or (None, {})
-        found, recipes = {OWN: self._scored(each, self._recipe, fitted, dict(scored))}, {OWN: self._recipe}
-        for name, plan in BESIDE.items():
-            recipe = replace(plan, seed=self._recipe.seed, mask=self._recipe.mask)
+        own_recipe = self._recipe
+        beside = {name: replace(plan, seed=own_recipe.seed, mask=own_recipe.mask) for name, plan in BESIDE.items()}
+        recipes = {OWN: own_recipe, **beside}
+        found = {OWN: self._scored(each, own_recipe, fitted, dict(scored))}
+        for name, recipe in beside.items():
             try:
-                found[name], recipes[name] = self._scored(each, recipe, None, {}), recipe
+                found[name] = self._scored(each, recipe, None, {})
             except UserError as error:
                 # --words is a setting of the run's own recipe, and no way out here
                 why = f"{error.reason}." if isinstance(error, TooManyWordsError) else error.message
                 self._warn(f"The recipe '{name}' is left out of the round '{each.name}' of the protocol: {why}")
         rows = []
-        disturbances = {part.name: part.disturbance for part in each.tests}
-        for split in found[OWN]:
-            own = _by_category(found[OWN][split])
-            for name, scores in found.items():
-                values = _by_category(scores[split])
-                less = None if name == OWN else _interval(own - values)
+        for part in each.tests:
+            own = _by_category(found[OWN][part.name])
+            for name, by_split in found.items():
+                scores = by_split[part.name]
+                values = _by_category(scores)
+                less = None if name == OWN else _measured(intervals.difference(own, values))
                 row = Row(
                     each.name,
-                    split,
+                    part.name,
                     name,
-                    scores[split].predictions.num_rows,
-                    _interval(values),
+                    scores.predictions.num_rows,
+                    _measured(intervals.interval(values)),
                     less,
-                    scores[split].calibration_error,
-                    _in_copies(disturbances[split], recipes[name]),
+                    scores.calibration_error,
+                    _in_copies(part.disturbance, recipes[name]),
                 )
                 rows.append(row)
         return rows
@@ -296,9 +298,9 @@ def _in_copies(disturbance: str | None, recipe: Recipe) -> bool | None:
     return is_in_copies(disturbance, recipe.copies)
 
 
-def _interval(values: NDArray[np.float64]) -> intervals.Interval | None:
-    """The mean over categories, and its interval; None where no category has a value."""
-    return None if np.isnan(values).all() else intervals.interval(values)
+def _measured(found: intervals.Interval) -> intervals.Interval | None:
+    """A mean over categories and its interval; None where no category has a value."""
+    return None if np.isnan(found.mean) else found
 
 
 def table(rows: tuple[Row, ...]) -> pa.Table:

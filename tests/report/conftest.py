@@ -188,3 +188,55 @@ def pictures():
         issues={"near_duplicate": [Figure(f"Lemon: {EVIL}.jpg", data, Figure(f"twin {EVIL}", data))]},
         mistakes=[Figure("Lemon taken for Pêche", data, Figure(f"nearest: {EVIL}", data)), Figure("alone", data)],
     )
+
+
+@pytest.fixture
+def category_names(result_tables):
+    """The categories, of which one is a script."""
+    return result_tables["categories"]["cat"].to_pylist()
+
+
+@pytest.fixture
+def batch_manifest(evil, category_names):
+    """A manifest of `fruits predict --data`."""
+    return {
+        "run_name": f"monday {evil}",
+        "settings": {"data": "s3://key:hush@bucket/new", "reject_below": 0.5, "conf": {"x.secret.key": "hush"}},
+        "model": {"uri": "s3://key:hush@bucket/model", "digest": "cd" * 32, "categories": 3, "run_name": evil},
+        "versions": {"python": "3.11.9"},
+        "dataset": {
+            "root": "s3://key:hush@bucket/new",
+            "listing_sha256": "ef" * 32,
+            "images": 1234,
+            "bytes": 56789,
+            "described": 1200,
+            "unknown": 3,
+            "without_descriptors": 4,
+            "rejected": 30,
+        },
+        "predicted": dict.fromkeys(category_names, 400),
+        "labelled": {
+            "pictures": 9,
+            "answered": 5,
+            "categories": 3,
+            "mistakes": 2,
+            "category_accuracy": {"mean": 0.6667, "low": 0.4, "high": 0.9},
+        },
+        "accuracy": 0.6,
+        "seconds": {"predict": 3.5, "total": 12.5},
+    }
+
+
+@pytest.fixture
+def batch_tables(result_tables, category_names):
+    wrong = {
+        "ima": [f"{category_names[2]}/2.jpg", "Lemon/1.jpg"],
+        "cat": [category_names[2], "Lemon"],
+        "predicted_cat": [category_names[1], category_names[1]],
+        "probability": [0.95, 0.8],
+    }
+    return {
+        **{name: result_tables[name] for name in ("confusion_matrix", "categories")},
+        "mistakes": pa.table(wrong),
+        "rejected": pa.table({"path": [f"{category_names[1]}.jpg"], "reason": ["truncated"]}),
+    }

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from absent import absent
 from running import results
-from test_predictions import batch_manifest, batch_tables, names  # noqa: F401  (fixtures)
 from test_tuning import content  # noqa: F401  (a fixture)
 
 from job.report import predictions, tuning
@@ -100,8 +99,8 @@ def test_the_page_of_a_comparison_loads_without_errors_and_without_asking_for_an
 
 def test_the_page_of_a_batch_loads_without_errors_and_without_asking_for_anything(
     visit,
-    batch_manifest,  # noqa: F811
-    batch_tables,  # noqa: F811
+    batch_manifest,
+    batch_tables,
 ):
     seen, messages, asked = visit(predictions.render(batch_manifest, batch_tables, []))
     assert "Worst mistakes" in seen

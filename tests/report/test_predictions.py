@@ -11,58 +11,6 @@ from job.report.html import MISTAKES_SHOWN, REJECTED_SHOWN, Figure
 
 
 @pytest.fixture
-def names(result_tables):
-    """The categories, of which one is a script."""
-    return result_tables["categories"]["cat"].to_pylist()
-
-
-@pytest.fixture
-def batch_manifest(evil, names):
-    """A manifest of `fruits predict --data`."""
-    return {
-        "run_name": f"monday {evil}",
-        "settings": {"data": "s3://key:hush@bucket/new", "reject_below": 0.5, "conf": {"x.secret.key": "hush"}},
-        "model": {"uri": "s3://key:hush@bucket/model", "digest": "cd" * 32, "categories": 3, "run_name": evil},
-        "versions": {"python": "3.11.9"},
-        "dataset": {
-            "root": "s3://key:hush@bucket/new",
-            "listing_sha256": "ef" * 32,
-            "images": 1234,
-            "bytes": 56789,
-            "described": 1200,
-            "unknown": 3,
-            "without_descriptors": 4,
-            "rejected": 30,
-        },
-        "predicted": dict.fromkeys(names, 400),
-        "labelled": {
-            "pictures": 9,
-            "answered": 5,
-            "categories": 3,
-            "mistakes": 2,
-            "category_accuracy": {"mean": 0.6667, "low": 0.4, "high": 0.9},
-        },
-        "accuracy": 0.6,
-        "seconds": {"predict": 3.5, "total": 12.5},
-    }
-
-
-@pytest.fixture
-def batch_tables(result_tables, names):
-    wrong = {
-        "ima": [f"{names[2]}/2.jpg", "Lemon/1.jpg"],
-        "cat": [names[2], "Lemon"],
-        "predicted_cat": [names[1], names[1]],
-        "probability": [0.95, 0.8],
-    }
-    return {
-        **{name: result_tables[name] for name in ("confusion_matrix", "categories")},
-        "mistakes": pa.table(wrong),
-        "rejected": pa.table({"path": [f"{names[1]}.jpg"], "reason": ["truncated"]}),
-    }
-
-
-@pytest.fixture
 def source(batch_manifest, batch_tables, evil):
     return predictions.render(batch_manifest, batch_tables, [Figure(f"Lemon taken for {evil}", b"")])
 

@@ -84,6 +84,15 @@ def noted(workers: Workers) -> bool:
     return found
 
 
+async def kill_all(workers: Workers) -> None:
+    """Ends all processes, and waits until the server knows it."""
+    killed = pids(workers)
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    assert await asyncio.to_thread(gone, killed)
+    assert await asyncio.to_thread(noted, workers)
+
+
 def asked(workers: Workers, *pictures: bytes) -> list[Answer | BaseException]:
     """What the processes say of pictures that are asked about together."""
 
@@ -117,11 +126,7 @@ def test_more_pictures_than_processes_get_each_its_own_answer() -> None:
 def test_processes_that_died_while_they_had_nothing_to_do_are_replaced() -> None:
     async def ask(workers: Workers) -> list[str]:
         async with workers.answering():
-            killed = pids(workers)
-            for pid in killed:
-                os.kill(pid, signal.SIGKILL)
-            assert await asyncio.to_thread(gone, killed)
-            assert await asyncio.to_thread(noted, workers)
+            await kill_all(workers)
             return [(await workers.predict(picture(), 1, Rejection())).status for _ in range(4)]
 
     with of_model(2) as workers:
@@ -206,11 +211,7 @@ def test_a_process_that_could_not_be_started_is_started_by_a_later_request(
 
     async def ask(workers: Workers) -> list[Answer]:
         async with workers.answering():
-            killed = pids(workers)
-            for pid in killed:
-                os.kill(pid, signal.SIGKILL)
-            assert await asyncio.to_thread(gone, killed)
-            assert await asyncio.to_thread(noted, workers)
+            await kill_all(workers)
             monkeypatch.setattr(socket, "socketpair", noted_pair)
             monkeypatch.setattr(where, what, starved(error, workers.count, getattr(where, what)))
             async with asyncio.timeout(60):
