@@ -1,7 +1,6 @@
 """Where settings are given: as flags, as variables of the environment, in a file; and which of them counts."""
 
 import os
-import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +143,8 @@ def _from_file(path: str | None) -> dict[str, Given]:
     """All that a file says; nothing where there is none."""
     if not path:
         return {}
+    import tomllib
+
     try:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

@@ -194,10 +194,9 @@ def _as_json(shown: str, found: "Prediction") -> str:
 
 
 def _batch(settings: Settings, arguments: argparse.Namespace, begun: float) -> int:
-    # the JVM boots while this process imports what it needs, loads the model and lists the pictures
-    from job.engine.configuration import Configuration, started_by_spark_submit
-    from job.engine.jvm import Jvm
-    from job.engine.session import session
+    # Spark starts while this process imports what it needs, loads the model and lists the pictures
+    from job.engine.command_session import command_session
+    from job.engine.configuration import Configuration
 
     # Spark itself reads and writes no pictures: only its event log may need the jars for S3
     configuration = Configuration.make(
@@ -207,16 +206,11 @@ def _batch(settings: Settings, arguments: argparse.Namespace, begun: float) -> i
         conf=settings.spark_conf(),
         for_command=True,
     )
-    jvm = None if started_by_spark_submit() else Jvm(configuration, debug=settings.debug)
-    try:
+    with command_session(configuration, debug=settings.debug) as opened:
         model = _model(settings, arguments)
         from job.experiment import batch
 
-        opened = session(configuration, jvm, leave=True)
         done = batch.execute(settings, model, rejection_of(arguments), opened, console_of(arguments), begun)
-    finally:
-        if jvm is not None:
-            jvm.stop()
     if done.described:
         return 0
     tell("Not one of the pictures could be used: see rejected.csv.")

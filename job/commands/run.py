@@ -31,23 +31,17 @@ def main(arguments: argparse.Namespace) -> int:
     settings = resolve(vars(arguments), choices=choices())
     if settings.dry_run:
         return _dry_run(settings, arguments)
-    # the JVM boots while this process imports what it needs and lists the pictures
     if settings.wait_for_data:
         wait_for_data(settings)
-    from job.engine.configuration import Configuration, started_by_spark_submit
-    from job.engine.jvm import Jvm
-    from job.engine.session import session
+    # Spark starts while this process imports what it needs and lists the pictures
+    from job.engine.command_session import command_session
+    from job.engine.configuration import Configuration
 
     configuration = Configuration.of(settings, for_command=True)
-    jvm = None if started_by_spark_submit() else Jvm(configuration, debug=settings.debug)
-    try:
+    with command_session(configuration, debug=settings.debug) as opened:
         from job.experiment import run
 
-        opened = session(configuration, jvm, leave=True)
         run.execute(settings, run.data_of(settings), opened, console_of(arguments), begun)
-    finally:
-        if jvm is not None:
-            jvm.stop()
     return 0
 
 

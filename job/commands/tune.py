@@ -94,22 +94,16 @@ def main(arguments: argparse.Namespace) -> int:
         from job.commands.run import wait_for_data
 
         wait_for_data(settings)
-    from job.engine.configuration import Configuration, started_by_spark_submit
-    from job.engine.jvm import Jvm
-    from job.engine.session import session
+    from job.engine.command_session import command_session
+    from job.engine.configuration import Configuration
 
     configuration = Configuration.of(settings, for_command=True)
-    jvm = None if started_by_spark_submit() else Jvm(configuration, debug=settings.debug)
-    try:
+    with command_session(configuration, debug=settings.debug) as opened:
         from job.experiment import run
         from job.experiment.tuning import search
 
-        opened = session(configuration, jvm, leave=True)
         told = console_of(arguments)
         search.execute(settings, _options(field, arguments), run.data_of(settings), opened, told, begun)
-    finally:
-        if jvm is not None:
-            jvm.stop()
     return 0
 
 

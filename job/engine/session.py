@@ -33,7 +33,13 @@ class SparkFailure(Exception):  # noqa: N818  (not an error of its own: one of S
 
 
 @contextmanager
-def session(configuration: Configuration, jvm: Jvm | None = None, *, leave: bool = False) -> "Iterator[SparkSession]":
+def session(
+    configuration: Configuration,
+    jvm: Jvm | None = None,
+    *,
+    leave: bool = False,
+    coming: "Callable[[], SparkContext] | None" = None,
+) -> "Iterator[SparkSession]":
     """A Spark session, stopped at the end; pyspark can then be used in this process as if there had been none.
 
     Parameters
@@ -46,6 +52,9 @@ def session(configuration: Configuration, jvm: Jvm | None = None, *, leave: bool
     leave
         For a command whose process ends right after: a local JVM is killed, and Spark is not waited for
         (tests/benchmarks/engine.py: whole). pyspark can't be used in the process any more.
+    coming
+        Waits for the context in that JVM and gives it, where another thread makes it already
+        (`job.engine.command_session`).
 
     Raises
     ------
@@ -57,23 +66,24 @@ def session(configuration: Configuration, jvm: Jvm | None = None, *, leave: bool
         In place of an error of Spark's.
 
     """
-    _check_none()
+    if coming is None:
+        check_none()
     if jvm is None and not started_by_spark_submit() and configuration.conf.get("spark.master", "").startswith("local"):
         jvm = Jvm(configuration)
     leave = leave and configuration.local and configuration.conf.get("spark.eventLog.enabled") != "true"
     worked = False
     with ExitStack() as stack:
-        stack.enter_context(_quiet_py4j(configuration))
-        stack.enter_context(_environment())
+        stack.enter_context(quiet_py4j(configuration))
+        stack.enter_context(environment_kept())
         if jvm is not None:
             stack.callback(lambda: jvm.stop(worked=worked, at_once=leave))
-            stack.enter_context(_own_gateway(leave=leave))
+            stack.enter_context(_own_gateway(leave=leave, made=coming is not None))
             if configuration.for_command:
                 stack.enter_context(_quiet_pickling())
-                stack.enter_context(_quiet_stop())
+                stack.enter_context(quiet_stop())
                 # pyspark's own clean-up after an interrupted `toArrow` waits for a JVM that waits for its reader
                 stack.enter_context(interrupted_after(jvm.kill))
-        context = _context(configuration, jvm)
+        context = coming() if coming else context_in(configuration, jvm)
         if leave or configuration.for_command:
             _hush(context)
         try:
@@ -111,7 +121,7 @@ def _within(seconds: float, jvm: Jvm | None) -> Iterator[None]:
         timer.cancel()
 
 
-def _context(configuration: Configuration, jvm: Jvm | None) -> "SparkContext":
+def context_in(configuration: Configuration, jvm: Jvm | None) -> "SparkContext":
     """A context in that JVM, or where pyspark finds one."""
     from pyspark import SparkConf, SparkContext
 
@@ -212,7 +222,7 @@ def _in_time(work: Callable[[], None]) -> None:
     thread.join(_STOP_LIMIT)
 
 
-def _check_none() -> None:
+def check_none() -> None:
     """Raises ValueError when there is a session in this process: pyspark can't have two."""
     from pyspark import SparkContext
 
@@ -221,12 +231,16 @@ def _check_none() -> None:
 
 
 @contextmanager
-def _own_gateway(*, leave: bool) -> Iterator[None]:
-    """Let pyspark connect to the JVM of this session; in the end it knows again what it knew before."""
+def _own_gateway(*, leave: bool, made: bool) -> Iterator[None]:
+    """Let pyspark connect to the JVM of this session; in the end it knows again what it knew before.
+
+    Where the connection is `made` already, or is about to be, it knew none.
+    """
     from pyspark import SparkContext
 
-    before = SparkContext._gateway, SparkContext._jvm
-    SparkContext._gateway = SparkContext._jvm = None
+    before = (None, None) if made else (SparkContext._gateway, SparkContext._jvm)
+    if not made:
+        SparkContext._gateway = SparkContext._jvm = None
     try:
         yield
     finally:
@@ -250,7 +264,7 @@ def _hush(context: "SparkContext") -> None:
 
 
 @contextmanager
-def _quiet_py4j(configuration: Configuration) -> Iterator[None]:
+def quiet_py4j(configuration: Configuration) -> Iterator[None]:
     """py4j logs what it raises, which without any handler would be printed.
 
     An interrupted call is logged by the root logger, which is quiet for the command alone.
@@ -280,7 +294,7 @@ def _quiet_pickling() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_stop() -> Iterator[None]:
+def quiet_stop() -> Iterator[None]:
     """Keep pyspark from warning that a context which was interrupted while it was made can't be stopped: its JVM has
     ended."""
     with warnings.catch_warnings():
@@ -289,7 +303,7 @@ def _quiet_stop() -> Iterator[None]:
 
 
 @contextmanager
-def _environment() -> Iterator[None]:
+def environment_kept() -> Iterator[None]:
     """What is set for pyspark in the environment of this process is taken back at the end."""
     names = ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON", *_CONNECTION, *_SET_BY_PYSPARK)
     before: Mapping[str, str | None] = {name: os.environ.get(name) for name in names}

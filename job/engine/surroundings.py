@@ -9,7 +9,6 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment
 
 from job.cores import available_cores
 from job.errors import UsageError, UserError
@@ -91,6 +90,8 @@ def check_master(master: str) -> None:
                 f"The Spark master at '{master}' does not answer ({reason}): check --master and that it runs."
             )
     elif master.startswith("k8s://"):
+        from urllib.request import getproxies_environment
+
         address = urlsplit(master.removeprefix("k8s://"))
         if not address.netloc:
             address = urlsplit(f"https://{master.removeprefix('k8s://')}")

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass
 
 from obstore.exceptions import BaseError, InvalidPathError
 
@@ -180,6 +179,8 @@ def _proxy_hint(config: S3Config) -> str | None:
     """What to check where the store is asked through a proxy, which may not reach it: one on this machine, say."""
     if not config.endpoint:
         return None
+    from urllib.request import getproxies_environment, proxy_bypass
+
     parts = urlsplit(config.endpoint)
     proxies = getproxies_environment()
     if not (proxies.get(parts.scheme) or proxies.get("all")) or proxy_bypass(parts.netloc):

@@ -262,7 +262,7 @@ def test_a_command_that_is_told_to_end_leaves_nothing(moment: str, number: signa
     """SIGTERM in a query is in test_spark_processes.py."""
     program = f"""{SESSIONS}
 import time
-from job.engine.jvm import Jvm
+from job.engine.command_session import command_session
 from job.signals import terminated_as_interrupted
 code = 0
 configuration = Configuration.make(
@@ -281,16 +281,13 @@ def many(batches):
         yield pa.RecordBatch.from_arrays([pa.array([bytes(4 << 20)], pa.binary())], ["data"])
 with terminated_as_interrupted():
     try:
-        jvm = Jvm(configuration)
-        try:
+        with command_session(configuration) as coming:
             print("before", flush=True, file=open("said", "a"))
-            with session(configuration, jvm, leave=True) as spark:
+            with coming as spark:
                 print("within", flush=True, file=open("said", "a"))
                 if {moment!r} == "while rows come":
                     spark.range(0, 40, 1, 40).mapInArrow(many, "data binary").toArrow()
                 spark.range(3).mapInArrow(slow, "id long").count()
-        finally:
-            jvm.stop()
     except KeyboardInterrupt:
         code = 130
     except BaseException as error:
