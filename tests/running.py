@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from absent import absent
 
-from job.engine import jvm, session, sizes
+from job.engine import command_session, sizes
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -115,8 +115,7 @@ class Shared:
     def in_place(self, cores: int | None = None) -> Iterator[None]:
         """Commands that are called within the block work on the session. `cores`: how many they are to believe in."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(jvm, "Jvm", lambda *_, **__: None)
-            patch.setattr(session, "session", self.session)
+            patch.setattr(command_session, "command_session", lambda *_, **__: nullcontext(self.session()))
             if cores:
                 patch.setattr(sizes, "total_cores", lambda _: cores)
             for name in [name for name in os.environ if name.startswith("FRUITS_")]:

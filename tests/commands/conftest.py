@@ -15,7 +15,7 @@ def answer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """The command in this process, for what ends before any Spark is started."""
     for name in [name for name in os.environ if name.startswith("FRUITS_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr("job.engine.jvm.Jvm", lambda *_, **__: pytest.fail("a JVM was started"))
+    monkeypatch.setattr("job.engine.command_session.Jvm", lambda *_, **__: pytest.fail("a JVM was started"))
 
     def run(*arguments: object) -> Answer:
         try:

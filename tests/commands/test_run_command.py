@@ -1,6 +1,7 @@
 """`fruits run`: data that it can't use, and what it plans without doing it."""
 
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -125,7 +126,8 @@ def test_what_spark_says_of_a_failure_is_told_in_a_sentence(sample: Path, tmp_pa
     ],
 )
 def test_wrong_usage_is_found_with_and_without_a_dry_run(more, said, dry, sample: Path, answer, tmp_path, monkeypatch):
-    monkeypatch.setattr("job.engine.jvm.Jvm", lambda *_, **__: None)
+    never = nullcontext(nullcontext())  # a session that is never waited for
+    monkeypatch.setattr("job.engine.command_session.command_session", lambda *_, **__: never)
     data = () if "--wait-for-data" in more else ("--data", sample / "Training" if "--labels" in more else sample)
     found = answer("run", *data, "--out", tmp_path / "out", *more, *dry)
     assert found.code == 2
