@@ -39,8 +39,13 @@ _OWN = {
     # environment and are used again.
     "spark.executorEnv.SPARK_SIMPLIFIED_TRACEBACK": "1",
 }
-# What only `fruits run` has, since nobody else's queries run in its session: no shuffle, so nothing to adapt.
-_COMMAND = {"spark.sql.adaptive.enabled": "false"}
+# What only `fruits run` has, since nobody else's queries run in its session: no shuffle, so nothing to adapt; and lines
+# of code in Spark's errors, which pyspark would find out for each column, are of no use to who has not written them
+# (tests/benchmarks/engine.py: whole).
+_COMMAND = {
+    "spark.sql.adaptive.enabled": "false",
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
+}
 # What only a local `fruits run` has. The JVM's own part of its queries is to hand on columns, and compiling code for
 # that takes longer than it saves (tests/benchmarks/engine.py).
 _LOCAL_COMMAND = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}

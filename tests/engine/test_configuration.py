@@ -83,8 +83,8 @@ def test_only_the_local_command_does_without_compiled_queries():
     assert not has(for_command=True, master="k8s://https://a")
 
 
-def test_only_the_command_does_without_adaptive_queries():
-    key = "spark.sql.adaptive.enabled"
+@pytest.mark.parametrize("key", ["spark.sql.adaptive.enabled", "spark.python.sql.dataFrameDebugging.enabled"])
+def test_only_the_command_does_without_adaptive_queries_and_lines_of_code_in_errors(key: str):
     assert Configuration.make(master="k8s://https://a", for_command=True).conf[key] == "false"
     assert key not in Configuration.make(master="k8s://https://a").conf
 
