@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from job.engine.configuration import Configuration, started_by_spark_submit
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+# Seconds within which a start that has lost its JVM notices that.
+_NOTICED = 1.0
+
+
 @contextmanager
 def command_session(
     configuration: Configuration, *, debug: bool = False
@@ -22,9 +26,9 @@ def command_session(
     """Begins to start Spark, for a command whose process ends with its work.
 
     Gives the session as a context: when that is entered, Spark is waited for. A local Spark is started by another
-    thread, so that by then it may be there (tests/benchmarks/engine.py: whole). One of a cluster is started when the
-    context is entered, so that a command which fails before that costs no pods. At the end of the block the JVM has
-    ended, whether or not the session was entered.
+    thread, so that by then it may be there (tests/benchmarks/engine.py: whole). One that asks a cluster for executors,
+    or writes an event log, is started when the context is entered: a command which fails before that leaves neither.
+    At the end of the block the JVM has ended, whether or not the session was entered.
 
     With `debug`, what the JVM says goes to the error stream.
 
@@ -32,30 +36,41 @@ def command_session(
     """
     if started_by_spark_submit():
         yield session(configuration, leave=True)
-        return
-    jvm = Jvm(configuration, debug=debug)
-    with ExitStack() as stack:
-        stack.callback(jvm.stop)
-        if not configuration.local:
+    elif not configuration.leaves_nothing:
+        jvm = Jvm(configuration, debug=debug)
+        try:
             yield session(configuration, jvm, leave=True)
-            return
+        finally:
+            jvm.stop()
+    else:
         # a command that fails before it needs Spark ends the JVM, about which pyspark would have something to say
-        for kept in (quiet_py4j(configuration), environment_kept(), quiet_stop()):
-            stack.enter_context(kept)
-        coming = _coming(configuration, jvm)
-        yield session(configuration, jvm, leave=True, coming=coming.result)
+        with quiet_py4j(configuration), environment_kept(), quiet_stop():
+            jvm = Jvm(configuration, debug=debug)
+            start = _Start(configuration, jvm)
+            try:
+                start.start()
+                yield session(configuration, jvm, leave=True, coming=start.context)
+            finally:
+                jvm.stop(at_once=True)
+                if start.is_alive():
+                    start.join(_NOTICED)
 
 
-def _coming(configuration: Configuration, jvm: Jvm) -> "Future[SparkContext]":
-    """A context in that JVM, which a thread of its own makes."""
-    coming: Future[SparkContext] = Future()
+class _Start(threading.Thread):
+    """The thread that makes a context in a JVM."""
 
-    def make() -> None:
+    def __init__(self, configuration: Configuration, jvm: Jvm) -> None:
+        super().__init__(daemon=True)
+        self._configuration, self._jvm = configuration, jvm
+        self._made: Future[SparkContext] = Future()
+
+    def run(self) -> None:
         try:
             check_none()
-            coming.set_result(context_in(configuration, jvm))
+            self._made.set_result(context_in(self._configuration, self._jvm))
         except BaseException as error:  # noqa: BLE001  (raised where the context is waited for)
-            coming.set_exception(error)
+            self._made.set_exception(error)
 
-    threading.Thread(target=make, daemon=True).start()
-    return coming
+    def context(self) -> "SparkContext":
+        """Waits for the context. Raises what went wrong with it."""
+        return self._made.result()

@@ -91,6 +91,11 @@ class Configuration:
         """Whether tasks run in the driver's JVM."""
         return bool(re.fullmatch(r"local(\[.*\])?", self.conf.get("spark.master", "")))
 
+    @property
+    def leaves_nothing(self) -> bool:
+        """Whether all that Spark has or writes goes with its JVM and the folder of that, however the JVM ends."""
+        return self.local and self.conf.get("spark.eventLog.enabled") != "true"
+
     @classmethod
     def of(cls, settings: Settings, *, for_command: bool = False) -> Self:
         """The configuration for a run's settings. See `make`, which it calls."""

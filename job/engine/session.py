@@ -70,7 +70,7 @@ def session(
         check_none()
     if jvm is None and not started_by_spark_submit() and configuration.conf.get("spark.master", "").startswith("local"):
         jvm = Jvm(configuration)
-    leave = leave and configuration.local and configuration.conf.get("spark.eventLog.enabled") != "true"
+    leave = leave and configuration.leaves_nothing
     worked = False
     with ExitStack() as stack:
         stack.enter_context(quiet_py4j(configuration))

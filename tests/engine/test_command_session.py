@@ -60,12 +60,13 @@ def test_spark_starts_before_it_is_waited_for_and_ends_with_the_block(place: Pat
         """
 with command_session(configuration()) as coming:
     limit = time.monotonic() + 120
-    while time.monotonic() < limit:
-        context = sys.modules.get("pyspark.core.context")
-        if context and getattr(context.SparkContext, "_active_spark_context", None):
-            break
+    started = None
+    while not started and time.monotonic() < limit:
         time.sleep(0.05)
-    print("started", bool(context.SparkContext._active_spark_context))
+        # it may be half loaded
+        known = getattr(sys.modules.get("pyspark.core.context"), "SparkContext", None)
+        started = getattr(known, "_active_spark_context", None)
+    print("started", bool(started))
     with coming as spark:
         from pyspark.sql import SparkSession
         print(spark.range(5).count(), SparkSession.getActiveSession() is spark)
@@ -129,10 +130,13 @@ except Exception as error:
     assert said == ["at work", "True"]
 
 
-def test_executors_of_a_cluster_are_asked_for_only_when_spark_is_waited_for(place: Path):
+@pytest.mark.parametrize(
+    "what", ['"local-cluster[1,1,512]"', '**{"spark.eventLog.enabled": "true", "spark.eventLog.dir": "file:/none"}']
+)
+def test_executors_and_event_logs_are_made_only_when_spark_is_waited_for(what: str, place: Path):
     said = python(
-        """
-with command_session(configuration("local-cluster[1,1,512]")) as coming:
+        f"""
+with command_session(configuration({what})) as coming:
     time.sleep(3)
     print("pyspark" in sys.modules)
 """,
