@@ -100,6 +100,21 @@ def fruits(
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
+def python(program: str, folder: Path, **more: str) -> "subprocess.CompletedProcess[str]":
+    """A program in a process of its own, whose temporary files are in a folder that is made for it."""
+    (folder / "t").mkdir(exist_ok=True)
+    environment = clean_environment(TMPDIR=str(folder / "t"), **more)
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        cwd=folder,
+    )
+
+
 class Shared:
     """The command in this process, on the shared session: as `fruits`, without the seconds of a start."""
 

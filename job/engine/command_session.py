@@ -1,8 +1,7 @@
 """The session of a command: Spark starts while the command loads what it needs and lists its pictures."""
 
-import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,6 @@ from job.engine.session import check_none, context_in, environment_kept, quiet_p
 if TYPE_CHECKING:
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
-
-
-# Seconds within which a start that has lost its JVM notices that.
-_NOTICED = 1.0
 
 
 @contextmanager
@@ -36,41 +31,18 @@ def command_session(
     """
     if started_by_spark_submit():
         yield session(configuration, leave=True)
-    elif not configuration.leaves_nothing:
+        return
+    ahead = configuration.leaves_nothing
+    # a command that fails before it needs Spark ends the JVM, about which pyspark would have something to say
+    with quiet_py4j(configuration), environment_kept(), quiet_stop(), ThreadPoolExecutor(1) as pool:
         jvm = Jvm(configuration, debug=debug)
         try:
-            yield session(configuration, jvm, leave=True)
+            coming = pool.submit(_made, configuration, jvm).result if ahead else None
+            yield session(configuration, jvm, leave=True, coming=coming)
         finally:
-            jvm.stop()
-    else:
-        # a command that fails before it needs Spark ends the JVM, about which pyspark would have something to say
-        with quiet_py4j(configuration), environment_kept(), quiet_stop():
-            jvm = Jvm(configuration, debug=debug)
-            start = _Start(configuration, jvm)
-            try:
-                start.start()
-                yield session(configuration, jvm, leave=True, coming=start.context)
-            finally:
-                jvm.stop(at_once=True)
-                if start.is_alive():
-                    start.join(_NOTICED)
+            jvm.stop(at_once=ahead)  # with it ends the work of the other thread
 
 
-class _Start(threading.Thread):
-    """The thread that makes a context in a JVM."""
-
-    def __init__(self, configuration: Configuration, jvm: Jvm) -> None:
-        super().__init__(daemon=True)
-        self._configuration, self._jvm = configuration, jvm
-        self._made: Future[SparkContext] = Future()
-
-    def run(self) -> None:
-        try:
-            check_none()
-            self._made.set_result(context_in(self._configuration, self._jvm))
-        except BaseException as error:  # noqa: BLE001  (raised where the context is waited for)
-            self._made.set_exception(error)
-
-    def context(self) -> "SparkContext":
-        """Waits for the context. Raises what went wrong with it."""
-        return self._made.result()
+def _made(configuration: Configuration, jvm: Jvm) -> "SparkContext":
+    check_none()
+    return context_in(configuration, jvm)

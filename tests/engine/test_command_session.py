@@ -1,17 +1,12 @@
 """The session of a command: Spark starts while something else is done, and leaves nothing when that fails."""
 
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import QUICK, clean_environment
+from running import QUICK, python
 
-LIMIT = 240
 BEGIN = f"""
-import sys, threading, time
+import sys, time
 from job.engine.command_session import command_session
 from job.engine.configuration import Configuration
 from job.errors import UserError
@@ -21,34 +16,16 @@ def configuration(master="local[2]", **conf):
 """
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder whose path is short enough for Unix sockets, which that of `tmp_path` is not."""
-    with tempfile.TemporaryDirectory(prefix="t-") as folder:
-        (Path(folder) / "t").mkdir()
-        yield Path(folder)
-
-
-def python(program: str, folder: Path) -> list[str]:
-    """What a program says line by line, on both streams: it ends well, and no process or file of it is left."""
+def said_by(program: str, folder: Path) -> list[str]:
+    """What a program says line by line: it ends well, with nothing on its error stream, and leaves no process and no
+    file."""
     counted = """
 import psutil
-me = psutil.Process()
-before = me.children(recursive=True)
-_, alive = psutil.wait_procs(before, timeout=60)
+_, alive = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=60)
 print([each.name() for each in alive])
 """
-    done = subprocess.run(
-        [sys.executable, "-c", BEGIN + program + counted],
-        env=clean_environment(TMPDIR=str(folder / "t")),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-        cwd=folder,
-    )
-    assert done.returncode == 0, done.stdout
+    done = python(BEGIN + program + counted, folder)
+    assert (done.returncode, done.stderr) == (0, "")
     assert not list((folder / "t").iterdir())
     *lines, alive = done.stdout.splitlines()
     assert alive == "[]"
@@ -56,7 +33,7 @@ print([each.name() for each in alive])
 
 
 def test_spark_starts_before_it_is_waited_for_and_ends_with_the_block(place: Path):
-    said = python(
+    said = said_by(
         """
 with command_session(configuration()) as coming:
     limit = time.monotonic() + 120
@@ -79,7 +56,7 @@ with command_session(configuration()) as coming:
 
 @pytest.mark.parametrize("seconds", [0.0, 0.4, 0.8, 1.2, 2.0])
 def test_a_command_that_fails_while_spark_starts_says_nothing_of_spark(seconds: float, place: Path):
-    said = python(
+    said = said_by(
         f"""
 try:
     with command_session(configuration()):
@@ -94,36 +71,28 @@ time.sleep(1)
     assert said == ["There are no pictures."]
 
 
-def test_an_error_of_the_start_is_told_when_spark_is_waited_for(place: Path):
-    said = python(
-        """
+@pytest.mark.parametrize(
+    ("key", "value", "right"),
+    [
+        (
+            "spark.driver.memory",
+            "900000t",
+            'isinstance(error, UserError) and str(error).startswith("Java could not start Spark: ")',
+        ),
+        ("spark.serializer", "none.such", '"none.such" in str(error)'),
+    ],
+)
+def test_an_error_of_the_start_is_told_when_spark_is_waited_for(key: str, value: str, right: str, place: Path):
+    said = said_by(
+        f"""
 try:
-    with command_session(configuration(**{"spark.driver.memory": "900000t"})) as coming:
-        time.sleep(1)
-        print("at work")
-        with coming:
-            print("never")
-except UserError as error:
-    print(error)
-""",
-        place,
-    )
-    assert said[0] == "at work"
-    assert said[1].startswith("Java could not start Spark: ")
-    assert len(said) == 2
-
-
-def test_what_spark_refuses_is_told_when_it_is_waited_for(place: Path):
-    said = python(
-        """
-try:
-    with command_session(configuration(**{"spark.serializer": "none.such"})) as coming:
+    with command_session(configuration(**{{"{key}": "{value}"}})) as coming:
         time.sleep(1)
         print("at work")
         with coming:
             print("never")
 except Exception as error:
-    print("none.such" in str(error))
+    print({right})
 """,
         place,
     )
@@ -134,7 +103,7 @@ except Exception as error:
     "what", ['"local-cluster[1,1,512]"', '**{"spark.eventLog.enabled": "true", "spark.eventLog.dir": "file:/none"}']
 )
 def test_executors_and_event_logs_are_made_only_when_spark_is_waited_for(what: str, place: Path):
-    said = python(
+    said = said_by(
         f"""
 with command_session(configuration({what})) as coming:
     time.sleep(3)

@@ -11,35 +11,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from running import QUICK, clean_environment, need_java_of_the_machine
+from running import QUICK, clean_environment, need_java_of_the_machine, python
 
 from job.commands import main as cli
 from job.engine import session as sessions
 from job.engine.configuration import started_by_spark_submit
 
 LIMIT = 240
-
-
-def python(program: str, folder: Path, **more: str) -> "subprocess.CompletedProcess[str]":
-    """A program in a process of its own, whose temporary files are in a folder that is made for it."""
-    (folder / "t").mkdir(exist_ok=True)
-    environment = clean_environment(TMPDIR=str(folder / "t"), **more)
-    return subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-        cwd=folder,
-    )
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder whose path is short enough for Unix sockets, which that of `tmp_path` is not."""
-    with tempfile.TemporaryDirectory(prefix="t-") as folder:
-        yield Path(folder)
 
 
 # ---- what it is made of
