@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from job.columns import ragged
-from job.columns import vectors as vector_column
 from job.errors import UserError
 from job.experiment.clock import Clock
 from job.experiment.extract import Extracted, extractor, originals
@@ -327,6 +326,7 @@ def learn_encoder(train: Extracted, recipe: Recipe, place: int, cores: int) -> "
 
 def count_words(fitted: Fitted, extracted: Extracted, *, cores: int, clock: Clock) -> Encoded:
     """The bags of a split, in the driver where they are small enough; told as `assign_words` and `bag_of_words`."""
+    from job.stages.base import materialise
     from job.stages.vocabulary import encoded_as_bytes
 
     split, width = extracted.images.split, fitted.bag_width
@@ -344,7 +344,7 @@ def count_words(fitted: Fitted, extracted: Extracted, *, cores: int, clock: Cloc
         elif not copied and _countable(fitted) and extracted.descriptors <= MOST_VALUES:
             sparse = _gathered_sparse(bags, fitted)
         else:  # passes over the rows, so that the bags are made now and kept
-            bags.foreachPartition(_nothing)
+            materialise(bags)
         finding.facts = lambda tasks: {"partitions": tasks.partitions, "descriptors": extracted.descriptors}
     matrix = looks = None
     with clock.operation("bag_of_words", split) as finding:
@@ -387,11 +387,6 @@ def _gathered_sparse(bags: "DataFrame", fitted: Fitted) -> Matrix:
         (np.asarray(counts.flatten()), np.asarray(places.flatten()), ends), shape=(found.num_rows, fitted.bag_width)
     )
     return Matrix(found.select(["ima", "cat"]), values)
-
-
-def _nothing(rows: Any) -> None:
-    for _ in rows:
-        pass
 
 
 def _reduce(fitted: Fitted, train: Extracted, clock: Clock) -> Fitted:
@@ -450,7 +445,6 @@ def _say_reduced(fitted: Fitted, done: Encoded, finding: Any) -> None:
 
 
 def _classify(fitted: Fitted, train: Extracted, clock: Clock) -> "CategoryClassifierModel":
-    from pyspark.ml.linalg import VectorUDT
     from pyspark.sql import functions as F
 
     from job.stages import CategoryClassifier
@@ -481,8 +475,8 @@ def _classify(fitted: Fitted, train: Extracted, clock: Clock) -> "CategoryClassi
                 bags.withColumn("weight", weight), fitted.bag_columns, fitted.vectors_of(), fitted.width
             )
         else:
-            frame = fitted.labelled(fitted.train.bags, "features", VectorUDT(), vector_column)
-            model = estimator.fit_counted(frame, fitted.train.described)
+            bags, made = fitted.indexer.transform(fitted.train.bags), fitted.vectors_of()
+            model = estimator.fit_batches(bags, fitted.bag_columns, made, fitted.width, fitted.train.described)
         finding.facts = {"classifier": recipe.classifier, **model.trained.facts}
     return model
 

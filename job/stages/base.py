@@ -206,6 +206,12 @@ def width_of(df: "DataFrame", column: str) -> int:
     return int(rows_of(first).shape[1])
 
 
+def materialise(df: "DataFrame") -> None:
+    """Makes the rows of a frame, which the executors keep where it is persisted. No Python worker sees them, so that
+    what makes them and what uses them afterwards are not in memory together."""
+    df.write.format("noop").mode("overwrite").save()
+
+
 def collect_sum(
     df: "DataFrame",
     columns: list[str],

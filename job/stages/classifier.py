@@ -14,9 +14,9 @@ from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasFeaturesCol, HasLabelCol, HasPredictionCol, HasProbabilityCol, HasWeightCol
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, DoubleType, StringType, StructType
+from pyspark.sql.types import BinaryType, DataType, DoubleType, StringType, StructField, StructType
 
-from job.columns import predicted, rows_of, vectors
+from job.columns import packed, predicted, rows_of, unpacked, vectors
 from job.cores import available_cores
 from job.learn import sketch, unknown
 from job.learn.calibration import temperature
@@ -46,6 +46,8 @@ from job.stages.rows import kept_rows, labels_of
 
 # Column with the number of a changed copy of a picture, from 1; 0 for the picture itself.
 _COPY = "copy"
+# Column in which a row of features comes to the driver, float64 as bytes.
+_ROW = "row of features"
 # Most values of features that a network is trained on in the driver: 256 MB, and as much again while they are gathered.
 _IN_DRIVER = 32_000_000
 
@@ -180,44 +182,59 @@ class CategoryClassifier(
         self.transformSchema(dataset.schema)
         require(dataset.schema, number=label)
         if self.learns_from_sums():
-            return self.fit_batches(
-                dataset, [features], lambda batch: rows_of(batch[features]), width_of(dataset, features)
-            )
-        if self.getOrDefault(self.weightCol):
-            raise ValueError(f"The classifier '{self.getOrDefault(self.kind)}' takes no weights: leave out weightCol.")
-        return self.fit_counted(dataset, dataset.count() if self._classifier().from_rows else 0)
+            width, count = width_of(dataset, features), None
+        else:
+            if self.getOrDefault(self.weightCol):
+                kind = self.getOrDefault(self.kind)
+                raise ValueError(f"The classifier '{kind}' takes no weights: leave out weightCol.")
+            count = dataset.count()
+            width = width_of(dataset, features) if count else 0
+        return self.fit_batches(
+            dataset, [features], lambda batch: rows_of(batch[features], width or None), width, count
+        )
 
-    def fit_counted(self, dataset: "DataFrame", count: int) -> "CategoryClassifierModel":
-        """The same for a classifier that does not learn from sums, and a frame of so many rows."""
-        features, label, name = self.getFeaturesCol(), self.getLabelCol(), self.getOrDefault(self.imageCol)
-        from_rows, width = self._classifier().from_rows, width_of(dataset, features) if count else 0
+    def fit_batches(
+        self, dataset: "DataFrame", columns: Sequence[str], made: Vectors, width: int, count: int | None = None
+    ) -> "CategoryClassifierModel":
+        """The same where `made` gives the features (n, width) of a batch with `columns`, so that no frame of features
+        is needed; `count` is the number of rows, for a classifier that does not learn from sums."""
+        if self.learns_from_sums():
+            return self._fit_sums(dataset, columns, made, width)
+        label, name = self.getLabelCol(), self.getOrDefault(self.imageCol)
+        count, from_rows = dataset.count() if count is None else count, self._classifier().from_rows
         if from_rows is not None and count * width > _IN_DRIVER:
             categories = self._count(dataset)
             seed, most = self.getOrDefault(self.seed), self.getOrDefault(self.maxIter)
-            with kept_rows(dataset, features, label, width, categories) as rows:
+            with kept_rows(dataset, columns, made, label, width, categories) as rows:
                 return self._named(from_rows(rows, categories, seed=seed, max_iterations=most), categories)
         named = [name] if name in dataset.columns else []
-        table = dataset.select(*named, features, label).toArrow()
+        kept = [*named, label]
+
+        def gathered(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+            for batch in batches:
+                rows = packed(np.asarray(made(batch), np.float64))
+                yield pa.RecordBatch.from_arrays([*(batch[own] for own in kept), rows], [*kept, _ROW])
+
+        used = dataset.select(*dict.fromkeys([*kept, *columns]))
+        schema = StructType([*(used.schema[own] for own in kept), StructField(_ROW, BinaryType())])
+        table = used.mapInArrow(gathered, schema).toArrow()
         if table[label].null_count:
             raise ValueError(f"A row has no label: leave out the rows whose '{label}' is null.")
         table = table.sort_by(name) if named else table
-        matrix, labels = rows_of(table[features]), table[label].to_numpy().astype(np.int64)
+        matrix, labels = unpacked(table[_ROW], np.float64, width), table[label].to_numpy().astype(np.int64)
         if not named:
             order = np.lexsort((labels, *matrix.T[::-1]))
             matrix, labels = matrix[order], labels[order]
-        return self.fit_arrays(np.asarray(matrix, np.float64), labels)
+        return self.fit_arrays(matrix, labels)
 
     def learns_from_sums(self) -> bool:
         """Whether the classifier learns from sums that the executors add up."""
         return self._classifier().from_moments is not None
 
-    def fit_batches(
+    def _fit_sums(
         self, dataset: "DataFrame", columns: Sequence[str], made: Vectors, width: int
     ) -> "CategoryClassifierModel":
-        """The same from sums that the executors add up: over rows held out to calibrate, and over all others.
-
-        `made` gives the features (n, width) of a batch with `columns`, so that no frame of features is needed.
-        """
+        """The same from sums that the executors add up: over rows held out to calibrate, and over all others."""
         label, weight, name = self.getLabelCol(), self.getOrDefault(self.weightCol), self.getOrDefault(self.imageCol)
         seed, count, named = self.getOrDefault(self.seed), self._count(dataset), name in dataset.columns
         calibrated = named and self.getOrDefault(self.calibrated)

@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from job.columns import packed, rows_of, unpacked
+from job.columns import packed, unpacked
 from job.learn import network
 from job.learn.halves import checked
-from job.stages.base import collect_sum
+from job.stages.base import Vectors, collect_sum, materialise
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -113,15 +113,19 @@ class FrameRows:
 
 
 @contextmanager
-def kept_rows(frame: "DataFrame", features: str, label: str, width: int, categories: int) -> Iterator[FrameRows]:
-    """Context manager: the executors keep the rows of a frame.
+def kept_rows(
+    frame: "DataFrame", columns: Sequence[str], made: Vectors, label: str, width: int, categories: int
+) -> Iterator[FrameRows]:
+    """Context manager: the executors keep the features of a frame.
 
     Parameters
     ----------
     frame
-        Has the columns `features` (vectors or arrays of numbers) and `label` (a number).
-    features, label
-        Names of these columns.
+        Has the `columns` and `label` (a number).
+    columns, made
+        `made` gives the features (n, width) of a batch with the `columns`.
+    label
+        Name of the column of labels.
     width
         Number of features.
     categories
@@ -136,7 +140,7 @@ def kept_rows(frame: "DataFrame", features: str, label: str, width: int, categor
 
     def kept_as(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
-            rows = np.asarray(rows_of(batch[features], width), np.float64)
+            rows = np.asarray(made(batch), np.float64)
             labels = labels_of(batch[label], label, categories)
             step = max(1, _PIECE_BYTES // (8 * width))
             for start in range(0, len(rows), step):
@@ -147,8 +151,9 @@ def kept_rows(frame: "DataFrame", features: str, label: str, width: int, categor
         rows = unpacked(batch["features"], np.float64, width)
         return _Sums((np.array([len(rows)], np.float64), rows.sum(axis=0), np.square(rows).sum(axis=0)))
 
-    kept = frame.select(features, label).mapInArrow(kept_as, _KEPT).persist()
+    kept = frame.select(*columns, label).mapInArrow(kept_as, _KEPT).persist()
     try:
+        materialise(kept)
         count, total, squares = _added(kept, sums)
         yield FrameRows(kept, int(count[0]), total, squares, np.zeros(width), np.ones(width))
     finally:

@@ -15,6 +15,7 @@ from running import Answer, Results, Shared, results
 
 from job.experiment import extract, fit, rounds
 from job.report import tables
+from job.stages import classifier
 from job.vision import descriptors as registry
 from job.vision import pixels
 from job.vision.picture import Picture
@@ -341,6 +342,13 @@ def test_tables_too_large_for_the_driver_are_parquet_of_the_same_content(referen
             np.testing.assert_allclose(np.stack(found[column]), reference.matrix(f"{name}.csv"), rtol=0, atol=1e-6)
             assert any(file["path"].startswith(f"{name}/part-") for file in large.manifest["files"])
     same_predictions(reference, large)
+
+
+def test_a_network_learns_of_rows_that_stay_on_the_executors_what_it_learns_in_the_driver(run: Runner, monkeypatch):
+    alone = run("--classifier", "logistic")
+    monkeypatch.setattr(fit, "MOST_CELLS", 0)
+    monkeypatch.setattr(classifier, "_IN_DRIVER", 0)
+    same_predictions(alone, run("--classifier", "logistic", cores=1))
 
 
 # ---- descriptors, and without a classifier

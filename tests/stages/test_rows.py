@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pyspark.errors import PythonException
 from pyspark.ml.functions import array_to_vector
 
-from job.columns import lists
+from job.columns import lists, rows_of
 from job.learn import network
 from job.stages import CategoryClassifier, classifier
 from job.stages.rows import kept_rows
@@ -65,7 +65,8 @@ def test_networks_learn_the_same_on_the_executors_and_in_the_driver(kind, most, 
 def test_sums_are_those_of_all_rows(spark, table, rows):
     features, labels = rows
     layers, flat = [WIDTH, 4, CATEGORIES], np.random.default_rng(1).normal(size=4 * (WIDTH + 1) + CATEGORIES * 5)
-    with kept_rows(spark.createDataFrame(table).repartition(5), "features", "label", WIDTH, CATEGORIES) as found:
+    frame, features_of = spark.createDataFrame(table).repartition(5), lambda batch: rows_of(batch["features"], WIDTH)
+    with kept_rows(frame, ["features"], features_of, "label", WIDTH, CATEGORIES) as found:
         mean, spread = found.spread()
         scaled = found.scaled(mean, np.full(WIDTH, spread))
         loss, gradient = scaled.loss_and_gradient(flat, layers, 0.1)
