@@ -46,9 +46,9 @@ _COMMAND = {
     "spark.sql.adaptive.enabled": "false",
     "spark.python.sql.dataFrameDebugging.enabled": "false",
 }
-# What only a local `fruits run` has. The JVM's own part of its queries is to hand on columns, and compiling code for
-# that takes longer than it saves (tests/benchmarks/engine.py).
-_LOCAL_COMMAND = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+# What only a `fruits run` on this machine has. The JVM's own part of its queries is to hand on columns, and compiling
+# code for that takes longer than it saves (tests/benchmarks/engine.py).
+_COMMAND_HERE = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 
 # Driver and executors that are processes of their own prove that they belong together, and encrypt what they say. On
 # Kubernetes the chart sets this, and Spark makes the secret.
@@ -90,6 +90,11 @@ class Configuration:
     def local(self) -> bool:
         """Whether tasks run in the driver's JVM."""
         return bool(re.fullmatch(r"local(\[.*\])?", self.conf.get("spark.master", "")))
+
+    @property
+    def executors_here(self) -> bool:
+        """Whether executors are processes of their own on this machine."""
+        return self.conf.get("spark.master", "").startswith("local-cluster")
 
     @property
     def leaves_nothing(self) -> bool:
@@ -154,8 +159,9 @@ class Configuration:
         found = {"spark.app.name": f"fruits {name or ''}".strip(), **_OWN, **_where(master)}
         if for_command:
             found |= _COMMAND
-            if cls({**found, **(conf or {})}).local:
-                found |= _LOCAL_COMMAND
+            own = cls({**found, **(conf or {})})
+            if own.local or own.executors_here:
+                found |= _COMMAND_HERE
         if event_log:
             found |= {"spark.eventLog.enabled": "true", "spark.eventLog.dir": _escaped(event_log)}
         jars: tuple[str, ...] = ()

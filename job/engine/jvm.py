@@ -73,10 +73,11 @@ for option do
 done
 exec {java} "$@"
 """
-# A driver that lives for some seconds needs no second compiler and no collector with threads of its own
-# (tests/benchmarks/engine.py: whole).
+# A driver that lives for some seconds, and executors beside it on the same cores, need no second compiler and no
+# collector with threads of its own (tests/benchmarks/engine.py: whole, large).
 _COMPILER = ("-XX:-UsePerfData", "-XX:TieredStopAtLevel=1")
 _COLLECTOR = "-XX:+UseSerialGC"
+_OF_EXECUTORS = ("spark.executor.defaultJavaOptions", "spark.executor.extraJavaOptions")
 _OPTIONS_FROM_OUTSIDE = ("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS")
 _GATEWAY = "org.apache.spark.api.python.PythonGatewayServer"
 _START_LIMIT = 120.0
@@ -123,7 +124,7 @@ class Jvm:
         started = False
         try:
             options = [*self._archive.options(self._folder), *_options(configuration, self._folder, debug=debug)]
-            if configuration.conf.get("spark.master", "").startswith("local-cluster"):
+            if configuration.executors_here:
                 # before what the user has said of it
                 options = [*_java_of_executors(java, self._folder), *options]
             self._arguments = _argument_file(self._folder, options)
@@ -252,14 +253,15 @@ def _options(configuration: Configuration, folder: Path, *, debug: bool) -> list
     """Java's options: those of Spark's launcher, those of a short life, Spark's settings, the user's own."""
     conf = {"spark.local.dir": str(folder), **configuration.conf}
     own = shlex.split(conf.get("spark.driver.extraJavaOptions", ""))
-    short = []
-    if configuration.for_command and configuration.local:
-        given = [*own, *(os.environ.get(name, "") for name in _OPTIONS_FROM_OUTSIDE)]
-        chosen = any(re.search(r"-XX:\+Use\w+GC\b", option) for option in given)
-        short = [*_COMPILER, *([] if chosen else [_COLLECTOR])]
+    here = configuration.for_command and (configuration.local or configuration.executors_here)
+    if here and configuration.executors_here:
+        # Spark sets these before the user's `spark.executor.extraJavaOptions`
+        default = conf.get(_OF_EXECUTORS[0], "")
+        of_executors = _short_lived([default, conf.get(_OF_EXECUTORS[1], "")])
+        conf[_OF_EXECUTORS[0]] = " ".join([*of_executors, default]).strip()
     return [
         *_MODULE_OPTIONS,
-        *short,
+        *(_short_lived(own) if here else []),
         f"-Xmx{conf.get('spark.driver.memory', '1g')}",
         f"-Djava.io.tmpdir={folder}",
         # what a JVM that crashes writes has its options in it, which may be secret: not into the current folder
@@ -269,6 +271,13 @@ def _options(configuration: Configuration, folder: Path, *, debug: bool) -> list
         *(f"-D{key}={value}" for key, value in conf.items()),
         *own,
     ]
+
+
+def _short_lived(given: Sequence[str]) -> list[str]:
+    """Options of a JVM for one command, beside those `given`; Java takes one collector alone."""
+    options = [*given, *(os.environ.get(name, "") for name in _OPTIONS_FROM_OUTSIDE)]
+    chosen = any(re.search(r"-XX:\+Use\w+GC\b", option) for option in options)
+    return [*_COMPILER, *([] if chosen else [_COLLECTOR])]
 
 
 def _java_of_executors(java: str, folder: Path) -> list[str]:

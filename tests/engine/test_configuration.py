@@ -70,7 +70,7 @@ def test_where_spark_submit_has_chosen_the_master_it_is_left_alone(monkeypatch: 
     assert not {"spark.master", "spark.driver.host", "spark.driver.memory"} & set(conf)
 
 
-def test_only_the_local_command_does_without_compiled_queries():
+def test_only_a_command_on_this_machine_does_without_compiled_queries():
     def has(*, for_command: bool, master: str = "local[2]") -> bool:
         conf = Configuration.make(master=master, for_command=for_command).conf
         assert set(conf) >= SHORT_LIVED or not SHORT_LIVED & set(conf)
@@ -79,7 +79,8 @@ def test_only_the_local_command_does_without_compiled_queries():
     assert has(for_command=True)
     assert has(for_command=True, master="local")
     assert not has(for_command=False)
-    assert not has(for_command=True, master="local-cluster[2,1,1024]")
+    assert has(for_command=True, master="local-cluster[2,1,1024]")
+    assert not has(for_command=False, master="local-cluster[2,1,1024]")
     assert not has(for_command=True, master="k8s://https://a")
 
 
@@ -89,8 +90,8 @@ def test_only_the_command_does_without_adaptive_queries_and_lines_of_code_in_err
     assert key not in Configuration.make(master="k8s://https://a").conf
 
 
-def test_executors_are_given_no_compiler_and_no_collector():
-    for master in ("local[2]", "local-cluster[2,1,1024]", "k8s://https://a"):
+def test_executors_elsewhere_are_given_no_compiler_and_no_collector():
+    for master in ("local[2]", "spark://a:7077", "k8s://https://a"):
         for for_command in (True, False):
             conf = Configuration.make(master=master, for_command=for_command).conf
             assert not [value for value in conf.values() if "-XX:" in value]

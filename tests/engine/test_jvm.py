@@ -118,15 +118,35 @@ def test_a_collector_chosen_in_the_environment_is_the_only_one(name: str, monkey
     assert len(secret) > 20
 
 
-def test_only_the_local_command_s_jvm_has_one_compiler_and_a_collector_of_one_thread(tmp_path: Path):
-    def options(*, for_command: bool, master: str = "local[1]") -> list[str]:
-        return jvms._options(Configuration.make(master=master, for_command=for_command), tmp_path, debug=False)
+def test_only_jvms_of_a_command_on_this_machine_have_one_compiler_and_a_collector_of_one_thread(tmp_path: Path):
+    def options(*, for_command: bool, master: str = "local[1]", **conf: str) -> list[str]:
+        own = {f"spark.executor.{name}": value for name, value in conf.items()}
+        made = Configuration.make(master=master, for_command=for_command, conf=own)
+        return jvms._options(made, tmp_path, debug=False)
+
+    def of_executors(**conf: str) -> str:
+        start = "-Dspark.executor.defaultJavaOptions="
+        (found,) = (
+            option.removeprefix(start)
+            for option in options(for_command=True, master="local-cluster[2,1,1024]", **conf)
+            if option.startswith(start)
+        )
+        return found
 
     chosen = {"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"}
-    assert chosen <= set(options(for_command=True))
-    assert not chosen & set(options(for_command=False))
-    for master in ("local-cluster[2,1,1024]", "spark://a:7077", "k8s://https://a"):
-        assert not chosen & set(options(for_command=True, master=master))
+    for master in ("local[1]", "local-cluster[2,1,1024]"):
+        assert chosen <= set(options(for_command=True, master=master))
+        assert "-XX:" not in " ".join(options(for_command=False, master=master)).replace("-XX:ErrorFile", "").replace(
+            "-XX:+IgnoreUnrecognizedVMOptions", ""
+        )
+    for master in ("spark://a:7077", "k8s://https://a"):
+        found = options(for_command=True, master=master)
+        assert not chosen & set(found)
+        assert not [option for option in found if option.startswith("-Dspark.executor.defaultJavaOptions")]
+    assert of_executors() == "-XX:-UsePerfData -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    assert of_executors(extraJavaOptions="-XX:+UseG1GC") == "-XX:-UsePerfData -XX:TieredStopAtLevel=1"
+    of_others = "-XX:+UseParallelGC -Da=1"
+    assert of_executors(defaultJavaOptions=of_others) == f"-XX:-UsePerfData -XX:TieredStopAtLevel=1 {of_others}"
 
 
 def test_no_setting_is_in_a_command_line_and_the_file_with_them_is_this_user_s_alone(tmp_path: Path):
