@@ -289,9 +289,10 @@ class Model:
         good = [place for place, status in enumerate(statuses) if status == OK]
         unknown = np.zeros(len(features), np.bool_)
         if good:
-            chances[good] = self._chain.probabilities(features[good])
+            own = features if len(good) == len(features) else features[good]  # vectors are long: a copy takes a while
+            chances[good] = self._chain.probabilities(own)
             if share:
-                unknown[good] = self._chain.unknown(features[good], share)
+                unknown[good] = self._chain.unknown(own, share)
         return statuses, chances, unknown
 
     def _features(self, pictures: Sequence[PictureLike]) -> tuple[list[str], NDArray[np.float64]]:
