@@ -18,8 +18,8 @@ from job.threads import Threads
 
 # Pairs of a row: where hundreds of pictures are the same, not each of them is paired with each.
 MOST = 10
-# Rows that are compared with all others at a time.
-_BLOCK = 1024
+# Rows that are compared with all others at a time, at most, and the most distances of them: 64 MB as float32.
+_BLOCK, _DISTANCES = 1024, 1 << 24
 
 
 class Twins(NamedTuple):
@@ -28,6 +28,11 @@ class Twins(NamedTuple):
     rows: NDArray[np.intp]
     others: NDArray[np.intp]
     distances: NDArray[np.float64]
+
+
+def block_rows(others: int) -> int:
+    """Number of rows that are compared with so many others at a time."""
+    return max(1, min(_BLOCK, _DISTANCES // max(1, others)))
 
 
 def signatures(looks: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -64,10 +69,10 @@ def search(
 
     With `same`, both are the same rows, and each pair is found once: `rows` before `others`, in their order.
     """
-    squares = np.einsum("nd,nd->n", others, others)
+    squares, block = np.einsum("nd,nd->n", others, others), block_rows(len(others))
 
     def work(start: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        part, limit = rows[start : start + _BLOCK], radius[start : start + _BLOCK]
+        part, limit = rows[start : start + block], radius[start : start + block]
         own = np.einsum("nd,nd->n", part, part)
         first = start if same else 0
         found = part @ others[first:].T
@@ -87,7 +92,7 @@ def search(
             right.append(own_ones + first)
         return (np.concatenate(left), np.concatenate(right)) if left else (np.empty(0, np.intp), np.empty(0, np.intp))
 
-    starts = range(0, len(rows), _BLOCK)
+    starts = range(0, len(rows), block)
     with Threads(threads) as pool:
         parts = list(pool.map(work, starts))
     left = np.concatenate([part[0] for part in parts]) if parts else np.empty(0, np.intp)
@@ -112,13 +117,13 @@ def steps(rows: NDArray[np.float32], labels: NDArray[np.int64], categories: int)
 
 def _nearest(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distance of each row from the nearest other one, (n,)."""
-    squares = np.einsum("nd,nd->n", rows, rows)
+    squares, block = np.einsum("nd,nd->n", rows, rows), block_rows(len(rows))
     found = np.empty(len(rows))
-    for start in range(0, len(rows), _BLOCK):
-        part = rows[start : start + _BLOCK]
-        apart = squares[start : start + _BLOCK, None] - 2 * (part @ rows.T) + squares
+    for start in range(0, len(rows), block):
+        part = rows[start : start + block]
+        apart = squares[start : start + block, None] - 2 * (part @ rows.T) + squares
         apart[np.arange(len(part)), np.arange(start, start + len(part))] = np.inf
-        found[start : start + _BLOCK] = np.sqrt(np.maximum(apart.min(axis=1), 0))
+        found[start : start + block] = np.sqrt(np.maximum(apart.min(axis=1), 0))
     return found
 
 

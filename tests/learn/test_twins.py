@@ -1,3 +1,5 @@
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
@@ -115,3 +117,18 @@ def test_rows_are_joined_by_way_of_others():
     found = twins.joined(6, [(np.array([0, 3]), np.array([2, 4])), (np.array([4]), np.array([0]))])
     assert found[0] == found[2] == found[3] == found[4]
     assert len({found[0], found[1], found[5]}) == 3
+
+
+def test_a_hundred_thousand_pictures_are_searched_within_bounded_memory():
+    random = np.random.default_rng(1)
+    others = random.normal(size=(100_000, 32)).astype(np.float32)
+    rows = others[::25] + np.float32(1e-3)
+    tracemalloc.start()
+    try:
+        found = twins.search(rows, others, np.full(len(rows), 0.1), threads=2)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(found.rows, np.arange(len(rows)))
+    np.testing.assert_array_equal(found.others, np.arange(0, 100_000, 25))
+    assert peak < 350 << 20

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from job.learn.issues.base import TRAIN, Evidence, Issue
 from job.learn.projection import projected
+from job.learn.twins import block_rows
 
 # Pictures are compared by so many random projections of their features.
 _WIDTH = 96
 # Copies are as far from each other as rounding makes them: this share of the length of their features, or less.
 _SAME = 2e-3
-_BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,16 @@ class Outliers:
 
 def farness(rows: NDArray[np.float32], known: NDArray[np.float32], neighbour: int) -> NDArray[np.float64]:
     """Distance of each of `rows` (n, d) from the `neighbour`-th nearest of `known` (m, d): float64 (n,)."""
-    squares = np.einsum("nd,nd->n", known, known)
+    squares, block = np.einsum("nd,nd->n", known, known), block_rows(len(known))
     found = np.empty(len(rows))
-    for start in range(0, len(rows), _BLOCK):
-        part = rows[start : start + _BLOCK]
+    for start in range(0, len(rows), block):
+        part = rows[start : start + block]
         distances = part @ known.T
         distances *= -2
         distances += squares
         place = min(neighbour, len(known)) - 1
         near = np.partition(distances, place, axis=1)[:, place] + np.einsum("nd,nd->n", part, part)
-        found[start : start + _BLOCK] = np.sqrt(np.maximum(near, 0))
+        found[start : start + block] = np.sqrt(np.maximum(near, 0))
     return found
 
 
