@@ -36,13 +36,22 @@ def check_spark_value(key: str, value: str) -> None:
         raise ValueError("an amount of memory such as 512m or 2g: a whole number and its unit")
 
 
+def master_here(master: str, here: int) -> tuple[int, int] | None:
+    """What a master on this machine of `here` cores starts: how many executors, 0 where tasks run in the driver itself,
+    and the cores of each, or of the driver. None for the master of a cluster."""
+    local = re.fullmatch(r"local(?:\[(\d+|\*).*\])?", master)
+    if local:
+        return 0, {None: 1, "*": here}.get(local[1]) or int(local[1])
+    cluster = re.fullmatch(r"local-cluster\[\s*(\d+)\s*,\s*(\d+)\s*,.*\]", master)
+    return (int(cluster[1]), int(cluster[2])) if cluster else None
+
+
 def cores_of_an_executor(conf: Mapping[str, str], here: int) -> int | None:
     """Cores of the process that runs a task, from Spark's configuration on a machine of `here` cores; None where that
     is for the cluster to say, and where the configuration can't be read."""
     master = conf.get("spark.master", "")
-    local = re.fullmatch(r"local(?:\[(\d+|\*).*\])?", master)
-    if local:
-        return {None: 1, "*": here}.get(local[1]) or int(local[1])
-    cluster = re.fullmatch(r"local-cluster\[.*,\s*(\d+)\s*,.*\]", master)
-    given = cluster[1] if cluster else conf.get("spark.executor.cores", "1" if master.startswith("k8s://") else "")
+    started = master_here(master, here)
+    if started:
+        return started[1]
+    given = conf.get("spark.executor.cores", "1" if master.startswith("k8s://") else "")
     return int(given) if re.fullmatch(r"[0-9]+", given) else None

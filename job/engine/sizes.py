@@ -1,6 +1,5 @@
 """How many tasks Spark runs at a time."""
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -9,6 +8,7 @@ from job.engine.configuration import Configuration
 from job.errors import UsageError
 from job.numbers import whole_number
 from job.settings import Settings
+from job.spark_values import master_here
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -45,9 +45,9 @@ def planned_cores(settings: Settings) -> int:
     """The same before there is a session; as many as this machine has where a cluster decides."""
     conf = Configuration.make(master=settings.master, conf=settings.spark_conf()).conf
     here = available_cores()
-    local = re.fullmatch(r"local(?:\[(\d+|\*)(?:,\s*\d+)?\])?", conf.get("spark.master", "local[*]"))
-    if local:
-        return {None: 1, "*": here}.get(local[1]) or int(local[1])
+    started = master_here(conf.get("spark.master", "local[*]"), here)
+    if started and not started[0]:
+        return started[1]
     return _cluster_cores(conf) or here
 
 
@@ -60,12 +60,9 @@ def _cluster_cores(conf: Mapping[str, str]) -> int:
         except ValueError as error:
             raise UsageError(f"--conf {key} is '{conf[key]}': it must be {error}.") from None
 
-    master = conf.get("spark.master", "")
-    cluster = re.fullmatch(r"local-cluster\[\s*(\d+)\s*,\s*(\d+)\s*,.*\]", master)
-    if cluster:
-        return int(cluster[1]) * int(cluster[2])
-    if master.startswith("local"):
-        return 0
+    started = master_here(conf.get("spark.master", ""), here=1)
+    if started:
+        return started[0] * started[1]
     executors = whole("spark.executor.instances", 2, least=0)
     if conf.get("spark.dynamicAllocation.enabled", "false") == "true":
         executors = max(executors, min(whole("spark.dynamicAllocation.maxExecutors", executors, least=0), 1000))
